@@ -11,9 +11,10 @@ import time
 import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
+from msgspec import Struct
 
 from lkhub.secret import Secret
 from lkhub.source.json_text import Json
@@ -51,16 +52,15 @@ _KEYCAP = "\u20e3"
 PROBE_ROOM_PREFIX = "lkhub-verify-"
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """What a token allows. `video` is LiveKit's grant as JSON; `room_config` as protobuf's JSON."""
 
     identity: str
     video: Mapping[str, Json]
     name: str = ""
     metadata: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    room_config: Mapping[str, Json] = field(default_factory=dict)
+    attributes: Mapping[str, str] = {}
+    room_config: Mapping[str, Json] = {}
     ttl_seconds: int = DEFAULT_TTL_SECONDS
 
 
@@ -118,22 +118,30 @@ def sign(grant: Grant, key: str, secret: Secret, now: float | None = None) -> st
         "sub": grant.identity,
         "nbf": issued - NOT_BEFORE_LEEWAY_SECONDS,
         "exp": issued + grant.ttl_seconds,
-        "video": dict(grant.video),
+        "video": grant.video,
     }
-    optional: dict[str, Json] = {
-        "name": grant.name,
-        "metadata": grant.metadata,
-        "attributes": dict(grant.attributes),
-        "roomConfig": dict(grant.room_config),
-    }
-    return sign_claims(claims | {claim: value for claim, value in optional.items() if value}, secret)
+    optional: tuple[tuple[str, Json], ...] = (
+        ("name", grant.name),
+        ("metadata", grant.metadata),
+        ("attributes", grant.attributes),
+        ("roomConfig", grant.room_config),
+    )
+    claims |= {claim: value for claim, value in optional if value}
+    return sign_claims(claims, secret)
 
 
 def sign_claims(claims: Mapping[str, Json], secret: Secret) -> str:
     """A JWT of any claims."""
     signed = f"{_HEADER}.{_encode_bytes(msgspec.json.encode(claims))}"
-    signature = hmac.digest(secret.reveal().encode(), signed.encode(), hashlib.sha256)
-    return f"{signed}.{_encode_bytes(signature)}"
+    signature = _prepare(secret).copy()
+    signature.update(signed.encode())
+    return f"{signed}.{_encode_bytes(signature.digest())}"
+
+
+@lru_cache(maxsize=8)
+def _prepare(secret: Secret) -> hmac.HMAC:
+    """The state of HMAC once it has taken the secret, which takes longer than the rest of signing."""
+    return hmac.new(secret.reveal().encode(), digestmod=hashlib.sha256)
 
 
 def _encode_bytes(part: bytes) -> str:

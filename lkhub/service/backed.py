@@ -15,7 +15,7 @@ from starlette.routing import Route
 from lkhub.secret import Secret
 from lkhub.service.access.api_keys import ApiKeyMode
 from lkhub.service.access.caller import Authenticator, Mode
-from lkhub.service.book import Book
+from lkhub.service.book import Book, Seats
 from lkhub.service.contract import EVENTS
 from lkhub.service.desk import CurrentKey, Desk, find_open_mode, refuse_stranger
 from lkhub.service.errors import ApiError
@@ -25,7 +25,7 @@ from lkhub.service.presets import Presets
 from lkhub.service.rooms.sfu import Media
 from lkhub.service.storage import Storage
 from lkhub.service.store_state import StoreState
-from lkhub.service.tokens import Issuer, Seats
+from lkhub.service.tokens import Issuer
 from lkhub.service.webhooks.hooks import Webhooks
 from lkhub.service.webhooks.stream import Events
 from lkhub.wire.serve_config import ServeConfig
@@ -98,7 +98,7 @@ def build_backed_desk(config: ServeConfig, storage: Storage, seats: Seats | None
         modes.append(open_mode)
     proven = set(application.access.modes) - {"open"}
     authenticator = Authenticator(modes, partial(_refuse_unproven, proven) if proven else refuse_stranger)
-    issuer = Issuer(application, CurrentKey(config.keys), seats, Book(config, storage))
+    issuer = Issuer(application, CurrentKey(config.keys), Book(config, storage, seats))
     invites = Invites(config, storage, authenticator, issuer)
     return Desk(authenticator, issuer, open_mode, lambda: invites, signing_in)
 

@@ -1,8 +1,12 @@
 """What a hub keeps about the tokens that it gives away: how often they are asked for, and the audit log."""
 
 import time
+from collections.abc import Sequence
 from math import ceil
+from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
+from sqlalchemy import Connection
 from starlette.requests import Request
 
 from lkhub.service.access.api_keys import refuse_revoked
@@ -13,8 +17,8 @@ from lkhub.service.errors import ApiError
 from lkhub.service.looks import find_looks
 from lkhub.service.rates import Windows
 from lkhub.service.storage import Storage
-from lkhub.service.tokens import Judged
-from lkhub.store.issued import Entry, Record, forget_issued, note_issued
+from lkhub.service.tokens import Full, Judged, Reserved, Wish
+from lkhub.store.issued import Entry, Outcome, Record, forget_issued, note_issued
 from lkhub.wire.serve_config import ServeConfig
 
 # Long enough to find out who had a token when something happened, and no longer: the log names people.
@@ -22,19 +26,33 @@ KEPT_SECONDS = 90 * 86400
 _FORGOTTEN_EVERY_SECONDS = 3600.0
 
 
-class Book:
-    """The book of one hub. Limits are counted in this process."""
+class Seats(Protocol):
+    """Who sits where in rooms with a capacity."""
 
-    def __init__(self, config: ServeConfig, storage: Storage) -> None:
+    def reserve(self, connection: Connection, wishes: Sequence[Wish]) -> Sequence[Reserved | Full]:
+        """Seats in a transaction, or how long to wait for one."""
+
+
+class _Seated(NamedTuple):
+    """A token for a room with a capacity."""
+
+    wish: Wish
+    record: Record
+
+
+class Book:
+    """The book of one hub. Limits are counted in this process. `seats` is None where no room has a capacity."""
+
+    def __init__(self, config: ServeConfig, storage: Storage, seats: Seats | None = None) -> None:
         limits = config.application.access.limits
-        self._config, self._storage = config, storage
+        self._config, self._storage, self._seats = config, storage, seats
         self._callers, self._addresses = Windows(limits.caller), Windows(limits.address)
         self._rooms = Windows(limits.room)
         # Only where strangers choose identities is it watched how they look.
         self._has_strangers = "open" in config.application.access.modes
         self._forgotten = time.monotonic()
 
-    async def admit(self, caller: Caller, judged: Judged, request: Request) -> None:
+    def admit(self, caller: Caller, judged: Judged, request: Request) -> None:
         """Count the request. Raises ApiError with status 429 where it comes too early."""
         now = time.monotonic()
         counted = [(self._rooms, judged.family, "this room")]
@@ -49,11 +67,11 @@ class Book:
         for windows, key, _ in counted:
             windows.count(key, now)
 
-    async def write(self, caller: Caller, judged: Judged, room: str, expires: int, request: Request) -> None:
-        """Note a token before it is given away. Raises ApiError where it may not be given away."""
+    async def write(self, caller: Caller, judged: Judged, party: str, expires: int, request: Request) -> str:
+        """As in lkhub.service.tokens. A seat and its token are one transaction."""
         now = time.time()
         address = find_address(request, self._config)
-        entry = Entry(now, caller.text, judged.identity, room, judged.role_name, address)
+        entry = Entry(now, caller.text, judged.identity, judged.room, judged.role_name, address)
         record = Record(
             entry=entry,
             api_key=caller.id if caller.kind == "api-key" else "",
@@ -62,13 +80,36 @@ class Book:
             typed=judged.typed,
             until=expires,
         )
-        outcome = await self._storage.write(note_issued, record)
+        room = judged.room
+        if self._seats and judged.seated:
+            wish = Wish(room, judged.identity, caller.text, party)
+            seat, outcome = await self._storage.write(self._note_seated, _Seated(wish, record))
+            if isinstance(seat, Full):
+                headers = {"retry-after": str(seat.retry_after)}
+                raise ApiError(409, "the room is full", f"ask again in {seat.retry_after} s", headers, code="room-full")
+            room = seat.room
+        else:
+            outcome = await self._storage.write(note_issued, record)
         if outcome == "revoked":
             raise refuse_revoked()
         if outcome == "taken":
             problem = "identity: it looks like one that somebody else has in this room"
             raise ApiError(409, problem, "choose another", code="identity-taken")
         await self._forget(now)
+        return room
+
+    def _note_seated(
+        self, connection: Connection, tokens: Sequence[_Seated]
+    ) -> list[tuple[Reserved | Full, Outcome | None]]:
+        assert self._seats
+        seats = self._seats.reserve(connection, [token.wish for token in tokens])
+        records = [
+            replace(token.record, entry=replace(token.record.entry, room=seat.room))
+            for token, seat in zip(tokens, seats, strict=True)
+            if isinstance(seat, Reserved)
+        ]
+        outcomes = iter(note_issued(connection, records))
+        return [(seat, next(outcomes) if isinstance(seat, Reserved) else None) for seat in seats]
 
     async def _forget(self, now: float) -> None:
         """Forget what is old, now and then."""

@@ -51,7 +51,7 @@ class Presets:
         `x(2)` belongs to the family `x` only if rooms named `x` have sub-rooms. A room that is itself a sub-room has
         none: `x(2)(2)` is the first room of a family of its own.
         """
-        if self._presets and (found := _SUBROOM.fullmatch(room)):
+        if self._presets and room.endswith(")") and (found := _SUBROOM.fullmatch(room)):
             family, number = found[1], int(found[2])
             location = self.locate(family)
             if number > 1 and location.number == 1 and location.preset and location.preset.overflow == "subrooms":

@@ -1,6 +1,7 @@
 """The roles of a hub, and what LiveKit is told of each. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS
 from lkhub.service.errors import ApiError
@@ -69,9 +70,14 @@ def grant_role(role: Role, room: str, *, opens: bool) -> dict[str, Json]:
     were opened, so that a role with `create` needs the grant for it."""
     if not room:
         raise ValueError("a grant without a room opens every room")
+    return {"room": room, **_grant(role, opens)}
+
+
+@lru_cache(maxsize=64)
+def _grant(role: Role, opens: bool) -> Mapping[str, Json]:
+    """What a grant says besides the room."""
     grant: dict[str, Json] = {
         "roomJoin": True,
-        "room": room,
         "canPublish": bool(role.publish),
         "canSubscribe": role.subscribe,
         "canPublishData": role.data,

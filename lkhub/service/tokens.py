@@ -4,9 +4,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 from starlette.requests import Request
 
@@ -17,6 +17,7 @@ from lkhub.service.access.caller import Caller
 from lkhub.service.errors import ApiError
 from lkhub.service.presets import Presets, match_globs, room_config
 from lkhub.service.roles import Roles, grant_role
+from lkhub.source.json_text import Json
 from lkhub.wire.application import Application, Role, RoomPreset
 
 # A random identity: long enough that two people never get the same identity, which would end the first one's call.
@@ -25,8 +26,7 @@ IDENTITY_BYTES = 8
 _GLOB = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What a caller asks for. "" is a field that is not given; without `room` the caller gets one. People who come with
     the same `party` are kept together, where a room has sub-rooms. `room_config` is of LiveKit's TokenSource."""
 
@@ -34,14 +34,13 @@ class Wanted:
     identity: str = ""
     name: str = ""
     metadata: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = {}
     role: str = ""
     party: str = ""
     room_config: RoomConfig | None = None
 
 
-@dataclass(frozen=True)
-class Issued:
+class Issued(NamedTuple):
     """A token, and for which room and identity. `expires` is in Epoch seconds."""
 
     token: str
@@ -62,6 +61,20 @@ class Judged(NamedTuple):
     typed: bool
     """Whether a stranger chose the identity."""
 
+    @property
+    def seated(self) -> bool:
+        """Whether it takes a seat. LiveKit counts no recorder."""
+        return self.preset is not None and self.preset.capacity is not None and not self.role.recorder
+
+
+class Wish(NamedTuple):
+    """A seat that is asked for, in `room` or in a sub-room of its family. `caller` is as in `issued.caller`."""
+
+    room: str
+    identity: str
+    caller: str
+    party: str
+
 
 class Reserved(NamedTuple):
     """A seat, in the room or in one of its sub-rooms."""
@@ -75,56 +88,47 @@ class Full(NamedTuple):
     retry_after: int
 
 
-class Seats(Protocol):
-    """Who sits where in rooms with a capacity."""
-
-    async def reserve(self, room: str, identity: str, caller: str, party: str) -> Reserved | Full:
-        """A seat in `room`, or in a sub-room of its family. `caller` is as in `issued.caller`."""
-
-
 class Book(Protocol):
-    """What is kept about the tokens that were issued."""
+    """What is kept about the tokens that were issued. Its methods raise ApiError."""
 
-    async def admit(self, caller: Caller, judged: Judged, request: Request) -> None:
-        """Refuse what comes too often, and a stranger's identity that looks like one that is taken."""
+    def admit(self, caller: Caller, judged: Judged, request: Request) -> None:
+        """Refuse what comes too often."""
 
-    async def write(self, caller: Caller, judged: Judged, room: str, expires: int, request: Request) -> None:
-        """Note a token before it is given away."""
+    async def write(self, caller: Caller, judged: Judged, party: str, expires: int, request: Request) -> str:
+        """Reserve a seat where the room has a capacity, and note the token before it is given away. Returns the
+        room. Refuses a stranger's identity that looks like one that is taken."""
 
 
 class Issuer:
-    """Issues the tokens of one hub. `keys` returns the name and the secret of the current API key. Without `seats` no
-    room has a capacity, and without `book` nothing is noted."""
+    """Issues the tokens of one hub. `keys` returns the name and the secret of the current API key. Without `book` no
+    room has a capacity, and nothing is noted."""
 
     def __init__(
         self,
         application: Application,
         keys: Callable[[], tuple[str, Secret]],
-        seats: Seats | None = None,
         book: Book | None = None,
     ) -> None:
         self._roles = Roles(application.access)
         self._presets = Presets(application.rooms)
         self._operator = application.access.create == "operator"
-        self._keys, self._seats, self._book = keys, seats, book
+        self._keys, self._book = keys, book
 
     async def issue(self, caller: Caller, wanted: Wanted, request: Request) -> Issued:
         """A token for what `caller` wants. Raises ApiError where it is not allowed or not possible."""
         judged = self._judge(caller, wanted)
-        if self._book:
-            await self._book.admit(caller, judged, request)
-        room = await self._seat(caller, judged, wanted.party)
         now = int(time.time())
-        expires = now + judged.role.ttl
+        room, expires = judged.room, now + judged.role.ttl
         if self._book:
-            await self._book.write(caller, judged, room, expires, request)
+            self._book.admit(caller, judged, request)
+            room = await self._book.write(caller, judged, wanted.party, expires, request)
         grant = Grant(
             identity=judged.identity,
             video=grant_role(judged.role, room, opens=self._operator),
             name=wanted.name or caller.name or judged.identity,
             metadata=wanted.metadata,
             attributes=wanted.attributes,
-            room_config=_configure(judged.preset, wanted.room_config).as_claim(),
+            room_config=_configure(judged.preset, wanted.room_config),
             ttl_seconds=judged.role.ttl,
         )
         return Issued(sign(grant, *self._keys(), now), room, judged.identity, expires)
@@ -149,22 +153,13 @@ class Issuer:
         typed = bool(wanted.identity) and not caller.vouches and not caller.identity
         return Judged(name, role, room, family, preset, identity, typed)
 
-    async def _seat(self, caller: Caller, judged: Judged, party: str) -> str:
-        preset = judged.preset
-        # LiveKit counts no recorder, so it takes nobody's seat.
-        if self._seats is None or preset is None or preset.capacity is None or judged.role.recorder:
-            return judged.room
-        seat = await self._seats.reserve(judged.room, judged.identity, caller.text, party)
-        if isinstance(seat, Full):
-            headers = {"retry-after": str(seat.retry_after)}
-            raise ApiError(409, "the room is full", f"ask again in {seat.retry_after} s", headers, code="room-full")
-        return seat.room
 
-
-def _configure(preset: RoomPreset | None, wanted: RoomConfig | None) -> RoomConfig:
+def _configure(preset: RoomPreset | None, wanted: RoomConfig | None) -> Mapping[str, Json]:
     """The settings of the room, if the join opens it: the preset's, and the agents that the caller wants too."""
+    if preset is None and wanted is None:
+        return {}
     config = room_config(preset) if preset else RoomConfig()
-    return replace(config, agents=(*config.agents, *wanted.agents)) if wanted else config
+    return (replace(config, agents=(*config.agents, *wanted.agents)) if wanted else config).as_claim()
 
 
 _CALLERS = {"api-key": "this API key", "invite": "this invite", "oidc": "your account", "open": "mode open"}
@@ -182,6 +177,8 @@ def _choose_room(*scopes: tuple[str, ...]) -> str:
 
 
 def _check_size(wanted: Wanted, name: str, role: Role) -> None:
+    if not wanted.metadata and not wanted.attributes:
+        return
     texts = (wanted.metadata, *wanted.attributes, *wanted.attributes.values())
     size = sum(len(text.encode()) for text in texts)
     if size > role.metadata:

@@ -11,9 +11,11 @@ import pytest
 from msgspec import structs
 
 from lkhub.service import book as book_module
+from lkhub.service.access import api_keys
 from lkhub.wire.application import Limits, Rate
 from lkhub.wire.serve_config import ServeConfig
 from tests.service.conftest import ACCESS, LAN, LOCAL, Applied, Connect, check_error
+from tests.service.rooms.kit import preset
 
 pytestmark = pytest.mark.anyio
 
@@ -137,3 +139,34 @@ async def test_what_is_old_is_forgotten_while_tokens_are_given_away(
     monkeypatch.setattr(time, "time", lambda: now + book_module.KEPT_SECONDS + 1)
     await asks.ask("192.168.1.7", identity="new")
     assert [entry.identity for entry in applied.issued()] == ["new"]
+
+
+async def test_token_and_its_seat_are_noted_together(connect: Connect, applied: Applied) -> None:
+    _, bearer = applied.create_key()
+    rooms = (preset("voice-*", capacity=2), preset("hall", capacity=1, overflow="reject"))
+    asks = Asks(connect, applied.config("api-keys", rooms=rooms))
+
+    async def take(room: str, identity: str) -> httpx.Response:
+        return await asks.ask("192.168.1.7", bearer, room=room, identity=identity)
+
+    answers = [await take("voice-1", each) for each in ("ann", "bob", "cat", "ann")]
+    rooms_given = ["voice-1", "voice-1", "voice-1(2)", "voice-1"]
+    assert [answer.json()["room"] for answer in answers] == rooms_given
+    assert [entry.room for entry in reversed(applied.issued())] == rooms_given
+    assert (await take("hall", "ann")).status_code == 200
+    full = await take("hall", "bob")
+    assert "full" in check_error(full, 409, "room-full")["message"]
+    assert 0 < int(full.headers["retry-after"]) <= 60
+    assert len(applied.issued()) == 5, "a token that was refused is not noted"
+
+
+async def test_revoked_key_is_given_no_token_though_there_is_a_seat(
+    connect: Connect, applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "FRESH_SECONDS", 3600.0)
+    identifier, bearer = applied.create_key()
+    asks = Asks(connect, applied.config("api-keys", rooms=(preset(capacity=2),)))
+    assert (await asks.ask("192.168.1.7", bearer, identity="ann")).status_code == 200
+    applied.revoke(identifier)
+    check_error(await asks.ask("192.168.1.7", bearer, identity="bob"), 401, "not-authenticated")
+    assert [entry.identity for entry in applied.issued()] == ["ann"]

@@ -1,11 +1,10 @@
 """What a caller gets of what it wants."""
 
-from dataclasses import replace
 from typing import Any
 
 import jwt
 import pytest
-from msgspec.structs import replace as change
+from msgspec.structs import replace
 from starlette.requests import Request
 
 from lkhub.livekit.room_config import AgentDispatch, RoomConfig
@@ -13,7 +12,7 @@ from lkhub.secret import Secret
 from lkhub.service.access.caller import Caller
 from lkhub.service.errors import ApiError
 from lkhub.service.roles import PLAIN
-from lkhub.service.tokens import Full, Issued, Issuer, Judged, Reserved, Wanted
+from lkhub.service.tokens import Issued, Issuer, Judged, Wanted
 from lkhub.wire.application import Access, Application, Dispatch, RoomPreset
 
 pytestmark = pytest.mark.anyio
@@ -26,15 +25,15 @@ OPEN = Caller(kind="open")
 USER = Caller(kind="oidc", id="ann@example.com", name="Ann", identity="ann", roles=("participant",))
 
 ROLES = {
-    "participant": change(PLAIN, metadata=10),
-    "speaker": change(PLAIN, rooms=("voice-*",), ttl=60, agents=("helper", "bot-*")),
-    "admin": change(PLAIN, admin=True, create=True),
+    "participant": replace(PLAIN, metadata=10),
+    "speaker": replace(PLAIN, rooms=("voice-*",), ttl=60, agents=("helper", "bot-*")),
+    "admin": replace(PLAIN, admin=True, create=True),
 }
 
 
 def preset(match: str, **settings: Any) -> RoomPreset:
     plain = RoomPreset(match, None, "reject", None, None, "", (), ())
-    return change(plain, **settings)
+    return replace(plain, **settings)
 
 
 PRESETS = (
@@ -45,32 +44,22 @@ PRESETS = (
 APPLICATION = Application(used=True, access=Access(roles=ROLES, default_role="participant"), rooms=PRESETS)
 
 
-class FakeSeats:
-    """Gives the seat that it is told to give."""
-
-    def __init__(self, answer: Reserved | Full) -> None:
-        self.answer, self.asked = answer, list[tuple[str, ...]]()
-
-    async def reserve(self, room: str, identity: str, caller: str, party: str) -> Reserved | Full:
-        self.asked.append((room, identity, caller, party))
-        return self.answer
-
-
 class FakeBook:
-    """Remembers in which order it was asked, and refuses if it is told to."""
+    """Remembers in which order it was asked, and refuses if it is told to. `room` is the one in which it has a seat."""
 
-    def __init__(self, refuses: str = "") -> None:
-        self.refuses, self.said = refuses, list[tuple[Any, ...]]()
+    def __init__(self, refuses: str = "", room: str = "") -> None:
+        self.refuses, self.room, self.said = refuses, room, list[tuple[Any, ...]]()
 
-    async def admit(self, caller: Caller, judged: Judged, request: Request) -> None:
+    def admit(self, caller: Caller, judged: Judged, request: Request) -> None:
         self.said.append(("admit", caller.text, judged.room, judged.typed))
         if self.refuses == "admit":
             raise ApiError(429, "too often")
 
-    async def write(self, caller: Caller, judged: Judged, room: str, expires: int, request: Request) -> None:
-        self.said.append(("write", caller.text, judged.role_name, judged.identity, room, expires))
+    async def write(self, caller: Caller, judged: Judged, party: str, expires: int, request: Request) -> str:
+        self.said.append(("write", caller.text, judged.role_name, judged.identity, judged.seated, party, expires))
         if self.refuses == "write":
             raise ApiError(503, "no store")
+        return self.room or judged.room
 
 
 def make(application: Application = APPLICATION, **parts: Any) -> Issuer:
@@ -103,7 +92,7 @@ async def test_token_has_the_rights_and_the_lifetime_of_its_role() -> None:
 
 async def test_right_to_open_rooms_is_only_for_a_hub_whose_rooms_the_operator_opens() -> None:
     wanted = Wanted("r", "ann", role="admin")
-    closed = change(APPLICATION, access=change(APPLICATION.access, create="operator"))
+    closed = replace(APPLICATION, access=replace(APPLICATION.access, create="operator"))
     assert "roomCreate" not in claims(await issue(KEY, wanted))["video"]
     assert claims(await issue(KEY, wanted, application=closed))["video"]["roomCreate"] is True
     assert "roomCreate" not in claims(await issue(KEY, Wanted("r"), application=closed))["video"]
@@ -167,7 +156,7 @@ async def test_caller_without_an_identity_gets_a_new_one_each_time() -> None:
 
 async def test_room_that_the_join_opens_has_the_settings_of_its_preset() -> None:
     settings = {"capacity": 2, "overflow": "subrooms", "empty_timeout": 60, "agents": (Dispatch("scribe", ""),)}
-    application = change(APPLICATION, rooms=(preset("voice-1", **settings),))
+    application = replace(APPLICATION, rooms=(preset("voice-1", **settings),))
     agents = RoomConfig(agents=(AgentDispatch("helper"),))
     wanted = Wanted("voice-1(2)", "ann", role="speaker", room_config=agents)
     assert claims(await issue(KEY, wanted, application=application))["roomConfig"] == {
@@ -179,10 +168,11 @@ async def test_room_that_the_join_opens_has_the_settings_of_its_preset() -> None
 
 
 async def test_recorder_takes_no_seat() -> None:
-    recorder = change(APPLICATION.access, roles={**ROLES, "admin": change(PLAIN, recorder=True)})
-    seats = FakeSeats(Full(7))
+    recorder = replace(APPLICATION.access, roles={**ROLES, "admin": replace(PLAIN, recorder=True)})
+    book = FakeBook()
     wanted = Wanted("small", "ann", role="admin")
-    assert (await issue(KEY, wanted, application=change(APPLICATION, access=recorder), seats=seats)).room == "small"
+    await issue(KEY, wanted, application=replace(APPLICATION, access=recorder), book=book)
+    assert book.said[1][4] is False
 
 
 @pytest.mark.parametrize(
@@ -194,30 +184,26 @@ async def test_name_that_people_are_shown(caller: Caller, given: str, name: str)
 
 
 async def test_seat_is_asked_for_where_a_room_has_a_capacity() -> None:
-    seats = FakeSeats(Reserved("many(3)"))
-    issued = await issue(KEY, Wanted("many", "ann", party="friends"), seats=seats)
+    book = FakeBook(room="many(3)")
+    issued = await issue(KEY, Wanted("many", "ann", party="friends"), book=book)
     assert issued.room == claims(issued)["video"]["room"] == "many(3)"
-    assert seats.asked == [("many", "ann", "api-key k1", "friends")]
-    await issue(KEY, Wanted("elsewhere", "ann"), seats=seats)
-    assert len(seats.asked) == 1
-
-
-async def test_full_room_says_when_to_ask_again() -> None:
-    error = await refused(KEY, Wanted("small", "ann"), seats=FakeSeats(Full(7)))
-    assert (error.status, error.code, error.headers) == (409, "room-full", {"retry-after": "7"})
+    assert book.said[1][4:6] == (True, "friends")
+    book = FakeBook()
+    await issue(KEY, Wanted("elsewhere", "ann"), book=book)
+    assert book.said[1][4:6] == (False, "")
 
 
 async def test_token_is_noted_before_it_is_given_away() -> None:
     book = FakeBook()
-    issued = await issue(KEY, Wanted("many", "ann", role="admin"), book=book, seats=FakeSeats(Reserved("many(2)")))
-    assert book.said[1:] == [("write", "api-key k1", "admin", "ann", "many(2)", issued.expires)]
+    issued = await issue(KEY, Wanted("many", "ann", role="admin"), book=book)
+    assert book.said[1:] == [("write", "api-key k1", "admin", "ann", True, "", issued.expires)]
     assert (await refused(KEY, Wanted("r"), book=FakeBook(refuses="write"))).status == 503
 
 
 async def test_who_asks_too_often_takes_no_seat() -> None:
-    seats = FakeSeats(Reserved("many"))
-    assert (await refused(KEY, Wanted("many"), seats=seats, book=FakeBook(refuses="admit"))).status == 429
-    assert seats.asked == []
+    book = FakeBook(refuses="admit")
+    assert (await refused(KEY, Wanted("many"), book=book)).status == 429
+    assert len(book.said) == 1
 
 
 async def test_who_may_not_is_refused_before_anything_is_asked_or_noted() -> None:

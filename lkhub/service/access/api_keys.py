@@ -37,12 +37,17 @@ def refuse_revoked() -> ApiError:
     return ApiError(401, "this API key was revoked", "make another: `lkhub access create NAME`", _BEARER)
 
 
+def _vouch(key: ApiKey) -> Caller:
+    return Caller("api-key", key.id, "", key.rooms, key.roles, vouches=True)
+
+
 class ApiKeyMode:
     """Callers with an API key."""
 
     def __init__(self, config: ServeConfig, storage: Storage) -> None:
         self._config, self._storage = config, storage
         self._keys: dict[str, ApiKey] = {}
+        self._callers: dict[str, Caller] = {}
         self._read = -inf
         self._lock = asyncio.Lock()
         self._wrong = Windows(WRONG_KEYS)
@@ -60,12 +65,13 @@ class ApiKeyMode:
             ended = datetime.fromtimestamp(key.expires or 0.0, UTC)
             hint = "make another: `lkhub access create NAME`"
             raise ApiError(401, f"this API key ended on {ended:%Y-%m-%d at %H:%M} UTC", hint, _BEARER)
-        return Caller("api-key", key.id, "", key.rooms, key.roles, vouches=True)
+        return self._callers[key.id]
 
     async def _find(self, given: str, request: Request) -> ApiKey | None:
         """The key whose text was given."""
         now = time.monotonic()
-        await self._refresh(now - FRESH_SECONDS)
+        if self._read < now - FRESH_SECONDS:
+            await self._refresh(now - FRESH_SECONDS)
         key = self._compare(given)
         if key is None and not self._wrong.find_wait(find_client(request, self._config), now):
             await self._refresh(now)
@@ -89,6 +95,7 @@ class ApiKeyMode:
             await asyncio.sleep(max(0.0, self._read + READ_AGAIN_SECONDS - time.monotonic()))
             began = time.monotonic()
             self._keys = {key.id: key for key in await self._storage.read(list_api_keys)}
+            self._callers = {key.id: _vouch(key) for key in self._keys.values()}
             self._read = began
 
     def _refuse(self, request: Request) -> ApiError:

@@ -1,9 +1,9 @@
 """Who asks, and what the caller may ask for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from lkhub.service.errors import ApiError
@@ -11,8 +11,7 @@ from lkhub.service.errors import ApiError
 Kind: TypeAlias = Literal["open", "api-key", "oidc", "invite"]
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who asks for a token. `id` is the key's, the invite's, or the subject at the OpenID provider; mode `open` has
     none. `name` is the name that people are shown, where the caller is a person whose name is known.
 

@@ -38,7 +38,7 @@ class Writes(Protocol):
 
 
 @dataclass(frozen=True)
-class _Visit(Generic[Result]):
+class Visit(Generic[Result]):
     """What is done to a family. It is done again if the transaction fails, on the family as the store has it."""
 
     family: str
@@ -66,14 +66,15 @@ class Ledger:
     async def visit(self, family: str, do: Callable[[Family, float], Result]) -> Result:
         """Call `do` with the family and the time on the clock, and return once the changes are committed. `do`
         may be called again."""
-        visit: _Visit[Any] = _Visit(family, do)
-        return await self._store.write(self._visit, visit)
+        visit: Visit[Any] = Visit(family, do)
+        return await self._store.write(self.handle, visit)
 
     async def view(self) -> list[FamilyView]:
         """Every family in the store."""
         return await self._store.run(self._view)
 
-    def _visit(self, connection: Connection, visits: Sequence[_Visit[Any]]) -> list[Any]:
+    def handle(self, connection: Connection, visits: Sequence[Visit[Any]]) -> list[Any]:
+        """Make visits within a transaction: a handler of Writer.run_batched. Returns what each `do` returned."""
         now = self._clock()
         families = self._refresh(connection, lock_families(connection, {visit.family for visit in visits}), now)
         for family in families.values():

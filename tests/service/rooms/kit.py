@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from lkhub.service.rooms.seats import Seats
+from lkhub.service.tokens import Full, Reserved, Wish
 from lkhub.store.store import Store
 from lkhub.wire.application import RoomPreset
 
@@ -23,6 +25,11 @@ class Direct:
 
     def __init__(self, store: Store) -> None:
         self.write, self.run = store.writer.run_batched, store.writer.run
+
+
+async def reserve(store: Store, seats: Seats, room: str, identity: str, party: str = "") -> Reserved | Full:
+    """What a caller of mode `open` gets."""
+    return await store.writer.run_batched(seats.reserve, Wish(room, identity, "open", party))
 
 
 class Clock:

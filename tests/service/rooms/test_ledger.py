@@ -16,11 +16,11 @@ from lkhub.service.tokens import Full, Reserved
 from lkhub.store.errors import StoreError
 from lkhub.store.schema import families, seats
 from lkhub.store.store import Store
-from tests.service.rooms.kit import Clock, Direct, preset
+from tests.service.rooms.kit import Clock, Direct, preset, reserve
 
 pytestmark = pytest.mark.anyio
 
-PRESETS = Presets([preset("voice-*", 16), preset("hall", 2, "reject"), preset("open", None, "reject")])
+PRESETS = Presets([preset("voice-*", 16), preset("hall", 2, "reject")])
 
 
 class Process:
@@ -33,7 +33,7 @@ class Process:
 
     async def take(self, room: str, *identities: str) -> list[str | None]:
         """The rooms that these identities get, None for one that is refused."""
-        answers = await asyncio.gather(*(self.seats.reserve(room, each, "open") for each in identities))
+        answers = await asyncio.gather(*(reserve(self.store, self.seats, room, each) for each in identities))
         return [answer.room if isinstance(answer, Reserved) else None for answer in answers]
 
 
@@ -57,16 +57,10 @@ def stored(process: Process) -> Counter[str]:
         return Counter(connection.execute(select(seats.c.room)).scalars())
 
 
-async def test_room_without_capacity_needs_no_store(one: Process) -> None:
-    assert await one.take("open", "a") == ["open"]
-    assert await one.take("unknown(2)", "a") == ["unknown(2)"]
-    assert stored(one) == {}
-
-
 async def test_full_room_is_refused_with_a_time(one: Process) -> None:
     assert await one.take("hall", "a", "b", "c", "a") == ["hall", "hall", None, "hall"]
     one.clock.now += JOIN_SECONDS - 4
-    assert await one.seats.reserve("hall", "c", "open") == Full(4)
+    assert await reserve(one.store, one.seats, "hall", "c") == Full(4)
     one.clock.now += 4
     assert await one.take("hall", "c") == ["hall"]
 
@@ -119,7 +113,7 @@ async def test_processes_of_one_machine_free_a_seat_at_the_same_time(url: str, c
     await one.take("hall", "a", "b")
     clock.now += JOIN_SECONDS - 1
     assert await other.take("hall", "c") == [None]
-    assert await other.seats.reserve("hall", "c", "open") == Full(1)
+    assert await reserve(other.store, other.seats, "hall", "c") == Full(1)
     clock.now += 1
     assert await other.take("hall", "c") == ["hall"]
     one.store.close()

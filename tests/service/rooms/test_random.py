@@ -26,12 +26,12 @@ from lkhub.service.rooms.family import JOIN_SECONDS, RETURN_SECONDS, Family
 from lkhub.service.rooms.ledger import Ledger
 from lkhub.service.rooms.reconcile import TURNS, Reconciliation
 from lkhub.service.rooms.seats import Seats
-from lkhub.service.tokens import Reserved
+from lkhub.service.tokens import Full, Reserved
 from lkhub.store.lead import Lead
 from lkhub.store.schema import seats
 from lkhub.store.store import Store
 from lkhub.wire.application import RoomPreset
-from tests.service.rooms.kit import Direct, preset
+from tests.service.rooms.kit import Direct, preset, reserve
 
 read_clock = time.time_ns
 ROOM = "voice"
@@ -105,6 +105,9 @@ class Service:
 
     async def make_lead(self) -> Lead:
         return self.store.make_lead("presets")
+
+    async def take(self, room: str, identity: str, party: str = "") -> Reserved | Full:
+        return await reserve(self.store, self.seats, room, identity, party)
 
     def end(self) -> None:
         self.applying.release()
@@ -244,7 +247,7 @@ class Calls(RuleBasedStateMachine):
         wished = wished if self.overflow == "subrooms" else 1
         self.expire()
         expected = self.expect(identity, wished, party)
-        answer = self.run(self.services[who].seats.reserve(name_room(ROOM, wished), identity, "open", party))
+        answer = self.run(self.services[who].take(name_room(ROOM, wished), identity, party))
         if self.one_machine:
             assert (number_room(ROOM, answer.room) if isinstance(answer, Reserved) else None) == expected
         if isinstance(answer, Reserved):
@@ -432,7 +435,7 @@ class Calls(RuleBasedStateMachine):
             self.look(1)
             self.now += JOIN_SECONDS
         assert [self.run(service.ledger.view()) for service in self.services] == [[], []]
-        assert self.run(self.services[0].seats.reserve(ROOM, "w", "open")) == Reserved(ROOM)
+        assert self.run(self.services[0].take(ROOM, "w")) == Reserved(ROOM)
 
 
 TestCalls = Calls.TestCase

@@ -19,7 +19,7 @@ from lkhub.service.tokens import Reserved
 from lkhub.store.lead import Lead
 from lkhub.store.store import Store
 from lkhub.wire.application import RoomPreset
-from tests.service.rooms.kit import Clock, Direct, preset
+from tests.service.rooms.kit import Clock, Direct, preset, reserve
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +74,7 @@ class Service:
         self.store.close()
 
     async def take(self, room: str, *identities: str) -> list[str | None]:
-        answers = [await self.seats.reserve(room, each, "open") for each in identities]
+        answers = [await reserve(self.store, self.seats, room, each) for each in identities]
         return [answer.room if isinstance(answer, Reserved) else None for answer in answers]
 
     async def look(self, times: int = 1) -> None:
