@@ -118,7 +118,8 @@ class Api:
         return await self._desk.authenticator.identify(request)
 
     async def _issue(self, caller: Caller, wanted: Wanted, request: Request) -> Issued:
-        await self._askers.look(request)
+        if self.config.askers:
+            await self._askers.look(request)
         return await self._desk.issuer.issue(caller, wanted, request)
 
 

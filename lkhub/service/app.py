@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
@@ -24,9 +23,10 @@ from lkhub.service.contract import (
 )
 from lkhub.service.cors import ListedOrigins
 from lkhub.service.desk import build_desk
+from lkhub.service.direct import Service
 from lkhub.service.documents import Documents
 from lkhub.service.errors import ApiError
-from lkhub.service.guard import HostGuard
+from lkhub.service.guard import Guard, HostGuard
 from lkhub.service.late_invites import LateInvites
 from lkhub.service.pages import WEB, BuiltFiles, content_security_policy, show_page
 from lkhub.service.people import People
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lkhub.service.backed import Backed
 
 
-def build_app(config: ServeConfig) -> Starlette:
+def build_app(config: ServeConfig) -> Service:
     """The application of one hub."""
     backed = _build_backed(config)
     desk = backed.desk if backed else build_desk(config, LateInvites(config))
@@ -50,7 +50,6 @@ def build_app(config: ServeConfig) -> Starlette:
         "permissions-policy": "camera=(self), microphone=(self), display-capture=(self)",
     }
     routes = [
-        # First, since routes are tried in turn and these are asked for most.
         TOKEN.route(api.token),
         TOKEN_SOURCE.route(api.token_source),
         HUB.route(api.hub),
@@ -76,14 +75,14 @@ def build_app(config: ServeConfig) -> Starlette:
         HTTPException: answer_http_exception,
         Exception: answer_bug,
     }
-    middleware = [
-        Middleware(HostGuard, hosts=config.hosts, port=config.port, authorities=config.authorities, headers=headers)
-    ]
+    guard = Guard(config.hosts, config.port, config.authorities, headers)
+    middleware = [Middleware(HostGuard, guard=guard)]
     if origins := config.application.access.origins:
         middleware.append(Middleware(ListedOrigins, origins=origins))
     lifespan = backed.lifespan if backed else None
-    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
-    app.state.stop = backed.stop if backed else None
+    app = Service(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
+    app.guard, app.direct = guard, {TOKEN.path: api.token, TOKEN_SOURCE.path: api.token_source}
+    app.stop = backed.stop if backed else None
     return app
 
 

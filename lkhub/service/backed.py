@@ -15,7 +15,7 @@ from starlette.routing import Route
 from lkhub.secret import Secret
 from lkhub.service.access.api_keys import ApiKeyMode
 from lkhub.service.access.caller import Authenticator, Mode
-from lkhub.service.book import Book, Seats
+from lkhub.service.book import Book
 from lkhub.service.contract import EVENTS
 from lkhub.service.desk import CurrentKey, Desk, find_open_mode, refuse_stranger
 from lkhub.service.errors import ApiError
@@ -63,7 +63,7 @@ def build_backed(config: ServeConfig) -> Backed:
     """The parts of a hub whose spec asks for more than mode `open`."""
     storage = Storage(config.application.store, StoreState(config.store, _find_file(config)))
     rooms = _build_rooms(config, storage)
-    desk = build_backed_desk(config, storage, rooms.seats if rooms else None)
+    desk = build_backed_desk(config, storage, rooms)
     webhooks = Webhooks(config, storage)
     events = Events(storage, desk.authenticator, Presets(config.application.rooms))
     webhooks.intake.listeners.append(lambda _: events.tell())
@@ -84,7 +84,7 @@ def _find_file(config: ServeConfig) -> str:
     return url.removeprefix(prefix) if url.startswith(prefix) else ""
 
 
-def build_backed_desk(config: ServeConfig, storage: Storage, seats: Seats | None = None) -> Desk:
+def build_backed_desk(config: ServeConfig, storage: Storage, rooms: "Rooms | None" = None) -> Desk:
     """The desk of a hub whose store is in use."""
     application = config.application
     modes: list[Mode] = []
@@ -98,7 +98,8 @@ def build_backed_desk(config: ServeConfig, storage: Storage, seats: Seats | None
         modes.append(open_mode)
     proven = set(application.access.modes) - {"open"}
     authenticator = Authenticator(modes, partial(_refuse_unproven, proven) if proven else refuse_stranger)
-    issuer = Issuer(application, CurrentKey(config.keys), Book(config, storage, seats))
+    book = Book(config, storage, rooms.seats, rooms.opening) if rooms else Book(config, storage)
+    issuer = Issuer(application, CurrentKey(config.keys), book)
     invites = Invites(config, storage, authenticator, issuer)
     return Desk(authenticator, issuer, open_mode, lambda: invites, signing_in)
 

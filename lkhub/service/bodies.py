@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from lkhub.service.errors import ApiError
 from lkhub.source.json_text import DuplicateKeyError, parse_unique_json
@@ -33,9 +33,14 @@ async def read_model(request: Request, model: type[M], hint: str) -> M:
 
 
 async def _read_body(request: Request) -> bytes:
+    # Request.stream() is a generator, which takes a few times as long for a body of one piece.
     body = b""
-    async for chunk in request.stream():
-        body += chunk
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += bytes(message.get("body", b""))
         if len(body) > MAX_BODY_BYTES:
             raise ApiError(413, f"the body is over {MAX_BODY_BYTES:,} bytes")
-    return body
+        if not message.get("more_body", False):
+            return body

@@ -33,6 +33,13 @@ class Seats(Protocol):
         """Seats in a transaction, or how long to wait for one."""
 
 
+class Opening(Protocol):
+    """Opens rooms, on a hub where a join opens none."""
+
+    async def prepare(self, room: str) -> None:
+        """Open a room in which a seat was given, if it may be open."""
+
+
 class _Seated(NamedTuple):
     """A token for a room with a capacity."""
 
@@ -41,11 +48,14 @@ class _Seated(NamedTuple):
 
 
 class Book:
-    """The book of one hub. Limits are counted in this process. `seats` is None where no room has a capacity."""
+    """The book of one hub. Limits are counted in this process. `seats` is None where no room has a capacity, `opening`
+    where joins open rooms."""
 
-    def __init__(self, config: ServeConfig, storage: Storage, seats: Seats | None = None) -> None:
+    def __init__(
+        self, config: ServeConfig, storage: Storage, seats: Seats | None = None, opening: Opening | None = None
+    ) -> None:
         limits = config.application.access.limits
-        self._config, self._storage, self._seats = config, storage, seats
+        self._config, self._storage, self._seats, self._opening = config, storage, seats, opening
         self._callers, self._addresses = Windows(limits.caller), Windows(limits.address)
         self._rooms = Windows(limits.room)
         # Only where strangers choose identities is it watched how they look.
@@ -88,6 +98,8 @@ class Book:
                 headers = {"retry-after": str(seat.retry_after)}
                 raise ApiError(409, "the room is full", f"ask again in {seat.retry_after} s", headers, code="room-full")
             room = seat.room
+            if self._opening:
+                await self._opening.prepare(room)
         else:
             outcome = await self._storage.write(note_issued, record)
         if outcome == "revoked":

@@ -133,6 +133,9 @@ class BoundedProtocol(HttpToolsProtocol):
     bounds: Bounds
     _place: str | None = None
     _request_timer: asyncio.TimerHandle | None = None
+    _request_end: float | None = None
+    """When the request that is awaited must have arrived, on the loop's clock. The timer is set again only once it has
+    run: setting it for each request takes as long as parsing one."""
     _stall_timer: asyncio.TimerHandle | None = None
     _head: int | None = 0
     """How many bytes have arrived of a head that has not ended; None while a body arrives."""
@@ -149,7 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         _cancel(self._request_timer)
-        self._request_timer = None
+        self._request_timer = self._request_end = None
         _cancel(self._stall_timer)
         self._stall_timer = None
         if self._place is not None:
@@ -187,8 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._head = 0
-        _cancel(self._request_timer)
-        self._request_timer = None
+        self._request_end = None
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -207,8 +209,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def _await_request(self) -> None:
-        if self._request_timer is None and self._place is not None:
-            self._request_timer = self.loop.call_later(self.bounds.request, self.transport.abort)
+        if self._request_end is None and self._place is not None:
+            self._request_end = self.loop.time() + self.bounds.request
+            if self._request_timer is None:
+                self._request_timer = self.loop.call_later(self.bounds.request, self._end_request)
+
+    def _end_request(self) -> None:
+        self._request_timer = None
+        if self._request_end is None:
+            return
+        if (left := self._request_end - self.loop.time()) > 0:
+            self._request_timer = self.loop.call_later(left, self._end_request)
+        else:
+            self.transport.abort()
 
     def _await_reader(self) -> None:
         if self._stall_timer is None and self._place is not None and self.transport.get_write_buffer_size():

@@ -1,6 +1,7 @@
 """Where tokens are asked for: who asks, and what is issued. A hub that keeps nothing has the parts below alone; the
 others are loaded with the store."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,14 +48,18 @@ def find_open_mode(config: ServeConfig) -> OpenMode | None:
 
 class CurrentKey:
     """The API key that tokens are signed with. `file` is read again once it is another file or has changed, since the
-    key may have been rotated: reading it takes a quarter of the time of a request."""
+    key may have been rotated: reading it takes a quarter of the time of a request. It is looked at once for all
+    requests that are answered together: each look lets another thread go on first."""
 
     def __init__(self, file: str) -> None:
         self._file = file
+        self._looked = False
         self._read: tuple[int, int, int] | None = None
         self._current = ("", Secret(""))
 
     def __call__(self) -> tuple[str, Secret]:
+        if self._looked:
+            return self._current
         try:
             found = os.stat(self._file)
             state = (found.st_ino, found.st_mtime_ns, found.st_size)
@@ -63,7 +68,12 @@ class CurrentKey:
         if state is None or state != self._read:
             self._current = next(iter(load_keys(self._file).items()))
             self._read = state
+        self._looked = True
+        asyncio.get_running_loop().call_soon(self._forget)
         return self._current
+
+    def _forget(self) -> None:
+        self._looked = False
 
 
 def refuse_stranger() -> ApiError:

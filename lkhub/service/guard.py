@@ -4,7 +4,7 @@ A name that an attacker rebinds to 127.0.0.1 arrives with a foreign `Host`; a pa
 arrives with a foreign `Origin`, and can't set `application/json` without a CORS preflight.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from starlette.datastructures import Headers
@@ -18,46 +18,59 @@ from lkhub.service.refusals import answer
 FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
 
 
+class Guard:
+    """The names of a hub, and the headers that every answer has."""
+
+    def __init__(self, hosts: Iterable[str], port: int, authorities: Iterable[str], headers: Mapping[str, str]) -> None:
+        self.authorities = {authority for host in hosts for authority in _authorities(host, port)} | set(authorities)
+        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+        self._known = {authority.encode() for authority in self.authorities}
+
+    def knows(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether a request with these headers is for this hub. With two headers `Host` a proxy in front may have
+        looked at the other one (RFC 9112, section 3.2)."""
+        hosts = [value for name, value in headers if name == b"host"]
+        return len(hosts) == 1 and hosts[0].lower() in self._known
+
+
 class HostGuard:
     """Middleware: 421 for a `Host` that is not the hub's own, and security headers on every answer."""
 
-    def __init__(
-        self, app: ASGIApp, hosts: Iterable[str], port: int, authorities: Iterable[str], headers: dict[str, str]
-    ) -> None:
-        self.app = app
-        self.authorities = {authority for host in hosts for authority in _authorities(host, port)} | set(authorities)
-        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self.app, self.guard = app, guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
 
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        # With two of them a proxy in front may have looked at the other one (RFC 9112, section 3.2).
-        host = hosts[0].decode("latin-1").lower() if len(hosts) == 1 else ""
+        host = next((value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"), "")
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = (_stay_here(name, value, host) for name, value in message["headers"])
-                message["headers"] = [*own, *self.headers]
+                own = (
+                    (name, _stay_here(value, host) if name == b"location" else value)
+                    for name, value in message["headers"]
+                )
+                message["headers"] = [*own, *self.guard.headers]
             await send(message)
 
-        if host in self.authorities:
+        if self.guard.knows(scope["headers"]):
             await self.app(scope, receive, send_guarded)
         else:
             error = ApiError(421, "this is not the name of this hub", "use the address that `lkhub status` shows")
             await answer(Request(scope), error)(scope, receive, send_guarded)
 
 
-def _stay_here(name: bytes, value: bytes, host: str) -> tuple[bytes, bytes]:
-    """A header, with scheme and host removed from a redirect to this hub. The service does not know whether a browser
+def _stay_here(location: bytes, host: str) -> bytes:
+    """Where a redirect leads, without scheme and host if it is to this hub. The service does not know whether a browser
     uses TLS, which ends at the edge or at a proxy."""
-    url = urlsplit(value.decode("latin-1")) if name == b"location" else None
-    if url is None or url.netloc.lower() != host:
-        return name, value
+    url = urlsplit(location.decode("latin-1"))
+    if url.netloc.lower() != host:
+        return location
     # One slash: after two, a browser would take the next part for a host.
-    return name, urlunsplit(("", "", f"/{url.path.lstrip('/')}", url.query, url.fragment)).encode("latin-1")
+    return urlunsplit(("", "", f"/{url.path.lstrip('/')}", url.query, url.fragment)).encode("latin-1")
 
 
 def _authorities(host: str, port: int) -> Iterable[str]:
@@ -69,7 +82,8 @@ def _authorities(host: str, port: int) -> Iterable[str]:
 def require_known_page(headers: Headers, origins: Collection[str]) -> None:
     """Refuse a request that could come from a page of another site: 415 for another content type, 403 for an `Origin`
     that is neither the hub's own nor one of `origins`."""
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    kind = headers.get("content-type", "")
+    if kind != "application/json" and kind.partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "the body must be JSON", "send it with Content-Type: application/json")
     origin, host = headers.get("origin"), headers.get("host", "").lower()
     # A sandboxed frame or a local file sends `null`, which is never the hub's own origin.

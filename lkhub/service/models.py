@@ -4,7 +4,8 @@ The types of the front end are made from these models (scripts/web-types), so a 
 The docstring of a model is its comment there.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -29,7 +30,8 @@ class Answer:
 
     def as_json(self) -> bytes:
         """The body of the response."""
-        return msgspec.json.encode(_pack(self))
+        kind: Any = type(self)
+        return msgspec.json.encode(self if _is_plain(kind) else _pack(self))
 
 
 def _pack(answer: Answer) -> dict[str, object]:
@@ -47,6 +49,12 @@ def _list_fields(kind: type[Answer]) -> tuple[tuple[str, object], ...]:
 
 
 _FIELDS: dict[type[Answer], tuple[tuple[str, object], ...]] = {}
+
+
+@cache
+def _is_plain(kind: Any) -> bool:
+    """Whether all fields are always there, and none is an answer itself."""
+    return all(field.default is MISSING and field.type in (str, int, bool) for field in fields(kind))
 
 
 @dataclass(frozen=True)

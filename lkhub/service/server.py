@@ -47,7 +47,7 @@ def run_service(config: ServeConfig) -> None:
     )
     logging.getLogger("uvicorn.error").addFilter(FewLines())
     logging.getLogger("asyncio").addFilter(RareExhaustion())
-    _Server(settings, app.state.stop).run(sockets=sockets)
+    _Server(settings, app.stop).run(sockets=sockets)
 
 
 class _Server(uvicorn.Server):

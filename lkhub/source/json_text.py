@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import msgspec
+
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A document, or a part of it, whose keys are defined elsewhere: by Caddy, LiveKit, nft, a cloud, or by a contract with
 users. Classes of our own would only repeat that definition."""
@@ -34,10 +36,12 @@ def parse_unicode_json(text: bytes) -> Any:
 def parse_unique_json(text: bytes) -> Any:
     """As `parse_unicode_json`, for requests of strangers: also raises ValueError where an object has a key twice.
     Programs disagree about which of the two holds, so that one may check the first and another act on the second."""
-    try:
-        data = json.loads(text, object_pairs_hook=_collect)
-    except RecursionError:
-        raise ValueError("JSON nested too deep") from None
+    data: Any = _decode_flat(text)
+    if data is None:
+        try:
+            data = json.loads(text, object_pairs_hook=_collect)
+        except RecursionError:
+            raise ValueError("JSON nested too deep") from None
     _require_unicode(text, data)
     return data
 
@@ -54,6 +58,16 @@ def _collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise DuplicateKeyError("a key is given twice")
     return found
+
+
+def _decode_flat(text: bytes) -> dict[str, Any] | None:
+    """The object, if it certainly has no key twice: as many colons as keys. msgspec takes a fifth of the time of the
+    standard library, and does not look for keys that are there twice."""
+    try:
+        found = msgspec.json.decode(text)
+    except (ValueError, RecursionError):  # the standard library takes more, and says what is wrong
+        return None
+    return found if isinstance(found, dict) and text.count(b":") == len(found) else None
 
 
 def parse_finite_json(text: str | bytes) -> Any:

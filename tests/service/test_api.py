@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import jwt
 import pytest
 
@@ -140,12 +141,15 @@ async def test_body_that_is_not_json_is_refused(connect: Connect, body: bytes) -
         check_error(await client.post(TOKEN, content=body, headers=JSON), 400, "bad-request")
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"room": "\\ud800"}', b'{"\\ud800": 1}', b'{"room": "a", "name": "\\ud800"}', b'{"room": NaN}']
-)
+@pytest.mark.parametrize("body", [b'{"room": "\\ud800"}', b'{"\\ud800": 1}', b'{"room": "a", "name": "\\ud800"}'])
 async def test_text_that_is_no_text_is_refused(connect: Connect, body: bytes) -> None:
     async with connect() as client:
-        check_error(await client.post(TOKEN, content=body, headers=JSON), 422, "invalid")
+        check_error(await client.post(TOKEN, content=body, headers=JSON), 400, "bad-request")
+
+
+async def test_number_that_is_none_is_refused(connect: Connect) -> None:
+    async with connect() as client:
+        check_error(await client.post(TOKEN, content=b'{"room": NaN}', headers=JSON), 422, "invalid")
 
 
 @pytest.mark.parametrize("field", ["room", "identity", "name"])
@@ -217,6 +221,7 @@ async def test_keys_that_are_gone_or_damaged_are_reported_in_the_one_shape(
 async def test_new_keys_are_used_at_once(connect: Connect, config: ServeConfig) -> None:
     async with connect() as client:
         await client.post(TOKEN, json={"room": "lobby"})
+        await anyio.lowlevel.checkpoint()  # a client comes in a later turn of the loop than the one before it
         Path(config.keys).write_text(dump_keys({"APInew": SECRET}))
         assert claims((await client.post(TOKEN, json={"room": "lobby"})).json()["token"])["iss"] == "APInew"
 

@@ -3,6 +3,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import lkhub
 from lkhub.source.json_text import (
@@ -70,3 +72,28 @@ def test_half_a_character_is_refused(text: bytes) -> None:
 @pytest.mark.parametrize("text", [rb'"\ud83d\ude00"', '"😀"'.encode(), rb'"\u0000"'])
 def test_whole_characters_are_taken(text: bytes) -> None:
     assert parse_unique_json(text) == parse_unicode_json(text) == parse_json(text)
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=4), st.text() | st.integers() | st.floats() | st.booleans() | st.none(), max_size=4
+    ),
+    st.booleans(),
+)
+def test_flat_objects_are_read_as_the_standard_library_reads_them(data: dict[str, object], escaped: bool) -> None:
+    text = json.dumps(data, ensure_ascii=escaped)
+    try:
+        expected = json.loads(text.encode())
+    except UnicodeEncodeError:
+        return
+    assert repr(parse_unique_json(text.encode())) == repr(expected)
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"a": "\x01"}', b'{"a": 01}', b"{'a': 1}", b'{"a": 1,}', b'{"a": "\\x"}', b'{"a": 1} x']
+)
+def test_what_is_not_quite_json(text: bytes) -> None:
+    with pytest.raises(ValueError):
+        json.loads(text)
+    with pytest.raises(ValueError):
+        parse_unique_json(text)

@@ -8,7 +8,6 @@ from typing import Protocol
 from lkhub.errors import MachineError
 from lkhub.livekit.room_info import Room
 from lkhub.service.presets import Presets
-from lkhub.service.tokens import Full, Reserved, Seats
 from lkhub.wire.application import RoomPreset
 
 # LiveKit is not asked for each token: what it said about a room holds for so long. An open room that nobody joins stays
@@ -27,24 +26,19 @@ class Opener(Protocol):
         """Open a room with the settings of its preset."""
 
 
-class OpeningSeats:
-    """Seats in rooms that are open: the operator opens one room of a family, and the seats decide how many there are.
-    So a room of the family in which a seat was given is opened while another one is open."""
+class Opening:
+    """Opens rooms for seats: the operator opens one room of a family, and the seats decide how many there are. So a
+    room of the family in which a seat was given is opened while another one is open."""
 
-    def __init__(
-        self, seats: Seats, presets: Presets, sfu: Opener, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._seats, self._presets, self._sfu, self._clock = seats, presets, sfu, clock
+    def __init__(self, presets: Presets, sfu: Opener, clock: Callable[[], float] = time.monotonic) -> None:
+        self._presets, self._sfu, self._clock = presets, sfu, clock
         self._known: dict[str, float] = {}
 
-    async def reserve(self, room: str, identity: str, caller: str, party: str = "") -> Reserved | Full:
-        """As that of Seats. While LiveKit does not answer, the seat is given all the same: nobody can join then, and
-        who comes again asks again."""
-        seat = await self._seats.reserve(room, identity, caller, party)
-        if isinstance(seat, Reserved):
-            with suppress(MachineError):
-                await self._open(seat.room)
-        return seat
+    async def prepare(self, room: str) -> None:
+        """Open a room in which a seat was given. While LiveKit does not answer, the seat is given all the same: nobody
+        can join then, and who comes again asks again."""
+        with suppress(MachineError):
+            await self._open(room)
 
     async def _open(self, room: str) -> None:
         location, now = self._presets.locate(room), self._clock()

@@ -5,11 +5,10 @@ from functools import partial
 
 from lkhub.host.machine_clock import MachineClock
 from lkhub.livekit.webhooks import WebhookEvent
-from lkhub.service import tokens
 from lkhub.service.presets import Presets
 from lkhub.service.rooms.applying import Applying
 from lkhub.service.rooms.ledger import Ledger
-from lkhub.service.rooms.opening import OpeningSeats
+from lkhub.service.rooms.opening import Opening
 from lkhub.service.rooms.reconcile import Reconciliation
 from lkhub.service.rooms.seats import Seats
 from lkhub.service.rooms.sfu import Media
@@ -24,9 +23,8 @@ class Rooms:
     def __init__(self, application: Application, storage: Storage, media: Media) -> None:
         presets = Presets(application.rooms)
         ledger = Ledger(storage, presets, MachineClock())
-        self.seats: tokens.Seats = Seats(ledger, presets)
-        if application.access.create == "operator":
-            self.seats = OpeningSeats(self.seats, presets, media)
+        self.seats = Seats(ledger, presets)
+        self.opening = Opening(presets, media) if application.access.create == "operator" else None
         self._media = media
         self._applying = Applying(media, partial(storage.make_lead, "presets"))
         self._reconciliation = Reconciliation(ledger, presets, media, self._applying)

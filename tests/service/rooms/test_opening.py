@@ -7,8 +7,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.livekit.room_info import Room
 from lkhub.service.presets import Presets
-from lkhub.service.rooms.opening import CLOSED_SECONDS, OPEN_SECONDS, OpeningSeats
-from lkhub.service.tokens import Full, Reserved
+from lkhub.service.rooms.opening import CLOSED_SECONDS, OPEN_SECONDS, Opening
 from lkhub.wire.application import RoomPreset
 from tests.service.rooms.kit import preset
 
@@ -37,23 +36,16 @@ class FakeSfu:
         self.opened.append((room, settings))
 
 
-class Given:
-    """Seats in the room that is asked for; none in a full one."""
-
-    async def reserve(self, room: str, identity: str, caller: str, party: str) -> Reserved | Full:
-        return Full(7) if room == "voice-full" else Reserved(room)
-
-
 class Hub:
-    """Seats with a clock that a test moves."""
+    """A hub with a clock that a test moves."""
 
     def __init__(self, sfu: FakeSfu) -> None:
         self.now = 1000.0
         presets = Presets([VOICE, preset("stage-*", overflow="reject")])
-        self.seats = OpeningSeats(Given(), presets, sfu, lambda: self.now)
+        self.opening = Opening(presets, sfu, lambda: self.now)
 
-    async def ask(self, room: str) -> Reserved | Full:
-        return await self.seats.reserve(room, "ann", "api-key k")
+    async def ask(self, room: str) -> None:
+        await self.opening.prepare(room)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +53,7 @@ class Hub:
 )
 async def test_room_is_opened_while_another_of_its_family_is_open(there: str, room: str) -> None:
     sfu = FakeSfu("lobby", there)
-    assert await Hub(sfu).ask(room) == Reserved(room)
+    await Hub(sfu).ask(room)
     assert sfu.opened == [(room, VOICE)]
 
 
@@ -69,7 +61,7 @@ async def test_family_that_the_operator_has_not_opened_stays_closed() -> None:
     sfu = FakeSfu("lobby", "voice-2", "voice-1(2)(2)", "stage-1")
     hub = Hub(sfu)
     for room in ("voice-1", "voice-1(2)", "voice-1(2)", "stage-2"):
-        assert await hub.ask(room) == Reserved(room)
+        await hub.ask(room)
     assert (sfu.asked, sfu.opened) == (2, [])
     sfu.rooms.append("voice-1")
     hub.now += CLOSED_SECONDS
@@ -89,10 +81,9 @@ async def test_livekit_is_asked_once_for_many_tokens() -> None:
     assert (sfu.asked, len(sfu.opened)) == (2, 2)
 
 
-async def test_room_without_sub_rooms_and_a_full_one_cost_nothing() -> None:
+async def test_room_without_sub_rooms_costs_nothing() -> None:
     sfu = FakeSfu("voice-1")
     hub = Hub(sfu)
-    assert await hub.ask("voice-full") == Full(7)
     for room in ("stage-1", "lobby"):
         await hub.ask(room)
     assert sfu.asked == 0
@@ -102,7 +93,7 @@ async def test_seat_is_given_while_livekit_is_away() -> None:
     sfu = FakeSfu("voice-1")
     hub = Hub(sfu)
     sfu.away = True
-    assert await hub.ask("voice-1(2)") == Reserved("voice-1(2)")
+    await hub.ask("voice-1(2)")
     sfu.away = False
     await hub.ask("voice-1(2)")
     assert [room for room, _ in sfu.opened] == ["voice-1(2)"]
