@@ -95,6 +95,66 @@ def test_party_stays_together_while_there_is_space() -> None:
     assert some.reserve("f", "", "blue", 1, NOW) == 2, "there are most of them"
 
 
+def test_party_is_where_most_of_it_are_and_nowhere_once_they_have_left() -> None:
+    some = family(3)
+    some.reserve("a", "", "red", 1, NOW)
+    fill(some, "x", "y")
+    assert [some.reserve(each, "", "red", 1, NOW) for each in "bc"] == [2, 2]
+    some.leave(1, "x", "", NOW, returns=False)
+    assert some.reserve("d", "", "red", 1, NOW) == 2, "one of them is in room 1, which is not full"
+    assert some.reserve("e", "", "blue", 1, NOW) == 1
+    some.leave(1, "e", "", NOW, returns=False)
+    for number, identity in ((1, "a"), (2, "b"), (2, "c")):
+        some.leave(number, identity, "", NOW, returns=False)
+    assert some.reserve("f", "", "red", 1, NOW) == 2
+    for identity in "df":
+        some.leave(2, identity, "", NOW, returns=False)
+    some.join(2, "z", "PA_z")
+    assert some.reserve("g", "", "red", 1, NOW) == 1
+
+
+def test_list_shortens_no_reservation_and_is_no_change_where_nothing_has_changed() -> None:
+    some = family(3)
+    fill(some, "waits")
+    some.join(1, "sits", "PA_s")
+    some.take_changes()
+    some.agree(1, {"sits": "PA_s"}, some.version, NOW)
+    some.join(1, "sits", "PA_s")
+    assert some.take_changes() is None
+    some.expire(NOW + JOIN_SECONDS - 0.1)
+    assert some.find(1, "waits")
+
+
+def test_each_reservation_ends_at_its_own_time() -> None:
+    some = family(1)
+    for turn, identity in enumerate("abc"):
+        fill(some, identity, now=NOW + 20 * turn)
+    assert some.ask_again(NOW + JOIN_SECONDS - 4) == 4
+    for turn in range(3):
+        some.expire(NOW + JOIN_SECONDS + 20 * turn)
+        assert [seat.identity for seat in some] == list("abc"[turn + 1 :])
+
+
+def test_participant_in_an_overfilled_room_keeps_its_seat() -> None:
+    some = family(2)
+    for identity in "abc":
+        some.join(1, identity, f"PA_{identity}")
+    assert fill(some, *"abc") == [1, 1, 1]
+
+
+def test_reservation_moves_to_the_next_room_that_was_wished() -> None:
+    some = family(2)
+    fill(some, "a", "b")
+    assert some.reserve("b", "", "", 2, NOW) == 2
+
+
+def test_seat_is_of_the_caller_that_asked_last() -> None:
+    some = family(1)
+    for caller in ("first", "second"):
+        some.reserve("a", caller, "", 1, NOW)
+        assert [seat.caller for seat in some] == [caller]
+
+
 def test_reservation_ends_unless_its_participant_joins() -> None:
     some = family(1)
     fill(some, "a", "b")
