@@ -17,11 +17,12 @@ from lkhub.service.access.api_keys import ApiKeyMode
 from lkhub.service.access.caller import Authenticator, Mode
 from lkhub.service.book import Book
 from lkhub.service.contract import EVENTS
-from lkhub.service.desk import CurrentKey, Desk, find_open_mode, refuse_stranger
+from lkhub.service.desk import Desk, find_open_mode, refuse_stranger
 from lkhub.service.errors import ApiError
 from lkhub.service.invites import Invites
 from lkhub.service.joined import Joined
 from lkhub.service.presets import Presets
+from lkhub.service.ring import Ring
 from lkhub.service.rooms.sfu import Media
 from lkhub.service.storage import Storage
 from lkhub.service.store_state import StoreState
@@ -99,7 +100,7 @@ def build_backed_desk(config: ServeConfig, storage: Storage, rooms: "Rooms | Non
     proven = set(application.access.modes) - {"open"}
     authenticator = Authenticator(modes, partial(_refuse_unproven, proven) if proven else refuse_stranger)
     book = Book(config, storage, rooms.seats, rooms.opening) if rooms else Book(config, storage)
-    issuer = Issuer(application, CurrentKey(config.keys), book)
+    issuer = Issuer(application, Ring(config.keys).current, book)
     invites = Invites(config, storage, authenticator, issuer)
     return Desk(authenticator, issuer, open_mode, lambda: invites, signing_in)
 
@@ -110,7 +111,7 @@ def _build_rooms(config: ServeConfig, storage: Storage) -> "Rooms | None":
     # Imported here: it costs 9 ms, which a hub without presets of rooms does without.
     from lkhub.service.rooms.rooms import Rooms
 
-    return Rooms(config.application, storage, Media(config.media_url, CurrentKey(config.keys)))
+    return Rooms(config.application, storage, Media(config.media_url, Ring(config.keys).current))
 
 
 def _build_signing_in(config: ServeConfig, storage: Storage) -> "SigningIn | None":

@@ -11,11 +11,10 @@ import anyio.to_thread
 from starlette.routing import Route
 
 from lkhub.errors import MachineError
-from lkhub.host.keyfile import load_keys
 from lkhub.livekit.webhooks import WebhookEvent, shorten_url
-from lkhub.secret import Secret
 from lkhub.service.contract import WEBHOOK
 from lkhub.service.errors import ApiError
+from lkhub.service.ring import Ring
 from lkhub.service.rooms.sfu import Media
 from lkhub.service.storage import Storage
 from lkhub.service.webhooks.delivery import Receiving
@@ -56,9 +55,9 @@ class Webhooks:
         application = config.application
         self._storage = storage
         self._receivers = {each.url: each for each in application.webhooks}
-        self._read_keys = partial(load_keys, config.keys)
-        self.intake = Intake(storage, self._read_keys, application.webhooks)
-        self._media = Media(config.media_url, self._find_current_key)
+        self._ring = Ring(config.keys)
+        self.intake = Intake(storage, self._ring.keys, application.webhooks)
+        self._media = Media(config.media_url, self._ring.current)
         self.search = Search(storage, self.intake, lambda: list_all(self._media))
         self.intake.gaps.append(self.search.note_gap)
         self.intake.listeners.append(self._tell)
@@ -90,7 +89,7 @@ class Webhooks:
         await self._storage.run(
             partial(bury_unknown, receivers=list(self._receivers), problem=NOT_IN_SPEC, now=time.time())
         )
-        keys = ReceiverKeys(self._read_keys, await self._storage.read(list_known_keys))
+        keys = ReceiverKeys(self._ring.keys, await self._storage.read(list_known_keys))
         senders = [Sender(receiver, keys) for receiver in self._receivers.values()]
         self._receiving = [
             Receiving(self._storage, url, partial(self._send, sender, keys))
@@ -163,6 +162,3 @@ class Webhooks:
         for each in self._receiving:
             if each.url in urls:
                 each.tell([event.room_name])
-
-    def _find_current_key(self) -> tuple[str, Secret]:
-        return next(iter(self._read_keys().items()))
