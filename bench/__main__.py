@@ -4,11 +4,14 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import forward, join, join_edge, memory, outage, relay, signalling, start, token
+from bench import forward, join, join_edge, memory, outage, relay, signalling, start, token, webhook
 from bench.result import LOAD_BEFORE, QUIET, Result, write_page
 from lkhub.host.engine import bundled_engine
 
-NAMES = ("start", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge", "outage", "token")
+NAMES = (
+    *("start", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge", "memory-application"),
+    *("outage", "token", "webhook"),
+)
 
 
 def main() -> None:
@@ -31,8 +34,10 @@ def main() -> None:
         "relay": lambda: relay.measure(engine, rounds or 3, seconds or 6),
         "memory": memory.measure,
         "memory-edge": memory.measure_edge,
+        "memory-application": memory.measure_application,
         "outage": lambda: outage.measure(rounds or 5),
         "token": lambda: token.measure(rounds or 5, seconds or 8),
+        "webhook": lambda: webhook.measure(rounds or 3, seconds or 5),
     }
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")

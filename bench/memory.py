@@ -17,6 +17,17 @@ from tests.kit.hub import Hub, make_hub
 
 # Start-up leaves garbage; after this time the runtime has returned all that it will return.
 SETTLE_SECONDS = 10
+
+APPLICATION = """
+access:
+  modes: [open, api-keys]
+  roles: {speaker: {publish: [microphone]}}
+  default_role: speaker
+rooms:
+- {match: "voice-*", capacity: 16, overflow: subrooms}
+webhooks:
+- {url: "http://127.0.0.1:9/", allow_private: true}
+"""
 MIB = 2**20
 
 
@@ -48,6 +59,18 @@ def measure_edge() -> Result:
         time.sleep(SETTLE_SECONDS)
         alone = [weigh("livekit-server alone", process.pid), weigh("Caddy alone", caddy.pid)]
     return draw("memory-edge", "A hub with an edge (`reach: lan`). ", [*weights, *alone, add("both alone", alone)])
+
+
+def measure_application() -> Result:
+    """A hub that does all that an application needs, beside one that does none of it."""
+    with make_hub() as hub:
+        plain = weigh_hub(hub)
+    with make_hub() as hub:
+        hub.write_spec(APPLICATION)
+        full = weigh_hub(hub)
+    weights = [*(Weight(f"{each.process}, without", each.rss, each.pss) for each in plain), *full]
+    what = "A hub with API keys, roles, rooms with sub-rooms, a receiver of webhooks and a store, beside one without. "
+    return draw("memory-application", what, weights)
 
 
 @contextmanager
