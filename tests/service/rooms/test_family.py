@@ -148,6 +148,16 @@ def test_reservation_moves_to_the_next_room_that_was_wished() -> None:
     assert some.reserve("b", "", "", 2, NOW) == 2
 
 
+def test_where_a_participant_sits_goes_before_its_reservation_elsewhere() -> None:
+    some = family(2)
+    fill(some, "a")
+    some.join(2, "a", "PA_a")  # with another token
+    assert fill(some, "a") == [2]
+    some.join(3, "b", "PA_b")
+    some.join(2, "b", "PA_c")
+    assert [some.reserve("b", "", "", wished, NOW) for wished in (3, 2, 1)] == [3, 2, 2]
+
+
 def test_seat_is_of_the_caller_that_asked_last() -> None:
     some = family(1)
     for caller in ("first", "second"):
