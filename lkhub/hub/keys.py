@@ -142,8 +142,7 @@ def _change_files(paths: StatePaths, revoked: str | None) -> KeysChanged:
 
 def follow_files(paths: StatePaths) -> tuple[Rewritten, ...]:
     """Put the current key into the files that `lkhub env --write` has written. Raises MachineError."""
-    key, secret = next(iter(load_keys(paths.keys).items()))
-    return rewrite(paths, key, secret, time.time())
+    return rewrite(paths, time.time())
 
 
 def _signs_webhooks(paths: StatePaths, name: str) -> bool:

@@ -52,9 +52,10 @@ def write(paths: StatePaths, path: str, format: FormatName, now: float) -> Writt
     """Write what an application needs into the file at `path`, which is made if it is missing, and remember the file.
     Raises InputError if the file can't be edited, and MachineError."""
     url = require_applied(paths).urls.livekit
-    key, secret = next(iter(load_keys(paths.keys).items()))
-    values = FORMATS[format].describe(url, key, secret)
     with recording(paths):
+        # In here: a rotation meanwhile would pass by the file, and an older key would be written over its new one.
+        key, secret = next(iter(load_keys(paths.keys).items()))
+        values = FORMATS[format].describe(url, key, secret)
         others = tuple(file for file in read_written(paths) if file.path != os.path.abspath(path))
         file = read_app_file(path)
         before = file.content or b""
@@ -72,12 +73,14 @@ def write(paths: StatePaths, path: str, format: FormatName, now: float) -> Writt
     return Written(file.path, user_name(file.uid), file.mode, changed, backup)
 
 
-def rewrite(paths: StatePaths, key: str, secret: Secret, now: float) -> tuple[Rewritten, ...]:
-    """Put a new current key into every file on record that still has one of the hub's keys. Raises MachineError if the
-    record can't be read or written; what fails about a file is in its result."""
+def rewrite(paths: StatePaths, now: float) -> tuple[Rewritten, ...]:
+    """Put the current key into every file on record that still has one of the hub's keys. Raises MachineError if the
+    keys or the record can't be read, or the record can't be written; what fails about a file is in its result."""
     with recording(paths):
         files = read_written(paths)
-        own = (*load_keys(paths.keys), key)
+        own = load_keys(paths.keys)
+        # In here: of two rotations at once, the one that comes last would write the key that it made first.
+        key, secret = next(iter(own.items()))
         results, kept = [], []
         for file in files:
             result = _rewrite(paths, file, (*own, file.key), key, secret)

@@ -3,6 +3,8 @@
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,10 @@ import pytest
 from lkhub.env_files.formats import FormatName
 from lkhub.errors import InputError, MachineError
 from lkhub.host.files import write_private
-from lkhub.host.keyfile import dump_keys
+from lkhub.host.keyfile import dump_keys, load_keys
+from lkhub.hub import written as written_module
+from lkhub.hub.keys import follow_files
+from lkhub.hub.recording import recording
 from lkhub.hub.written import Rewritten, rewrite, write
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
@@ -42,7 +47,8 @@ def env(tmp_path: Path) -> Path:
 
 
 def rotate(paths: StatePaths) -> tuple[Rewritten, ...]:
-    return rewrite(paths, "APInew", NEW, 9.0)
+    write_private(paths.keys, dump_keys({"APInew": NEW, **load_keys(paths.keys)}))
+    return rewrite(paths, 9.0)
 
 
 def test_file_is_edited_backed_up_and_remembered(paths: StatePaths, env: Path) -> None:
@@ -105,6 +111,28 @@ def test_two_commands_at_once_lose_no_file(paths: StatePaths, tmp_path: Path) ->
     for thread in threads:
         thread.join(60)
     assert {file.path for file in read_written(paths)} == set(names)
+
+
+@pytest.mark.parametrize("command", ["env --write", "keys rotate"])
+def test_command_that_waits_for_another_writes_the_key_of_that_time(
+    paths: StatePaths, env: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    @contextmanager
+    def waiting_for_a_rotation(paths: StatePaths) -> Iterator[None]:
+        write_private(paths.keys, dump_keys({"APInew": NEW, **load_keys(paths.keys)}))
+        with recording(paths):
+            yield
+
+    if command == "keys rotate":
+        write(paths, str(env), "dotenv", 5.0)
+    monkeypatch.setattr(written_module, "recording", waiting_for_a_rotation)
+    if command == "keys rotate":
+        follow_files(paths)
+    else:
+        write(paths, str(env), "dotenv", 5.0)
+    assert "LIVEKIT_API_KEY='APInew'" in env.read_text()
+    assert NEW.reveal() in env.read_text()
+    assert [file.key for file in read_written(paths)] == ["APInew"]
 
 
 @pytest.mark.parametrize("format", ["dotenv", "server-config"])
