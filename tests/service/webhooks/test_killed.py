@@ -149,10 +149,10 @@ async def test_every_event_arrives_in_the_order_of_its_room(
         """Some while events come in, and one while they are only delivered."""
         for _ in range(kills - 1):
             wanted = luck.randrange(answered, max(answered + 1, total))
-            await until(lambda: answered > wanted or answered == total)  # noqa: B023
+            await until(lambda: answered > wanted or answered == total, "many events", 600)  # noqa: B023
             service.kill()
             service.start()
-        await until(lambda: answered == total and len(receiver.sent) > total // 2)
+        await until(lambda: answered == total and len(receiver.sent) > total // 2, "half of the deliveries", 600)
         service.kill()
         service.start()
 
