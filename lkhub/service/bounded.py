@@ -185,7 +185,22 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MOST_PIPELINED:
             self.transport.abort()
             return
+        if self.parser.should_upgrade() and self._has_body():
+            self._refuse_upgrade()
+            return
         super().on_headers_complete()
+
+    def _has_body(self) -> bool:
+        sizes = [value for name, value in self.headers if name in (b"content-length", b"transfer-encoding")]
+        return any(size != b"0" for size in sizes)
+
+    def _refuse_upgrade(self) -> None:
+        """After a head with `Upgrade`, or with the method CONNECT, httptools takes the body for the next request. So a
+        client could have a proxy pass on a request that the proxy has not judged."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.send_400_response("This service knows HTTP/1.1 alone. Send the request without Upgrade.")
+        else:
+            self.transport.abort()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

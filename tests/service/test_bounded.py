@@ -130,6 +130,46 @@ def test_large_body_after_a_head_is_no_large_head() -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("before", [b"", GET], ids=["first", "second"])
+@pytest.mark.parametrize("framing", [b"content-length: %d" % len(GET), b"transfer-encoding: chunked"])
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"CONNECT"])
+def test_body_of_an_upgrade_is_no_request(method: bytes, framing: bytes, before: bytes) -> None:
+    upgrade = method + b" / HTTP/1.1\r\nhost: hub\r\nconnection: upgrade\r\nupgrade: h2c\r\n" + framing + b"\r\n\r\n"
+
+    async def scene() -> None:
+        async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER)) as dial:
+            reader, writer = await dial(before)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                if before:
+                    await reader.readuntil(b"0 bytes")
+                writer.write(upgrade)
+                line = await reader.readline()
+                writer.write(GET)  # in a packet of its own, as a body may be
+                with contextlib.suppress(ConnectionError):
+                    rest = await reader.read()
+                    assert b" 200 " not in rest
+            assert b" 400 " in line
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_upgrade_without_a_body_is_answered_as_http_1() -> None:
+    async def scene() -> None:
+        async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER)) as dial:
+            head = b"GET / HTTP/1.1\r\nhost: hub\r\nconnection: upgrade\r\nupgrade: h2c\r\n%s\r\n"
+            for length in (b"", b"content-length: 0\r\n"):
+                reader, writer = await dial(head % length)
+                async with asyncio.timeout(DEADLINE_SECONDS):
+                    assert b" 200 " in await reader.readline()
+                    await reader.readuntil(b"0 bytes")
+                    writer.write(GET)
+                    assert b" 200 " in await reader.readline()
+                writer.close()
+
+    asyncio.run(scene())
+
+
 def test_requests_that_wait_for_others_are_few() -> None:
     async def scene() -> None:
         async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER)) as dial:
