@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -33,6 +33,12 @@ class Service(Starlette):
     """Ends the responses that have no end of their own."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._pass_on(scope, receive, send)
+        except ClientDisconnect:
+            return  # no answer would be read, and the server would log a traceback for each such client
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = self.direct.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if handler is not None and self.guard.knows(scope["headers"]):
             request = IndexedRequest(scope, receive)

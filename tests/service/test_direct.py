@@ -1,6 +1,8 @@
 """Token requests of programs, which are answered before Starlette's middleware."""
 
+from collections.abc import MutableMapping
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -8,6 +10,8 @@ from msgspec import structs
 from starlette.datastructures import Headers
 
 from lkhub.service import app as app_module
+from lkhub.service.app import build_app
+from lkhub.service.contract import ADDRESSES
 from lkhub.service.direct import IndexedHeaders, Service
 from lkhub.wire.serve_config import ServeConfig
 from tests.service.conftest import LOCAL, Connect, check_error
@@ -94,6 +98,40 @@ async def test_bug_is_answered_in_the_one_shape(connect: Connect, monkeypatch: p
         answer = await ask(client, PATHS[0])
     check_error(answer, 500, "internal")
     assert "secret detail" not in answer.text
+
+
+@pytest.mark.parametrize("origin", [None, LOCAL])
+@pytest.mark.parametrize("path", [address.path for address in ADDRESSES if address.method == "POST"])
+async def test_client_that_leaves_in_the_middle_of_a_body_is_no_bug(
+    config: ServeConfig, path: str, origin: str | None
+) -> None:
+    """The server logs whatever the application raises, with its traceback: anyone could fill the log."""
+    said: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b'{"ro', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    headers = {"host": "127.0.0.1:8080", "content-type": "application/json", **({"origin": origin} if origin else {})}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "http_version": "1.1",
+        "scheme": "http",
+        "root_path": "",
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 8080),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+
+    async def receive() -> MutableMapping[str, Any]:
+        return said.pop(0) if said else {"type": "http.disconnect"}
+
+    async def send(_: MutableMapping[str, Any]) -> None:
+        pass
+
+    await build_app(config)(scope, receive, send)
 
 
 def test_headers_are_found_as_starlette_finds_them() -> None:
