@@ -28,7 +28,7 @@ def parse_json(text: str | bytes) -> Any:
 def parse_unicode_json(text: bytes) -> Any:
     """As `parse_json`, for requests: also raises ValueError where a text has half a character (an unpaired surrogate),
     which can be neither stored nor sent."""
-    data = parse_json(text)
+    data = parse_json(_decode(text))
     _require_unicode(text, data)
     return data
 
@@ -39,11 +39,16 @@ def parse_unique_json(text: bytes) -> Any:
     data: Any = _decode_flat(text)
     if data is None:
         try:
-            data = json.loads(text, object_pairs_hook=_collect)
+            data = json.loads(_decode(text), object_pairs_hook=_collect)
         except RecursionError:
             raise ValueError("JSON nested too deep") from None
     _require_unicode(text, data)
     return data
+
+
+def _decode(text: bytes) -> str:
+    """Requests are in UTF-8 (RFC 8259, section 8.1); json.loads takes bytes of UTF-16 and UTF-32 too."""
+    return text.decode("utf-8-sig")
 
 
 def _require_unicode(text: bytes, data: Any) -> None:

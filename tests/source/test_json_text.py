@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,15 @@ def test_key_that_is_given_twice(text: str) -> None:
 @pytest.mark.parametrize("text", ['{"a": {"a": 1}, "b": [{"a": 2}, {"a": 3}]}', "{}", "3", '""'])
 def test_keys_of_different_objects_may_be_equal(text: str) -> None:
     assert parse_unique_json(text.encode()) == parse_json(text)
+
+
+@pytest.mark.parametrize("parse", [parse_unicode_json, parse_unique_json])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("text", ['{"a": "b"}', '{"\\ud800": "b"}', '["\\ud800"]', "3"])
+def test_request_is_in_utf_8(parse: Callable[[bytes], object], encoding: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse(text.encode(encoding))
+    assert parse(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "", "{"])
