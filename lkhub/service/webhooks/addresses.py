@@ -14,8 +14,10 @@ _CARRIERS: tuple[tuple[IPv6Network, int], ...] = (
     (IPv6Network("2002::/16"), 80),
 )
 
-# Leads to the IPv4 addresses that a network has chosen for it (RFC 8215); Python 3.11 says that it is global.
-_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+# Python 3.11 says that all of these are global. The first leads to the IPv4 addresses that a network has chosen for it
+# (RFC 8215); the second is for protocols (RFC 6890), and has the metadata service of a cloud; the last was for private
+# networks (RFC 3879), some of which still use it.
+_NOT_GLOBAL = (ip_network("64:ff9b:1::/48"), ip_network("192.0.0.0/24"), ip_network("fec0::/10"))
 
 # The addresses of tailnets, among others (RFC 6598); Python says that they are neither private nor global.
 _SHARED = ip_network("100.64.0.0/10")
@@ -31,7 +33,8 @@ def find_refused(addresses: Iterable[str], *, allow_private: bool) -> str:
             if not allow_private:
                 where = "this machine" if address.is_loopback else "a private network"
                 return f"{address} is in {where}, which takes `allow_private: true`"
-        elif not address.is_global or address in _LOCAL_NAT64:
+        elif not address.is_global or address.is_reserved or any(address in network for network in _NOT_GLOBAL):
+            # What begins with zeros is reserved: old forms of IPv6 have an IPv4 address behind them.
             return f"{address} is no address of a receiver"
     return ""
 
