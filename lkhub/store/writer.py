@@ -100,7 +100,7 @@ class Writer:
                 results = self._commit_again(writes)
             except StoreError as error:  # it would fail all of them alike, each after the same wait
                 results = [error] * len(writes)
-            except Exception:  # one of them failed: which one, and what with the others?
+            except BaseException:  # one of them failed: which one, and what with the others?
                 results = [self._commit_alone(write) for write in writes]
             _answer(writes, results)
 
@@ -142,8 +142,11 @@ class Writer:
             return self._commit_again([write])[0]
         except SQLAlchemyError as error:
             return explain(error, str(self._engine.url.database))
-        except Exception as error:
-            return error
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, StopIteration):
+                return error
+            # No future takes StopIteration, and the others would end the caller's loop.
+            return RuntimeError(f"a write ended with {type(error).__name__}")
 
 
 def _answer(writes: Sequence[_Write], results: Sequence[Any]) -> None:

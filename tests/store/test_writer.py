@@ -14,6 +14,7 @@ from lkhub.store.errors import StoreError
 from lkhub.store.schema import families
 from lkhub.store.store import Store
 from tests.kit.postgres import Postgres
+from tests.waiting import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +68,21 @@ async def test_error_of_an_operation_is_its_callers(store: Store) -> None:
     results = await asyncio.gather(store.writer.run(fail), store.writer.run(add("a")), return_exceptions=True)
     assert isinstance(results[0], LookupError)
     assert names(store) == ["a"]
+
+
+@pytest.mark.parametrize("error", [StopIteration, asyncio.CancelledError, SystemExit, KeyboardInterrupt])
+async def test_no_exception_ends_the_thread(store: Store, error: type[BaseException]) -> None:
+    """Those that are no errors, and the one that no future takes, end the operation alone too."""
+
+    def fail(connection: Connection) -> None:
+        raise error
+
+    writes = (store.writer.run(add("a")), store.writer.run(fail), store.writer.run(add("b")))
+    results = await asyncio.wait_for(asyncio.gather(*writes, return_exceptions=True), DEADLINE_SECONDS)
+    assert [results[0], results[2]] == ["a", "b"]
+    assert isinstance(results[1], RuntimeError)
+    assert error.__name__ in str(results[1])
+    assert await asyncio.wait_for(store.writer.run(add("c")), DEADLINE_SECONDS) == "c"
 
 
 async def test_items_that_wait_are_handled_together_and_in_order(store: Store) -> None:
