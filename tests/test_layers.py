@@ -56,13 +56,14 @@ PACKAGES = {
     "shown": Package((), "how foreign text is shown is below everything"),
     "secret": Package((), "what hides itself is below everything"),
     "trust": Package((), "words about devices depend on no hub"),
+    "receiver_addresses": Package((), "the spec is judged by the rule that deliveries are judged by"),
     "findings": Package(
         ("errors", "shown"), "what is wrong is data, whatever found it, and a text that can't be read is"
     ),
     "source": Package(("errors", "shown", "findings"), "reading text knows nothing of what the text is about"),
     "spec": Package((*TEXT, "findings"), "what the operator wants does not depend on what follows"),
     "plan": Package(
-        SPEC,
+        (*SPEC, "receiver_addresses"),
         "a plan is decided from a spec and facts, and knows no file format",
         # What is planned for applications is for the service alone: it is decided as the message that the service gets.
         allowed=frozenset({(f"lkhub.plan.{name}", "lkhub.wire.application") for name in ("application", "model")}),
@@ -109,7 +110,7 @@ PACKAGES = {
     ),
     "store": Package((*TEXT, ""), "a row is data: what it means is decided where it is used", pure=False),
     "service": Package(
-        (*TEXT, "livekit", "wire", "host", "store", "trust", ""),
+        (*TEXT, "livekit", "wire", "host", "store", "trust", "receiver_addresses", ""),
         "what strangers talk to reads its configuration and its key file, and nothing else",
         pure=False,
         allowed=frozenset(

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from lkhub.findings.catalogue.spec import value_wrong
 from lkhub.plan.paths import StatePaths
+from lkhub.receiver_addresses import find_refused
 from lkhub.secret import SecretSource
 from lkhub.source.json_text import Json
 from lkhub.spec.access import PARTICIPANT
@@ -195,16 +196,23 @@ def _check_webhooks(loaded: LoadedSpec) -> None:
         if receiver.url in known:
             loaded.add(("webhooks", index, "url"), value_wrong("another receiver has this URL too"), "keep one of them")
         known.add(receiver.url)
-        host = urlsplit(receiver.url).hostname or ""
-        if not receiver.allow_private and _is_near(host):
+        if not _find_refused(receiver.url, allow_private=receiver.allow_private):
+            continue
+        if _find_refused(receiver.url, allow_private=True):
+            problem = value_wrong("nothing is sent to link-local, multicast or reserved addresses")
+            loaded.add(("webhooks", index, "url"), problem, "write the address at which other machines reach it")
+        else:
             problem = value_wrong("the receiver is on this machine or in a private network, and would get nothing")
             loaded.add(("webhooks", index, "url"), problem, "write allow_private: true beside it")
 
 
-def _is_near(host: str) -> bool:
-    """What a name leads to is checked for each delivery (lkhub/service/webhooks/addresses.py)."""
+def _find_refused(url: str, *, allow_private: bool) -> str:
+    """Why nothing would be delivered to an address; "" for a name, since what it leads to is checked for each
+    delivery."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        host = "127.0.0.1"
     try:
-        address = ip_address(host)
+        return find_refused([host], allow_private=allow_private)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    return address.is_loopback or address.is_private
+        return ""

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter
 from lkhub import __version__
 from lkhub.host.http import httpx
 from lkhub.livekit.webhooks import CONTENT_TYPE, sign
-from lkhub.service.webhooks.addresses import find_refused
+from lkhub.receiver_addresses import find_refused
 from lkhub.service.webhooks.receiver_keys import ReceiverKeys, SigningKey, may_be_the_key
 from lkhub.wire.application import Receiver
 

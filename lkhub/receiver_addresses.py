@@ -1,4 +1,4 @@
-"""Which addresses a receiver may have. Pure.
+"""Which addresses a receiver of webhooks may have: those in the spec, and those that its name leads to. Pure.
 
 The service reaches more than the operator of a receiver may: its own machine, the private network, the metadata service
 of the cloud. A name that leads there, now or later, must not make the service talk to it.
