@@ -12,6 +12,7 @@ from msgspec import structs
 
 from lkhub.service import book as book_module
 from lkhub.service.access import api_keys
+from lkhub.service.rooms.opening import Opening
 from lkhub.wire.application import Limits, Rate
 from lkhub.wire.serve_config import ServeConfig
 from tests.service.conftest import ACCESS, LAN, LOCAL, Applied, Connect, check_error
@@ -170,3 +171,27 @@ async def test_revoked_key_is_given_no_token_though_there_is_a_seat(
     applied.revoke(identifier)
     check_error(await asks.ask("192.168.1.7", bearer, identity="bob"), 401, "not-authenticated")
     assert [entry.identity for entry in applied.issued()] == ["ann"]
+
+
+async def test_look_alike_is_refused_in_a_sub_room_too(connect: Connect, applied: Applied) -> None:
+    asks = Asks(connect, applied.config("open", rooms=(preset("voice-*", capacity=1),)))
+    assert (await asks.ask("192.168.1.7", room="voice-1", identity="paypal")).status_code == 200
+    answer = await asks.ask("192.168.1.8", room="voice-1(2)", identity="paypaI")
+    check_error(answer, 409, "identity-taken")
+
+
+async def test_room_of_a_seat_is_opened_once_the_seat_is_noted(
+    connect: Connect, applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[str, int]] = []
+
+    async def prepare(_: Opening, room: str) -> None:
+        opened.append((room, len(applied.issued())))
+
+    monkeypatch.setattr(Opening, "prepare", prepare)
+    _, bearer = applied.create_key()
+    access = structs.replace(ACCESS, create="operator")
+    asks = Asks(connect, applied.config("api-keys", access=access, rooms=(preset("voice-*", capacity=1),)))
+    for identity in ("ann", "bob"):
+        assert (await asks.ask("192.168.1.7", bearer, room="voice-1", identity=identity)).status_code == 200
+    assert opened == [("voice-1", 1), ("voice-1(2)", 2)]

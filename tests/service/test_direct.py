@@ -134,6 +134,31 @@ async def test_client_that_leaves_in_the_middle_of_a_body_is_no_bug(
     await build_app(config)(scope, receive, send)
 
 
+async def test_bug_reaches_the_server_which_logs_it(config: ServeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr("lkhub.service.api.find_livekit", fail)
+    transport = httpx.ASGITransport(build_app(config))
+    async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+        with pytest.raises(LookupError):
+            await ask(client, PATHS[0])
+
+
+async def test_service_is_started_and_stopped_by_its_server(config: ServeConfig) -> None:
+    said: list[str] = []
+    coming = iter(("lifespan.startup", "lifespan.shutdown"))
+
+    async def receive() -> dict[str, str]:
+        return {"type": next(coming)}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        said.append(message["type"])
+
+    await build_app(config)({"type": "lifespan", "state": {}}, receive, send)
+    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
 def test_headers_are_found_as_starlette_finds_them() -> None:
     raw = [(b"host", b"a"), (b"x-forwarded-for", b"1"), (b"x-forwarded-for", b"2"), (b"cookie", "é".encode("latin-1"))]
     ours, theirs = IndexedHeaders(raw), Headers(raw=raw)

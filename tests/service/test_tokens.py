@@ -98,6 +98,14 @@ async def test_right_to_open_rooms_is_only_for_a_hub_whose_rooms_the_operator_op
     assert "roomCreate" not in claims(await issue(KEY, Wanted("r"), application=closed))["video"]
 
 
+async def test_whoever_may_enter_a_room_may_ask_for_one_of_its_sub_rooms() -> None:
+    roles = {**ROLES, "speaker": replace(ROLES["speaker"], rooms=("many",))}
+    application = replace(APPLICATION, access=replace(APPLICATION.access, roles=roles))
+    for caller in (replace(KEY, rooms=("many",)), KEY):
+        wanted = Wanted("many(2)", "ann", role="speaker")
+        assert (await issue(caller, wanted, application=application)).room == "many(2)"
+
+
 @pytest.mark.parametrize(
     ("caller", "wanted", "status", "why"),
     [

@@ -1,13 +1,17 @@
 """Bearer tokens of applications."""
 
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 
 import httpx
 import pytest
+from msgspec import structs
 
+from lkhub.wire.application import Limits, Rate
+from lkhub.wire.serve_config import ServeConfig
 from tests.kit.issuer import CLIENT, Issuer, make_key
-from tests.service.conftest import Applied, check_error
-from tests.service.oidc.kit import TOKEN, bearer, claims, sign_in
+from tests.service.conftest import Applied, Connect, check_error
+from tests.service.oidc.kit import HUB, TOKEN, bearer, claims, sign_in
 
 pytestmark = pytest.mark.anyio
 
@@ -53,3 +57,16 @@ async def test_wrong_token_is_not_mended_by_a_session(
 ) -> None:
     await sign_in(client, provider_client)
     check_error(await client.post(TOKEN, json={"room": "lobby"}, headers=bearer("a.b.c")), 401, "not-authenticated")
+
+
+async def test_account_is_limited_wherever_it_comes_from(connect: Connect, config: ServeConfig, issuer: Issuer) -> None:
+    access = structs.replace(config.application.access, limits=Limits(caller=Rate(1, 3600)))
+    limited = replace(config, application=structs.replace(config.application, access=access))
+    async with connect(limited, HUB) as client:
+
+        async def ask(subject: str) -> httpx.Response:
+            return await client.post(TOKEN, json={"room": "lobby"}, headers=bearer(issuer.sign(sub=subject)))
+
+        assert (await ask("u-1")).status_code == 200
+        assert "this caller" in check_error(await ask("u-1"), 429, "too-many-requests")["message"]
+        assert (await ask("u-2")).status_code == 200

@@ -1,0 +1,27 @@
+"""Seats as they are written and read again."""
+
+from lkhub.store.seats import SeatRow, lock_families, read_seats, write_seats
+from lkhub.store.store import Store
+
+AWAITED = SeatRow("voice", "ann", "voice", "open", "friends", "", 60.0, 1060.0, "boot-1", 7)
+OTHER = AWAITED._replace(room="voice(2)")
+
+
+def test_every_column_of_a_seat_is_written_anew_and_of_no_other_seat(store: Store) -> None:
+    joined = SeatRow("voice", "ann", "voice", "api-key k1", "team", "PA_1", None, None, "boot-2", 8)
+    assert all(old != new for old, new in zip(AWAITED[3:], joined[3:], strict=True))
+    with store.writing() as connection:
+        lock_families(connection, {"voice"})
+        write_seats(connection, {"voice": 7}, added=[AWAITED, OTHER], changed=[], removed=[])
+    with store.writing() as connection:
+        write_seats(connection, {"voice": 8}, added=[], changed=[joined], removed=[])
+    with store.reading() as connection:
+        assert sorted(read_seats(connection, ["voice"]), key=lambda row: row.room) == [joined, OTHER]
+
+
+def test_family_that_comes_again_has_another_version(store: Store) -> None:
+    with store.writing() as connection:
+        first = lock_families(connection, {"voice"})["voice"]
+        write_seats(connection, {"voice": 0}, added=[], changed=[], removed=[])
+    with store.writing() as connection:
+        assert lock_families(connection, {"voice"})["voice"] != first
