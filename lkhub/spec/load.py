@@ -167,16 +167,27 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
             return f"{shown(details['input'])} is not true or false", ""
         case "string_type":
             return f"{shown(details['input'])} is not text", ""
+        case "missing":
+            return f"{details['loc'][-1]} is missing", ""
+        case "tuple_type" if _part_in(_annotation_at(path)):
+            return "a list of mappings is expected", "write a dash before the first key of each: - KEY: VALUE"
         case "tuple_type":
             # Not shown: a list of TURN servers holds secrets, and what stands in its place may be one.
             return "a list is expected", "write [a, b]"
     return details["msg"], ""
 
 
+# The similarity (difflib's ratio) from which a key is taken for a slip: one letter too many or too few in a short word.
+_SLIP = 0.85
+
+
 def _explain_unknown(path: Path) -> tuple[Statement, str]:
     model = _model_at(path[:-1])
     assert model
     known = list(model.model_fields)
+    # A slip of the pen, `mode` for `modes`, is likelier than a key that stands in the wrong part.
+    if near := difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=_SLIP):
+        return key_unknown(), f"did you mean {near[0]}?"
     if elsewhere := _find_field(str(path[-1]), Spec):
         return key_unknown("unknown key here"), f"it belongs at {elsewhere}"
     return key_unknown(), suggest(str(path[-1]), known)

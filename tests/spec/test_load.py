@@ -104,6 +104,8 @@ def test_fault_of_a_default_that_stands_in_is_not_added() -> None:
         ("nam: x", "did you mean name?"),
         ("media: {udpp: 1}", "did you mean udp?"),
         ("turn: {relays: 1}", "did you mean relay?"),
+        ("access: {mode: [open]}", "did you mean modes?"),
+        ("access: {roles: {a: {room: [b]}}}", "did you mean rooms?"),
         ("signal: 1", "it belongs at media.signal"),
         ("relay: 1-2", "it belongs at turn.relay"),
         ("media: {web: 1}", "it belongs at web"),
@@ -170,3 +172,19 @@ def test_loaded_spec_shows_no_secret() -> None:
     assert loaded.faults == []
     assert "XYZ" not in repr(loaded)
     assert "XYZ" not in repr(loaded.document)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "hint"),
+    [
+        ("rooms: [{capacity: 3}]", "match is missing", ""),
+        ("webhooks: [{events: [room_started]}]", "url is missing", ""),
+        ("rooms: {voice: {capacity: 3}}", "a list of mappings is expected", "- KEY: VALUE"),
+        ("webhooks: http://127.0.0.1:9000", "a list of mappings is expected", "- KEY: VALUE"),
+        ("access: {modes: open}", "a list is expected", "[a, b]"),
+    ],
+)
+def test_part_of_a_list_that_is_wrong_is_named(text: str, problem: str, hint: str) -> None:
+    [fault] = load(text).faults
+    assert problem in fault.title
+    assert hint in fault.hint
