@@ -49,6 +49,9 @@ def read_variable(text: str, name: str) -> tuple[str, ...]:
 def edit_dotenv(text: str, values: Mapping[str, str]) -> str:
     """The text with these values. Every assignment of a variable gets its value, since some programs take the first one
     and others the last one. A variable that is not assigned is added at the end. Raises EditError."""
+    # python-dotenv skips what it can't read, so lines would be added below the object, and the file be JSON no more.
+    if text.lstrip("\ufeff \t\r\n").startswith("{"):
+        raise EditError("this is JSON, not a .env file: `--format server-config` edits the JSON file of echochat")
     parts, exported, missing = [], [], dict.fromkeys(values)
     for binding in _parse(text):
         original = binding.original.string

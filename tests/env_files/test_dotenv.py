@@ -247,3 +247,9 @@ def test_value_that_programs_read_differently_is_refused(value: str) -> None:
         quote("LIVEKIT_API_SECRET", value)
     assert str(refused.value).startswith("LIVEKIT_API_SECRET has a character")
     assert value not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ['{"port": 8000}\n', "\n {\n  broken"], ids=ascii)
+def test_json_is_no_env_file(text: str) -> None:
+    with pytest.raises(EditError, match="server-config"):
+        edit_dotenv(text, VALUES)
