@@ -1,5 +1,6 @@
 """`lkhub access`: API keys of applications, and the log of what was given away."""
 
+import re
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,6 +105,9 @@ def revoke(
     It gets no token from the next request on. Tokens that it was given stay valid until they end.
     """
     paths = find_hub(spec, state)
+    if whole := re.match(r"lkhub_([0-9a-f]{8})_", identifier):  # a secret, which no message repeats
+        hint = f"`lkhub access revoke {whole[1]}{name_state(paths)}` ends it"
+        raise InputError("ID is the part between the underscores, not the key itself", hints=(hint,))
     with open_hub_store(read_application(paths)) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.api_keys import list_api_keys, revoke_api_key

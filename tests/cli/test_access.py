@@ -66,6 +66,15 @@ def test_key_is_shown_once(run: Run, hub: StatePaths) -> None:
         assert secret not in done.out + done.err
 
 
+def test_whole_key_in_place_of_its_id_is_not_repeated(run: Run, hub: StatePaths) -> None:
+    text = run("access", "create", "shop").out.strip()
+    _, identifier, secret = text.split("_", 2)
+    done = run("access", "revoke", text)
+    assert (done.code, done.out) == (2, "")
+    assert f"`lkhub access revoke {identifier}` ends it" in done.err
+    assert secret not in done.err
+
+
 def test_json_is_as_documented(run: Run, hub: StatePaths) -> None:
     [shown_key], [shown_list], [shown_log] = (
         find_json("docs/reference/json.md", f"lkhub access {name} --json")
