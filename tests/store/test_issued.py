@@ -159,3 +159,10 @@ def test_somebody_whose_leave_was_lost_is_gone_after_a_day(store: Store) -> None
     joined(store, "Bob")
     assert note(store, typed("bob", "bob", at=1000.0 + 86399)) == ["taken"]
     assert note(store, typed("bob", "bob", at=1000.0 + 86401)) == ["noted"]
+
+
+def test_leave_ends_no_claim_of_a_token(store: Store) -> None:
+    assert note(store, typed("ann", until=5000.0)) == ["noted"]
+    joined(store, "ann")
+    joined(store, "ann", here=False)
+    assert note(store, typed("Ann")) == ["taken"]

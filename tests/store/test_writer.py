@@ -135,6 +135,26 @@ async def test_writes_that_wait_are_done_before_the_store_is_closed(url: str) ->
     again.close()
 
 
+async def test_store_that_is_closed_takes_no_write(url: str) -> None:
+    store = Store(url)
+    writer = store.writer
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        await asyncio.wait_for(writer.run(add("a")), DEADLINE_SECONDS)
+
+
+async def test_caller_that_has_gone_takes_no_other_with_it(store: Store) -> None:
+    go_on = threading.Event()
+    held = asyncio.ensure_future(store.writer.run(lambda _: go_on.wait(DEADLINE_SECONDS)))
+    gone, stays = (asyncio.ensure_future(store.writer.run(add(name))) for name in "ab")
+    await asyncio.sleep(0)  # all three are in the writer's hands
+    gone.cancel()
+    go_on.set()
+    assert await held
+    assert await asyncio.wait_for(stays, DEADLINE_SECONDS) == "b"
+    assert names(store) == ["a", "b"]
+
+
 def test_caller_whose_loop_has_ended_takes_no_other_with_it(url: str) -> None:
     store = Store(url)
     go = threading.Event()
