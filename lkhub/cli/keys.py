@@ -75,7 +75,8 @@ def rotate_key(now: Now = False, spec: HubSpec = None, state: State = None, json
         _show_cut(changed)
         well = show_files(files) and problem is None
         older = _join(changed.retiring)
-        say(f"{older} is accepted until you revoke it; `lkhub keys list` shows who still comes with it")
+        are, them = ("is", "it") if len(changed.retiring) == 1 else ("are", "them")
+        say(f"{older} {are} accepted until you revoke {them}; `lkhub keys list` shows who still comes with {them}")
         say("applications that were told the key by hand need the new one: `lkhub env` prints it")
     if problem is not None:
         say(problem.message, "warning", "yellow")

@@ -130,7 +130,7 @@ def test_rotate_asks_the_supervisor_and_prints_the_new_key_alone(run: Run, runs:
     done = run("keys", "rotate")
     assert (done.code, done.out) == (0, "APInew\n")
     assert runs.requests("keys/rotate") == [{"do": "keys/rotate", "version": 1, "now": False}]
-    assert "APIcurrent, APIold is accepted until you revoke it" in done.err
+    assert "APIcurrent, APIold are accepted until you revoke them" in done.err
 
 
 def test_rotate_of_a_hub_that_is_down(run: Run, managed: StatePaths) -> None:
