@@ -269,3 +269,23 @@ async def test_events_are_given_up_by_the_time_that_they_were_tried_for(kept: Ke
         await try_once()
     await kept.run(partial(forget_events, before=time.time() - KEPT_SECONDS, most=10, limit=10))
     assert find()
+
+
+async def test_receiver_that_took_events_before_it_went_away_is_waited_for(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for the ten minutes of an event that is refused, but for a day."""
+    took_others: list[bool] = []
+
+    def judge_attempts(attempts: int, seconds: float, takes_others: bool) -> bool:
+        took_others.append(takes_others)
+        return False
+
+    async def judge(number: int) -> str:
+        return "" if number == 0 else "answered 503"
+
+    monkeypatch.setattr(module, "is_dead", judge_attempts)
+    kept.add(event(0), event(1))
+    async with delivering(kept, Receiver(judge)):
+        await until(lambda: len(took_others) >= 3)
+    assert not any(took_others)
