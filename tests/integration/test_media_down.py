@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from lkhub.store.schema import seats
 from lkhub.store.store import Store
-from tests.integration.test_store import ask, room_of
+from tests.integration.test_store import ask, findings, room_of
 from tests.integration.test_webhooks import Application
 from tests.kit.hub import Hub
 from tests.kit.people import Person
@@ -66,7 +66,7 @@ async def test_tokens_are_given_and_seats_and_webhooks_are_right_afterwards(hub:
     await until(lambda: "ann" not in sids(), "ann's seat is free")
     await until(lambda: ("participant_joined", "bob") in told(application), "bob's event")
     await until(lambda: ("participant_left", "ann") in told(application), "what LiveKit could not tell is found", 120)
-    assert not hub.findings()
+    assert not findings(hub)
     await bob.leave()
     store.close()
     listening.close()
@@ -90,10 +90,10 @@ async def test_media_that_hangs_delays_no_token_and_is_named(hub: Hub) -> None:
         listed = await asyncio.to_thread(hub.run, "rooms", "list")
         assert (listed.returncode, listed.stdout) == (3, "")
         assert "does not answer" in listed.stderr
-        await until(lambda: [each["subject"] for each in hub.findings()] == ["media"], "the finding")
+        await until(lambda: [each["subject"] for each in findings(hub)] == ["media"], "the finding")
     finally:
         os.kill(media, signal.SIGCONT)
     given = (await asyncio.to_thread(ask, hub, "bob")).json()
     bob = await Person(given["url"], given["token"]).join()
-    await until(lambda: hub.findings() == [], "it ends")
+    await until(lambda: findings(hub) == [], "it ends")
     await bob.leave()

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -45,6 +46,11 @@ def seats(store: Path) -> set[tuple[str, str]]:
         return set(connection.execute("SELECT identity, room FROM seats"))
 
 
+def findings(hub: Hub) -> list[dict[str, Any]]:
+    """What is wrong, but for this: the test asks for tokens, and its participants listen on all addresses."""
+    return [finding for finding in hub.findings() if finding["code"] != "open-behind-proxy"]
+
+
 def check_refused(hub: Hub, reason: str) -> None:
     """Requests that need the store say why, others are served, and `status` says it."""
     answer = ask(hub)
@@ -53,15 +59,17 @@ def check_refused(hub: Hub, reason: str) -> None:
     assert (error["code"], error["message"]) == ("unavailable", reason)
     assert "retry-after" in answer.headers
     assert httpx.get(f"http://127.0.0.1:{hub.ports['web']}/api/health", trust_env=False).status_code == 200
-    [finding] = hub.findings()
-    assert (finding["code"], finding["subject"], finding["severity"]) == ("store-fails", "store", "error")
+    found = findings(hub)
+    assert [each["code"] for each in found] == ["store-fails"], found
+    [finding] = found
+    assert (finding["subject"], finding["severity"]) == ("store", "error")
     assert finding["title"] == reason
     assert hub.run("status").returncode == 1
 
 
 def check_recovers(hub: Hub) -> None:
     """Without a request and without a restart."""
-    wait_until(lambda: not hub.findings(), "the finding ends")
+    wait_until(lambda: not findings(hub), "the finding ends")
     assert room_of(ask(hub)) == "voice"
 
 
@@ -88,7 +96,7 @@ def hub() -> Iterator[Hub]:
 def running(hub: Hub) -> Hub:
     hub.up("--no-verify")
     assert room_of(ask(hub)) == "voice"
-    assert hub.findings() == []
+    assert findings(hub) == []
     return hub
 
 
