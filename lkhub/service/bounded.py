@@ -211,7 +211,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         # The end of a response may wait in a buffer that is too short to trigger `pause_writing`.
         self._await_reader()
-        if not self.pipeline:
+        # A request of the pipeline that has just begun is not awaited, and may take longer.
+        if self.cycle.response_complete:
             self._await_request()
 
     def pause_writing(self) -> None:

@@ -42,6 +42,11 @@ async def _read(request: Request) -> Response:
     return PlainTextResponse(f"{len(await request.body())} bytes")
 
 
+async def _slow(_: Request) -> Response:
+    await asyncio.sleep(SHORT * 3)
+    return PlainTextResponse("at last")
+
+
 async def _large(_: Request) -> Response:
     return PlainTextResponse(b"a" * LARGE)
 
@@ -49,7 +54,7 @@ async def _large(_: Request) -> Response:
 @contextlib.asynccontextmanager
 async def serving(bounds: Bounds) -> AsyncIterator[Callable[[bytes], Any]]:
     """A service with these bounds; yields what connects to it and says something."""
-    app = Starlette(routes=[Route("/", _read, methods=["GET", "POST"]), Route("/large", _large)])
+    app = Starlette(routes=[Route("/", _read, methods=["GET", "POST"]), Route("/large", _large), Route("/slow", _slow)])
     protocol = bind_protocol(bounds)
     server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="error"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -73,6 +78,16 @@ async def _is_ended(reader: asyncio.StreamReader) -> bool:
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await reader.read() == b""
     return True
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_answer_may_take_longer_than_a_request(before: int) -> None:
+    """Alone, and after others that came with it."""
+    async with serving(Bounds(Places(10, 10), request=SHORT, stall=NEVER)) as dial:
+        reader, writer = await dial(GET * before + GET.replace(b"/", b"/slow", 1))
+        await asyncio.wait_for(reader.readuntil(b"at last"), DEADLINE_SECONDS)
+        writer.close()
 
 
 @pytest.mark.parametrize(
