@@ -58,7 +58,9 @@ def _find_fix(problem: str, file: str) -> Fix:
         case "full", False:
             return Fix("free some space where PostgreSQL has its files")
         case "corrupted", True:
-            return Fix("move a backup to its place", f"sqlite3 {quote(file)} 'PRAGMA integrity_check'")
+            return Fix(
+                "see what is damaged, and put a backup in its place", f"sqlite3 {quote(file)} 'PRAGMA integrity_check'"
+            )
         case "refused", True:
             return Fix("let this user write to the file and to its folder", f"ls -l {quote(file)}")
         case "refused", False:
