@@ -113,9 +113,12 @@ def revoke(
         from lkhub.store.api_keys import list_api_keys, revoke_api_key
 
         revoke_api_key(connection, identifier)
-        found = next((key for key in list_api_keys(connection) if key.id == identifier), None)
+        keys = list_api_keys(connection)
+    found = next((key for key in keys if key.id == identifier), None)
     if found is None:
         hint = f"`lkhub access list{name_state(paths)}` shows those that there are"
+        if named := [key.id for key in keys if key.name == identifier and key.revoked is None]:
+            hint = f"{' or '.join(named)} has that name: `lkhub access revoke {named[0]}{name_state(paths)}`"
         raise InputError(f"there is no API key {printable(identifier)}", hints=(hint,))
     if json:
         show_json(_describe(found, time.time()))

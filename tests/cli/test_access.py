@@ -152,6 +152,17 @@ def test_wrong_usage(run: Run, hub: StatePaths, arguments: list[str], why: str) 
     assert run("access", "list").out == ""
 
 
+def test_key_that_is_named_instead_of_its_id(run: Run, hub: StatePaths) -> None:
+    for name in ("shop", "shop", "other"):
+        assert run("access", "create", name).code == 0
+    ids = [line.split()[0] for line in run("access", "list").out.splitlines()[1:] if "shop" in line]
+    done = run("access", "revoke", "shop")
+    assert done.code == 2
+    assert f"{ids[0]} or {ids[1]} has that name: `lkhub access revoke {ids[0]}" in done.err
+    assert run("access", "revoke", ids[0]).code == 0
+    assert f"{ids[1]} has that name" in run("access", "revoke", "shop").err
+
+
 def test_hub_that_was_never_up(run: Run) -> None:
     done = run("access", "list")
     assert (done.code, done.out) == (3, "")
