@@ -17,7 +17,7 @@ from lkhub.livekit.room_calls import (
 from lkhub.livekit.room_changes import Occupied
 from lkhub.livekit.room_info import Participant, Room, Track
 from lkhub.livekit.rooms import RoomService
-from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, show_name
+from lkhub.livekit.tokens import is_probe_room, show_name
 from lkhub.plan.paths import StatePaths
 
 
@@ -31,7 +31,7 @@ def look_at_rooms(service: RoomService) -> tuple[Occupied, ...]:
     """All open rooms by name, each with its participants, but without those of a verification. A room that closes
     meanwhile is there without participants."""
     rooms = sorted(service.ask(list_rooms()).rooms, key=lambda room: room.name)
-    return tuple(look_at_room(service, room) for room in rooms if not room.name.startswith(PROBE_ROOM_PREFIX))
+    return tuple(look_at_room(service, room) for room in rooms if not is_probe_room(room.name))
 
 
 def look_at_room(service: RoomService, room: Room) -> Occupied:

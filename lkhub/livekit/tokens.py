@@ -52,6 +52,11 @@ _KEYCAP = "\u20e3"
 PROBE_ROOM_PREFIX = "lkhub-verify-"
 
 
+def is_probe_room(room: str) -> bool:
+    """Whether it is a room of lkhub's own verification: it takes no seats, and no receiver gets its events."""
+    return room.startswith(PROBE_ROOM_PREFIX)
+
+
 class Grant(Struct, frozen=True):
     """What a token allows. `video` is LiveKit's grant as JSON; `room_config` as protobuf's JSON."""
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from lkhub.livekit.room_info import is_counted
-from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, sign_claims
+from lkhub.livekit.tokens import is_probe_room, sign_claims
 from lkhub.secret import Secret
 from lkhub.source.json_text import Json, parse_finite_json, parse_unicode_json
 from lkhub.source.typed import ShapeError, unpack
@@ -101,7 +101,7 @@ class WebhookEvent(Struct, frozen=True, rename="camel"):
     @property
     def is_of_a_probe(self) -> bool:
         """Whether it is about a call of lkhub's own verification."""
-        return self.room_name.startswith(PROBE_ROOM_PREFIX)
+        return is_probe_room(self.room_name)
 
 
 def sign(body: bytes, key: str, secret: Secret, now: float) -> str:

@@ -6,7 +6,7 @@ from lkhub.errors import HubError, MachineError
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId
-from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
+from lkhub.livekit.tokens import is_probe_room
 from lkhub.livekit.twirp import address, authorize
 from lkhub.plan.process import Health
 from lkhub.source.json_text import parse_finite_json, parse_json
@@ -30,7 +30,7 @@ async def count_participants(health: Health, process: ProcessId, keys: str, seco
             rooms = await _ask_server(health.url or "", keys, seconds)
     except (httpx.HTTPError, HubError, ValueError, LookupError, TypeError):
         return None
-    return sum(count for name, count in rooms if not name.startswith(PROBE_ROOM_PREFIX))
+    return sum(count for name, count in rooms if not is_probe_room(name))
 
 
 async def resume_clients(socket: str, config: str, seconds: float) -> int:

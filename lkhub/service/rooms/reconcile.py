@@ -14,7 +14,7 @@ from typing import Protocol
 
 from lkhub.errors import MachineError
 from lkhub.livekit.room_info import Room
-from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
+from lkhub.livekit.tokens import is_probe_room
 from lkhub.service.errors import ApiError
 from lkhub.service.presets import Presets, name_room
 from lkhub.service.rooms.applying import Applying
@@ -109,7 +109,7 @@ class Reconciliation:
         try:
             # The seats first: what changes while LiveKit is asked is newer than its answers.
             views = await self._ledger.view()
-            rooms = {room.name: room for room in await self._sfu.list_rooms() if not _is_of_a_probe(room.name)}
+            rooms = {room.name: room for room in await self._sfu.list_rooms() if not is_probe_room(room.name)}
             new = {name for name, room in rooms.items() if self._sids.get(name) != room.sid}
             self._turn = (self._turn + 1) % TURNS
             questions = [
@@ -190,11 +190,6 @@ def _is_worth_asking(question: _Question, new: set[str], turn: int) -> bool:
         return True
     turns = TURNS_AWAITED if "" in question.known else TURNS
     return hash(room) % turns == turn % turns
-
-
-def _is_of_a_probe(room: str) -> bool:
-    """Whether it is a room of lkhub's own verification, which takes no seats."""
-    return room.startswith(PROBE_ROOM_PREFIX)
 
 
 async def _run_some(jobs: Sequence[Callable[[], Awaitable[None]]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from lkhub.errors import MachineError
 from lkhub.livekit.room_calls import list_participants, list_rooms
 from lkhub.livekit.room_info import Participant, Room
-from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
+from lkhub.livekit.tokens import is_probe_room
 from lkhub.service.errors import ApiError
 from lkhub.service.rooms.sfu import Media
 from lkhub.service.storage import Storage
@@ -33,7 +33,7 @@ async def list_all(media: Media) -> Listing:
     return [
         (room, (await media.ask(list_participants(room.name))).participants)
         for room in rooms
-        if not room.name.startswith(PROBE_ROOM_PREFIX)
+        if not is_probe_room(room.name)
     ]
 
 

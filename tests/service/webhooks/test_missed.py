@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -10,7 +11,7 @@ from lkhub.errors import MachineError
 from lkhub.livekit.room_info import Participant, Room
 from lkhub.livekit.webhooks import WebhookEvent
 from lkhub.service.webhooks.intake import Intake
-from lkhub.service.webhooks.missed import Listing, Search
+from lkhub.service.webhooks.missed import Listing, Search, list_all
 from lkhub.store.events import Here, NewEvent, list_after
 from lkhub.wire.application import Receiver
 from tests.service.webhooks.conftest import GONE, URL, Kept
@@ -44,6 +45,25 @@ def make(kept: Kept, media: Media, **times: Any) -> tuple[Search, Intake]:
 def stored(kept: Kept) -> list[str]:
     with kept.store.reading() as connection:
         return [event.id for event in list_after(connection, 0, 100)]
+
+
+class AskedMedia:
+    """LiveKit with a room of a person and one of the hub's own verification. `asked` are the rooms asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def ask(self, call: Any) -> Any:
+        if "room" not in call.body:
+            return SimpleNamespace(rooms=[Room("lobby", "RM_1"), Room("lkhub-verify-udp-1", "RM_2")])
+        self.asked.append(call.body["room"])
+        return SimpleNamespace(participants=[ANN])
+
+
+async def test_rooms_of_the_verification_are_left_out() -> None:
+    media = AskedMedia()
+    assert await list_all(cast(Any, media)) == CALL
+    assert media.asked == ["lobby"]
 
 
 FOUND = ["FOUND_room_started_RM_1", "FOUND_participant_joined_PA_1"]
