@@ -98,8 +98,6 @@ class Book:
                 headers = {"retry-after": str(seat.retry_after)}
                 raise ApiError(409, "the room is full", f"ask again in {seat.retry_after} s", headers, code="room-full")
             room = seat.room
-            if self._opening:
-                await self._opening.prepare(room)
         else:
             outcome = await self._storage.write(note_issued, record)
         if outcome == "revoked":
@@ -107,6 +105,8 @@ class Book:
         if outcome == "taken":
             problem = "identity: it looks like one that somebody else has in this room"
             raise ApiError(409, problem, "choose another", code="identity-taken")
+        if self._opening and judged.seated:
+            await self._opening.prepare(room)
         await self._forget(now)
         return room
 

@@ -191,7 +191,8 @@ async def test_room_of_a_seat_is_opened_once_the_seat_is_noted(
     monkeypatch.setattr(Opening, "prepare", prepare)
     _, bearer = applied.create_key()
     access = structs.replace(ACCESS, create="operator")
-    asks = Asks(connect, applied.config("api-keys", access=access, rooms=(preset("voice-*", capacity=1),)))
+    asks = Asks(connect, applied.config("api-keys", "open", access=access, rooms=(preset("voice-*", capacity=1),)))
     for identity in ("ann", "bob"):
         assert (await asks.ask("192.168.1.7", bearer, room="voice-1", identity=identity)).status_code == 200
+    check_error(await asks.ask("192.168.1.8", room="voice-1", identity="AnN"), 409, "identity-taken")
     assert opened == [("voice-1", 1), ("voice-1(2)", 2)]
