@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Executable, Table, insert
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert rows that all have the same columns."""
     execute_rows(connection, _insert(table, tuple(rows[0])), rows)
 
 
-def execute_rows(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+def execute_rows(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, object]]) -> None:
     """Execute a statement for each row: the values of its parameters by name. It has no other values."""
     text, names = _compile(statement, connection.dialect)
     given = [tuple(row[name] for name in names) for row in rows] if names else list(rows)

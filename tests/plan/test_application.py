@@ -92,7 +92,9 @@ def test_limits_are_rates_or_none() -> None:
 def test_store_has_no_password_in_its_url() -> None:
     assert plan("").store == Store("sqlite:////var/lib/lkhub/store.db")
     assert plan("store: {url: 'postgresql://u@db/lkhub', password: XYZXYZ}").store == Store(
-        "postgresql+psycopg://u@db/lkhub", "/var/lib/lkhub/rendered/store.password.secret"
+        "postgresql+psycopg://u@db/lkhub",
+        "/var/lib/lkhub/rendered/store.password.secret",
+        "/var/lib/lkhub/identity",
     )
 
 
