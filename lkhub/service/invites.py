@@ -6,7 +6,6 @@ from math import ceil
 
 from starlette.requests import Request
 
-from lkhub.host.keyfile import load_keys
 from lkhub.livekit.links import invite_link
 from lkhub.livekit.own_tokens import read_own_token
 from lkhub.service.access.caller import Authenticator, Caller, find_bearer
@@ -16,6 +15,7 @@ from lkhub.service.models import InviteMade, InviteRequest, RedeemRequest
 from lkhub.service.own_origin import find_own_origin
 from lkhub.service.presets import Presets, match_globs
 from lkhub.service.rates import Windows
+from lkhub.service.ring import Ring
 from lkhub.service.roles import Roles
 from lkhub.service.storage import Storage
 from lkhub.service.tokens import IDENTITY_BYTES, Issued, Issuer, Wanted
@@ -47,6 +47,7 @@ class Invites:
     def __init__(self, config: ServeConfig, storage: Storage, authenticator: Authenticator, issuer: Issuer) -> None:
         self._config, self._storage = config, storage
         self._authenticator, self._issuer = authenticator, issuer
+        self._ring = Ring(config.keys)
         self._roles = Roles(config.application.access)
         self._presets = Presets(config.application.rooms)
         self._wrong, self._made = Windows(WRONG_SECRETS), Windows(MADE)
@@ -124,8 +125,7 @@ class Invites:
 
     async def _require_host(self, request: Request, given: InviteRequest) -> tuple[str, str]:
         """Who invites, and the role of those who come: never more than the default, unless the caller may have it."""
-        keys = load_keys(self._config.keys)
-        if own := read_own_token(find_bearer(request), keys, time.time()):
+        if own := read_own_token(find_bearer(request), self._ring.keys(), time.time()):
             # A participant in the call, with the token that it joined with.
             if not own.admin or own.room != given.room:
                 raise _no_host()
