@@ -22,10 +22,9 @@ class Guard:
     """The names of a hub, and the headers that every answer has."""
 
     def __init__(self, hosts: Iterable[str], port: int, authorities: Iterable[str], headers: Mapping[str, str]) -> None:
-        self.authorities = {authority for host in hosts for authority in _authorities(host, port)} | set(authorities)
+        own = (authority for host in hosts for authority in _authorities(host, port))
+        self._known = {authority.encode() for authority in (*own, *authorities)}
         self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-
-        self._known = {authority.encode() for authority in self.authorities}
 
     def knows(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         """Whether a request with these headers is for this hub. With two headers `Host` a proxy in front may have
