@@ -7,10 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
+from lkhub.store.locks import Lock
 from lkhub.store.schema import deliveries, events, present
-
-# Of PostgreSQL's advisory locks: whoever stores events holds it until the end of its transaction.
-_ORDER_LOCK = 5566017
 
 
 class Here(NamedTuple):
@@ -56,7 +54,7 @@ def add_events(connection: Connection, items: Sequence[NewEvent]) -> list[bool]:
     """Store events in their order, with their deliveries. False for an event that was stored before."""
     if connection.dialect.name == "postgresql":
         # A sequence is visible only once all smaller ones are: readers remember the last that they have seen.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ORDER_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": int(Lock.ORDER_OF_EVENTS)})
     ids = {item.id for item in items}
     known = set(connection.execute(select(events.c.id).where(events.c.id.in_(ids))).scalars())
     new: list[NewEvent] = []

@@ -7,11 +7,12 @@ from typing import Literal, Protocol, TypeAlias
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from lkhub.store.locks import Lock
+
 LeadOf: TypeAlias = Literal["webhooks", "presets"]
 """What is led: deliveries of webhooks, and what open rooms get from their presets."""
 
-# PostgreSQL's advisory locks.
-_LOCKS: dict[LeadOf, int] = {"webhooks": 5566016, "presets": 5566017}
+_LOCKS: dict[LeadOf, Lock] = {"webhooks": Lock.LEAD_WEBHOOKS, "presets": Lock.LEAD_PRESETS}
 
 
 class Lead(Protocol):
@@ -63,7 +64,9 @@ class ServerLead(Lead):
         try:
             if self._session is None:
                 self._session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                if not self._session.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": self._lock}).scalar():
+                if not self._session.execute(
+                    text("SELECT pg_try_advisory_lock(:lock)"), {"lock": int(self._lock)}
+                ).scalar():
                     self.release()
                     return False
             self._session.execute(text("SELECT 1"))

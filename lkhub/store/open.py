@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lkhub.secret import Secret
 from lkhub.store.errors import StoreError, explain, explain_os
+from lkhub.store.locks import Lock
 
 # How long a statement waits for another process that writes, in seconds.
 LOCKED_SECONDS = 5.0
@@ -111,7 +112,7 @@ def _begin_writing(connection: Connection) -> None:
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(5566015)"))  # one process at a time
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": int(Lock.UPGRADE)})
     found = _find_version(connection)
     if found == VERSION:
         return

@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import lkhub
+from lkhub.store.events import NewEvent, add_events
+from lkhub.store.lead import Lead, LeadOf
 from lkhub.store.store import Store
 from tests.kit.postgres import Postgres
 from tests.waiting import wait_until
@@ -35,6 +38,20 @@ def test_one_leads_until_it_lets_go(url: str) -> None:
     second.release()
     for store in stores:
         store.close()
+
+
+def test_store_is_opened_and_written_while_others_lead_all_that_can_be_led(url: str) -> None:
+    """On PostgreSQL a lead is a lock that is held for days: what takes a lock of the same number never gets it."""
+    leader = Store(url)
+    leads: list[Lead] = [leader.make_lead(of) for of in get_args(LeadOf)]
+    assert [lead.take() for lead in leads] == [True] * len(leads)
+    other = Store(url)
+    with other.writing() as connection:
+        assert add_events(connection, [NewEvent("EV_1", "lobby", "room_started", "{}", 100.0)]) == [True]
+    for lead in leads:
+        lead.release()
+    other.close()
+    leader.close()
 
 
 @pytest.mark.integration
