@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lkhub.cli.shared.app import make_app
-from lkhub.cli.shared.options import HubSpec, Json, State, require_name
+from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_name
 from lkhub.cli.shared.show import err, say, show_hints
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.store import open_hub_store, read_application
@@ -15,7 +15,7 @@ from lkhub.cli.shared.table import show_table
 from lkhub.errors import InputError
 from lkhub.hub.locate import find_hub, name_state
 from lkhub.shown import printable
-from lkhub.spec.types import parse_glob, parse_lifetime
+from lkhub.spec.types import parse_glob
 from lkhub.wire.application import Application
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def create(
         raise InputError("NAME is empty")
     require_name("NAME", name)
     globs = tuple(_parse_globs(room or ["*"]))
-    lasts = _parse_ttl(ttl)
+    lasts = None if ttl is None else parse_ttl(ttl)
     paths = find_hub(spec, state)
     application = read_application(paths)
     roles = tuple(dict.fromkeys(_require_role(application, each) for each in role or []))
@@ -157,13 +157,6 @@ def _parse_globs(given: list[str]) -> list[str]:
         return [parse_glob(each) for each in given]
     except ValueError as error:
         raise InputError(f"--room: {error}") from None
-
-
-def _parse_ttl(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(parse_lifetime(text))
-    except ValueError as error:
-        raise InputError(f"--ttl: {error}") from None
 
 
 def _require_role(application: Application, name: str) -> str:

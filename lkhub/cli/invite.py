@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from lkhub.cli.shared.app import make_app
-from lkhub.cli.shared.options import HubSpec, Json, State, require_name
+from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_name
 from lkhub.cli.shared.show import err, out, say, show_hints, show_qr
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.store import open_hub_store, read_application
@@ -20,7 +20,6 @@ from lkhub.livekit.links import invite_link
 from lkhub.service.presets import Presets, match_globs
 from lkhub.shown import printable
 from lkhub.spec.duration import Duration
-from lkhub.spec.types import parse_lifetime
 from lkhub.wire.application import Application
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def create(
     if not room.strip():
         raise InputError("ROOM is empty")
     require_name("ROOM", room)
-    lasts = _parse_ttl(ttl)
+    lasts = parse_ttl(ttl)
     paths = find_hub(spec, state)
     web = require_applied(paths).urls.web
     application = read_application(paths)
@@ -94,7 +93,7 @@ def create(
         show_json({**answer, "expires_at": int(now + lasts)})
         return
     people = "any number of people" if uses is None else "one person" if uses == 1 else f"{uses} people"
-    err.print(f"it lets {people} in for {Duration(lasts)}; `lkhub invite revoke {made.id}{name_state(paths)}` ends it")
+    err.print(f"it lets {people} in for {lasts}; `lkhub invite revoke {made.id}{name_state(paths)}` ends it")
     # Below the code stand the link and the prompt: with a link of two lines, 80 columns and 24 rows are enough.
     if out.is_terminal and not show_qr(link, below=count_lines(link, out.width) + 1):
         err.print("its QR code does not fit into this terminal")
@@ -190,13 +189,6 @@ def _choose_role(application: Application, wanted: str | None, room: str) -> str
         hint = f"--role is one of {', '.join(location.preset.roles)}"
         raise InputError(f"{printable(room)} is not for role {name}", hints=(hint,))
     return name
-
-
-def _parse_ttl(text: str) -> Duration:
-    try:
-        return parse_lifetime(text)
-    except ValueError as error:
-        raise InputError(f"--ttl: {error}") from None
 
 
 def _round(seconds: float) -> Duration:

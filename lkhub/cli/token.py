@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.shared.options import HubSpec, Json, State, require_name
+from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_name
 from lkhub.cli.shared.show import say
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.unopened import warn_of_unopened
@@ -17,7 +17,6 @@ from lkhub.hub.locate import find_hub
 from lkhub.hub.tokens import bake_token, make_link, make_token
 from lkhub.livekit.links import LINK_TTL_SECONDS
 from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS
-from lkhub.spec.duration import parse_duration
 
 
 def token(
@@ -52,7 +51,7 @@ def token(
     asked = {"--link": link, "--dotenv": dotenv is not None, "--json": json}
     if len(forms := [form for form, on in asked.items() if on]) > 1:
         raise InputError(f"{' and '.join(forms)} exclude each other")
-    ttl_seconds = _parse_ttl(ttl) if ttl is not None else LINK_TTL_SECONDS if link else DEFAULT_TTL_SECONDS
+    ttl_seconds = int(parse_ttl(ttl)) if ttl is not None else LINK_TTL_SECONDS if link else DEFAULT_TTL_SECONDS
     paths = find_hub(spec, state)
     require_applied(paths)
     if link:
@@ -85,16 +84,6 @@ def _require_names(room: str, identity: str, name: str) -> None:
         require_name(option, value)
     if not room:
         raise InputError("--room is empty", hints=("such a token would open every room",))
-
-
-def _parse_ttl(text: str) -> int:
-    try:
-        ttl = parse_duration(text)
-    except ValueError as error:
-        raise InputError(f"--ttl: {error}") from None
-    if not ttl:
-        raise InputError("--ttl: a token that expires at once opens nothing", hints=("write 30m, or another time",))
-    return int(ttl)
 
 
 def _check_variable(name: str) -> str:

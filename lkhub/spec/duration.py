@@ -10,6 +10,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Longer than any call, and a number that every service manager takes.
 _MAX_DRAIN = 7 * _UNITS["d"]
 
+_MAX_LIFETIME = 3650 * _UNITS["d"]
+
 
 class Duration(int):
     """Whole seconds; as text `30s`, `5m`, `6h` or `30d`."""
@@ -35,6 +37,14 @@ def parse_drain(value: Any) -> Duration:
     duration = parse_duration(value)
     if duration > _MAX_DRAIN:
         raise ValueError(f"{shown(value)} is over {Duration(_MAX_DRAIN)}, the longest that a stop waits")
+    return duration
+
+
+def parse_lifetime(value: Any) -> Duration:
+    """A duration of a second to ten years."""
+    duration = parse_duration(value)
+    if not 1 <= duration <= _MAX_LIFETIME:
+        raise ValueError(f"{shown(value)} is not between 1s and {Duration(_MAX_LIFETIME)}")
     return duration
 
 

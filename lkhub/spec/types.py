@@ -9,7 +9,7 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from lkhub.secret import SecretSource, describe_schema, describe_source, parse_secret_source
 from lkhub.shown import shown
-from lkhub.spec.duration import Duration, parse_drain, parse_duration
+from lkhub.spec.duration import Duration, parse_drain, parse_lifetime
 
 Reach: TypeAlias = Literal["local", "lan", "public"]
 TlsMode: TypeAlias = Literal["off", "internal", "acme", "files", "tailscale", "external"]
@@ -50,22 +50,12 @@ def parse_origin(value: Any) -> str:
     return url.removesuffix(":443" if url.startswith("https:") else ":80")
 
 
-def parse_lifetime(value: Any) -> Duration:
-    """A duration of a second to ten years."""
-    duration = parse_duration(value)
-    if not 1 <= duration <= _LONGEST:
-        raise ValueError(f"{shown(value)} is not between 1s and {Duration(_LONGEST)}")
-    return duration
-
-
 def parse_glob(value: Any) -> str:
     """A pattern of names: `*` stands for any characters, `?` for one, `[…]` for one of several."""
     if isinstance(value, str) and value and value.isprintable():
         return value
     raise ValueError(f"{shown(value)} is not a pattern of names, such as voice-*")
 
-
-_LONGEST = 3650 * 86400
 
 Email: TypeAlias = Annotated[str, PlainValidator(parse_email), WithJsonSchema({"type": "string", "format": "email"})]
 FilePath: TypeAlias = Annotated[

@@ -34,11 +34,13 @@ def test_token_is_good_for_as_long_as_asked(run: Run, ttl: str | None, seconds: 
     assert abs(token["exp"] - time.time() - seconds) < 30
 
 
-@pytest.mark.parametrize("ttl", ["0s", "6", "h", "-6h", "6 h", "1.5h", "6H", "1y", "9999999d", "", "٣s", "6h\n"])
+@pytest.mark.parametrize(
+    "ttl", ["0s", "6", "h", "-6h", "6 h", "1.5h", "6H", "1y", "9999999d", "4000d", "", "٣s", "6h\n"]
+)
 def test_duration_that_is_none_is_refused(run: Run, ttl: str) -> None:
     done = run("token", *ANN, "--ttl", ttl)
     assert (done.code, done.out) == (2, "")
-    assert "30m" in done.err
+    assert "--ttl: " in done.err
 
 
 def test_link_carries_its_token_in_the_fragment(run: Run) -> None:

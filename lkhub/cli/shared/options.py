@@ -7,6 +7,7 @@ import typer
 
 from lkhub.errors import InputError
 from lkhub.livekit.tokens import MAX_NAME_BYTES, count_bytes, find_unseen
+from lkhub.spec.duration import Duration, parse_lifetime
 
 Spec = Annotated[
     Path | None,
@@ -37,3 +38,11 @@ def require_name(option: str, text: str) -> None:
         raise InputError(f"{option} has {size} bytes; LiveKit takes {MAX_NAME_BYTES}")
     if unseen := find_unseen(text):
         raise InputError(f"{option} has {unseen}, which can't be seen", hints=("write the name without it",))
+
+
+def parse_ttl(text: str) -> Duration:
+    """The value of `--ttl`. Raises InputError."""
+    try:
+        return parse_lifetime(text)
+    except ValueError as error:
+        raise InputError(f"--ttl: {error}") from None
