@@ -38,6 +38,11 @@ class Location(Struct, frozen=True):
         """How many participants the room holds, or None."""
         return self.preset.capacity if self.preset else None
 
+    @property
+    def has_subrooms(self) -> bool:
+        """Whether the family has a second room once the first is full."""
+        return self.preset is not None and self.preset.overflow == "subrooms"
+
 
 class Presets:
     """`rooms` of the spec: of the presets that fit a name, the first is the room's."""
@@ -54,7 +59,7 @@ class Presets:
         if self._presets and room.endswith(")") and (found := _SUBROOM.fullmatch(room)):
             family, number = found[1], int(found[2])
             location = self.locate(family)
-            if number > 1 and location.number == 1 and location.preset and location.preset.overflow == "subrooms":
+            if number > 1 and location.number == 1 and location.has_subrooms:
                 return Location(family, number, location.preset)
         return Location(room, 1, self._find(room))
 

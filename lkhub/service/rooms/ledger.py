@@ -103,15 +103,14 @@ class Ledger:
             if known is not None and known.version == version:
                 families[name] = known
             else:
-                preset = self._presets.locate(name).preset
-                subrooms = preset is not None and preset.overflow == "subrooms"
-                capacity = preset.capacity or 0 if preset else 0
-                families[name] = stale[name] = Family(name, version, capacity, subrooms=subrooms)
+                location = self._presets.locate(name)
+                # Without a capacity nobody is given a seat; those of before are cleared by the reconciliation.
+                stale[name] = Family(name, version, location.capacity or 0, subrooms=location.has_subrooms)
         if stale:
             for row in read_seats(connection, stale.keys()):
                 stale[row.family].restore(self._restore(row, now))
             self._known |= stale
-        return families
+        return families | stale
 
     def _restore(self, row: SeatRow, now: float) -> Seat:
         number = number_room(row.family, row.room)

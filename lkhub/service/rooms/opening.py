@@ -42,8 +42,7 @@ class Opening:
 
     async def _open(self, room: str) -> None:
         location, now = self._presets.locate(room), self._clock()
-        preset = location.preset
-        if preset is None or preset.overflow != "subrooms" or self._known.get(room, now) > now:
+        if not (preset := location.preset) or not location.has_subrooms or self._known.get(room, now) > now:
             return
         self._known = {name: until for name, until in self._known.items() if until > now}
         listed = {each.name for each in await self._sfu.list_rooms()}
