@@ -2,85 +2,28 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
-from urllib.parse import urlencode
 
-import httpx
-import jwt
 import pytest
 from anyio.to_thread import run_sync
 from livekit import rtc
 from livekit.api import TokenVerifier, WebhookReceiver
-from livekit.protocol.rtc import SignalResponse
 from livekit.rtc._proto.room_pb2 import SIMULATE_FULL_RECONNECT, SIMULATE_SIGNAL_RECONNECT
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from lkhub.host.keyfile import load_keys
-from lkhub.livekit.tokens import Grant, join_grant, sign
-from lkhub.livekit.webhooks import CONTENT_TYPE
-from lkhub.livekit.webhooks import sign as sign_webhook
 from lkhub.secret import Secret
 from tests.integration.test_calls import UNDISTURBED_SECONDS, start_call
 from tests.kit.hub import Hub, kill_supervisor
+from tests.kit.keys import ACCEPTED, REFUSED, Diary, Key, ask, current_key, done, list_keys
 from tests.kit.people import Person
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-Key = tuple[str, Secret]
-
-ACCEPTED, REFUSED = [200, 200, 200], [401, 401, 401]
-
-
-def done(ran: subprocess.CompletedProcess[str]) -> str:
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
-def list_keys(hub: Hub) -> list[dict[str, Any]]:
-    keys: list[dict[str, Any]] = json.loads(done(hub.run("keys", "list", "--json")))["keys"]
-    return keys
-
-
-def current_key(hub: Hub) -> Key:
-    return next(iter(load_keys(str(hub.state / "keys.yaml")).items()))
-
-
-async def ask(url: str, key: Key) -> list[int]:
-    """The status of three requests with tokens of this key: two to join, and one to an API for servers."""
-    joins, lists = sign(Grant("late", join_grant("room")), *key), sign(Grant("", {"roomList": True}), *key)
-    url = url.replace("ws", "http", 1)
-    async with httpx.AsyncClient(trust_env=False) as client:
-        answers = (
-            await client.get(f"{url}/rtc/validate", headers={"Authorization": f"Bearer {joins}"}),
-            await client.get(f"{url}/rtc/validate", params={"access_token": joins}),
-            await client.post(
-                f"{url}/twirp/livekit.RoomService/ListRooms", json={}, headers={"Authorization": f"Bearer {lists}"}
-            ),
-        )
-    return [answer.status_code for answer in answers]
-
-
-@dataclass
-class Diary:
-    """What happens to a participant that should notice nothing."""
-
-    events: list[str] = field(default_factory=list)
-
-    def keep(self, person: Person) -> None:
-        name = person.room.local_participant.identity
-        for event in ("reconnecting", "reconnected", "disconnected", "participant_disconnected", "track_unsubscribed"):
-            person.room.on(event, lambda *_, what=event: self.events.append(f"{name}: {what}"))
 
 
 async def count_lost(person: Person) -> int:
@@ -142,128 +85,6 @@ async def test_whole_rotation_with_a_call_in_progress(running: Hub) -> None:
     finally:
         for person in people:
             await person.leave()
-
-
-class Line:
-    """A participant's own connection for signalling, in the words of LiveKit's protocol: an SDK hides its tokens."""
-
-    def __init__(self, url: str, token: str, **more: str) -> None:
-        query = {"access_token": token, "protocol": "15", "sdk": "js", "auto_subscribe": "1", **more}
-        self._address = f"{url}/rtc?{urlencode(query)}"
-        self.sid = ""
-        self.refreshed: list[str] = []
-        self.said: list[str] = []
-
-    async def open(self) -> "Line":
-        """Raises InvalidStatus where LiveKit refuses."""
-        self._socket = await connect(self._address, proxy=None)
-        self._task = asyncio.create_task(self._listen())
-        return self
-
-    async def _listen(self) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            async for text in self._socket:
-                answer = SignalResponse.FromString(text if isinstance(text, bytes) else text.encode())
-                kind = answer.WhichOneof("message") or ""
-                if kind == "join":
-                    self.sid = answer.join.participant.sid
-                if kind == "refresh_token":
-                    self.refreshed.append(answer.refresh_token)
-                self.said.append(kind)
-
-    async def wait_said(self, kind: str) -> None:
-        await until(lambda: kind in self.said, f"LiveKit says {kind}")
-
-    async def close(self) -> None:
-        self._task.cancel()
-        await self._socket.close()
-
-
-async def try_to_open(line: Line) -> int:
-    """The status that LiveKit answers: 101 where it takes the connection, which is ended then."""
-    try:
-        await line.open()
-    except InvalidStatus as error:
-        return error.response.status_code
-    await line.close()
-    return 101
-
-
-def issuer(token: str) -> str:
-    return str(jwt.decode(token, options={"verify_signature": False})["iss"])
-
-
-async def ask_everywhere(hub: Hub, token: str, key: Key) -> dict[str, int]:
-    """What everything answers that takes a token: this one, or one that the key signs for it."""
-    calls = {
-        "RoomService": ("ListRooms", "CreateRoom", "DeleteRoom", "ListParticipants", "RemoveParticipant"),
-        "AgentDispatchService": ("ListDispatch",),
-        "Egress": ("ListEgress",),
-        "Ingress": ("ListIngress",),
-    }
-    media, web = (f"http://127.0.0.1:{hub.ports[name]}" for name in ("signal", "web"))
-    grants = ("roomList", "roomCreate", "roomRecord", "ingressAdmin", "roomAdmin", "agent")
-    admin = sign(Grant("", {**dict.fromkeys(grants, True), "room": "gone"}), *key)
-    body = json.dumps({"event": "room_started", "id": "EV_old", "room": {"sid": "RM_x", "name": "x"}})
-    found: dict[str, int] = {}
-    async with httpx.AsyncClient(trust_env=False) as client:
-        for service, methods in calls.items():
-            for method in methods:
-                answer = await client.post(
-                    f"{media}/twirp/livekit.{service}/{method}",
-                    json={"name": "gone", "room": "gone", "identity": "gone"},
-                    headers={"Authorization": f"Bearer {admin}"},
-                )
-                found[method] = answer.status_code
-        for path, with_token in {
-            "/rtc/validate": token,
-            "/rtc/v1/validate": token,
-            "/rtc/v1": token,
-            "/agent": admin,
-        }.items():
-            answer = await client.get(media + path, headers={"Authorization": f"Bearer {with_token}"})
-            found[path] = answer.status_code
-        answer = await client.post(f"{media}/whip/v1", headers={"Authorization": f"Bearer {token}"})
-        found["/whip/v1"] = answer.status_code
-        answer = await client.post(
-            f"{web}/api/webhooks/livekit",
-            content=body,
-            headers={"Authorization": sign_webhook(body.encode(), *key, time.time()), "content-type": CONTENT_TYPE},
-        )
-        found["webhook"] = answer.status_code
-    return found
-
-
-@pytest.mark.field
-async def test_nothing_that_the_old_key_signed_is_accepted_after_its_revocation(hub: Hub) -> None:
-    """A join, a resumed connection, a token that media refreshed with it, and every API; and the call goes on."""
-    hub.write_spec("access: {modes: [api-keys]}\n")
-    await run_sync(hub.up, "--no-verify")
-    url, old = (await run_sync(hub.env))["LIVEKIT_URL"], current_key(hub)
-    first = await run_sync(hub.token, "room", "ann")
-    ann = await Line(url, first).open()
-    try:
-        await ann.wait_said("join")
-        done(await run_sync(lambda: hub.run("keys", "rotate")))
-        new = current_key(hub)
-        await until(lambda: ann.refreshed and issuer(ann.refreshed[-1]) == new[0], "a token of the new key")
-        sid = ann.sid
-        of_old = [first, *(token for token in ann.refreshed if issuer(token) == old[0])]
-        for token in of_old:
-            ann = await Line(url, token, reconnect="1", sid=sid).open()
-            await ann.wait_said("offer")
-            assert "join" not in ann.said, "it goes on with its session"
-        before = await ask_everywhere(hub, first, old)
-        done(await run_sync(lambda: hub.run("keys", "revoke", old[0], "--yes")))
-        for token in of_old:
-            assert await try_to_open(Line(url, token)) == 401
-            assert await try_to_open(Line(url, token, reconnect="1", sid=sid)) == 401
-        after = await ask_everywhere(hub, first, old)
-        assert 401 not in before.values(), before
-        assert after == dict.fromkeys(before, 401)
-        assert await try_to_open(Line(url, ann.refreshed[-1], reconnect="1", sid=sid)) == 101
-    finally:
-        await ann.close()
 
 
 class Application(ThreadingHTTPServer):
