@@ -51,4 +51,5 @@ def main() -> None:
             write_page(result)
 
 
-main()
+if __name__ == "__main__":
+    main()

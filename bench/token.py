@@ -13,15 +13,15 @@ from pathlib import Path
 
 import psutil
 
-from bench.process import LOAD_CPU, SERVER_CPU, pin, run_process, wait_listening
+from bench.process import SERVER_CPU, run_process, wait_listening
 from bench.result import Result
 from bench.stats import median
+from bench.wrk import CONNECTIONS, Run, load, require_wrk
 from tests.kit.hub import Hub, make_hub
 from tests.kit.ports import free_port
 from tests.kit.postgres import run_postgres
 
 SOURCES = Path(__file__).parent / "tokens"
-CONNECTIONS = 64
 
 # Rooms with a capacity hold every person that the load sends.
 SPEC = """
@@ -45,29 +45,17 @@ class Target:
     rooms: str = "room"
 
 
-@dataclass(frozen=True)
-class Run:
-    """One measured time of one target."""
-
-    target: str
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    errors: int
-
-
 def measure(rounds: int, seconds: int) -> Result:
     """Every target in turn, `rounds` times, on one core."""
-    if shutil.which("wrk") is None:
-        raise SystemExit("this benchmark needs wrk: apt-get install wrk")
+    require_wrk()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         targets = [stack.enter_context(start(folder)) for start in (_express, _flask, _fastapi)]
         targets += stack.enter_context(_hub("sqlite"))
         targets += stack.enter_context(_hub(stack.enter_context(run_postgres()).create()))
         for target in targets:
-            load(target, 2)
-        runs = [load(target, seconds) for _ in range(rounds) for target in targets]
+            _load(target, 2)
+        runs = [_load(target, seconds) for _ in range(rounds) for target in targets]
     return Result(
         "token",
         f"Token requests per second on one core: {CONNECTIONS} connections that are kept, of 2,000 people for 100 "
@@ -95,15 +83,8 @@ def _rows(targets: Sequence[Target], runs: Sequence[Run]) -> Iterator[Sequence[s
         )
 
 
-def load(target: Target, seconds: int) -> Run:
-    """Requests on all connections for some seconds, from the other core."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SOURCES / "load.lua"), target.url]
-    done = subprocess.run(
-        [*pin(LOAD_CPU), *command, "--", target.key, target.rooms], check=True, capture_output=True, text=True
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
-    rate = found["requests"] / found["seconds"]
-    return Run(target.name, rate, found["p50_ms"], found["p99_ms"], found["errors"])
+def _load(target: Target, seconds: int) -> Run:
+    return load(target.name, target.url, "tokens/load.lua", seconds, target.key, target.rooms)
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 import json
 import os
 import secrets
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,17 +12,15 @@ from pathlib import Path
 
 import psutil
 
-from bench.process import LOAD_CPU, SERVER_CPU, pin
+from bench.process import SERVER_CPU
 from bench.result import Result
 from bench.stats import median
-from bench.token import CONNECTIONS, Run
+from bench.wrk import CONNECTIONS, Run, load, require_wrk
 from lkhub.livekit.webhooks import sign
 from lkhub.secret import Secret
 from tests.kit.hub import make_hub
 from tests.kit.ports import free_port
 from tests.kit.postgres import run_postgres
-
-LOAD = Path(__file__).parent / "webhooks" / "load.lua"
 
 # More than are sent in one run: an event that comes twice is not stored twice.
 EVENTS = 60_000
@@ -33,8 +29,7 @@ ROOMS = 100
 
 def measure(rounds: int, seconds: int) -> Result:
     """SQLite and PostgreSQL in turn, on one core."""
-    if shutil.which("wrk") is None:
-        raise SystemExit("this benchmark needs wrk: apt-get install wrk")
+    require_wrk()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         stores = {"SQLite": "", "PostgreSQL": stack.enter_context(run_postgres()).create()}
@@ -74,12 +69,10 @@ def _run_hub(store: str) -> Iterator[tuple[str, str, Secret]]:
 def _load(name: str, url: str, key: str, secret: Secret, folder: Path, seconds: int) -> Run:
     signed = folder / "events"
     signed.write_text("".join(_sign_events(key, secret)))
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(LOAD), url, "--", str(signed)]
-    done = subprocess.run([*pin(LOAD_CPU), *command], check=True, capture_output=True, text=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    if found["requests"] > EVENTS:
+    run = load(name, url, "webhooks/load.lua", seconds, str(signed))
+    if run.requests > EVENTS:
         raise SystemExit(f"{name}: events came twice; send more than {EVENTS:,}, or for less time")
-    return Run(name, found["requests"] / found["seconds"], found["p50_ms"], found["p99_ms"], found["errors"])
+    return run
 
 
 def _sign_events(key: str, secret: Secret) -> Iterator[str]:

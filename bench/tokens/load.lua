@@ -1,4 +1,6 @@
 -- Requests of 2,000 people for 100 rooms, in turn. The API key is the first argument, if any.
+dofile("summary.lua")
+
 local count = 0
 
 function init(arguments)
@@ -14,11 +16,4 @@ function request()
    count = count + 1
    local body = string.format('{"room":"%s-%d","identity":"person-%d"}', prefix, count % 100, count % 2000)
    return wrk.format(nil, nil, nil, body)
-end
-
-function done(summary, latency)
-   io.write(string.format(
-      '\n{"requests": %d, "seconds": %f, "errors": %d, "p50_ms": %f, "p99_ms": %f}\n',
-      summary.requests, summary.duration / 1e6, summary.errors.status + summary.errors.connect + summary.errors.read +
-      summary.errors.write + summary.errors.timeout, latency:percentile(50) / 1000, latency:percentile(99) / 1000))
 end
