@@ -169,11 +169,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays open. A client may say that it has sent everything, and still read the answer
-        (RFC 9112, section 9.6)."""
+        (RFC 9112, section 9.6), but not a stream of events: without its end, that a client is gone would show only
+        when something is sent to it for the second time."""
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering:
             self.cycle.keep_alive = False
-        return answering
+        return answering and not self.cycle.chunked_encoding
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

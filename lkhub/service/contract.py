@@ -285,7 +285,7 @@ EVENTS = OtherAddress(
     ways=("api-key",),
     refusals=(
         *(reasons.NO_PLACE, reasons.NO_CREDENTIAL, reasons.NO_API_KEY, reasons.WRONG_CREDENTIALS),
-        *(reasons.UNAVAILABLE, reasons.STREAMS),
+        *(reasons.UNAVAILABLE, reasons.STREAMS_OF_KEY, reasons.STREAMS),
     ),
     headers=_NOT_KEPT,
     served=_has_api_keys,

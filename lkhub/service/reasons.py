@@ -86,4 +86,5 @@ EVENT_TOO_LARGE = _refuse(413, "The body is over 2 MiB.")
 
 NO_PLACE = _refuse(400, "`Last-Event-ID` is not an ID of this stream.")
 NO_API_KEY = _refuse(403, "The caller is a person who has signed in.")
+STREAMS_OF_KEY = _refuse(429, "The API key has as many streams as are still free for others.", RETRY_AFTER)
 STREAMS = _refuse(503, "The hub is stopping, or 100 clients listen already.", RETRY_AFTER)

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from lkhub.render import caddy
@@ -52,9 +52,10 @@ async def _large(_: Request) -> Response:
 
 
 @contextlib.asynccontextmanager
-async def serving(bounds: Bounds) -> AsyncIterator[Callable[[bytes], Any]]:
+async def serving(bounds: Bounds, *routes: Route) -> AsyncIterator[Callable[[bytes], Any]]:
     """A service with these bounds; yields what connects to it and says something."""
-    app = Starlette(routes=[Route("/", _read, methods=["GET", "POST"]), Route("/large", _large), Route("/slow", _slow)])
+    usual = Route("/", _read, methods=["GET", "POST"]), Route("/large", _large), Route("/slow", _slow)
+    app = Starlette(routes=routes or usual)
     protocol = bind_protocol(bounds)
     server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="error"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -216,6 +217,30 @@ def test_client_that_has_sent_everything_still_gets_its_answer() -> None:
             writer.write_eof()
             assert (await _read_to_end(reader)).endswith(b"0 bytes")
             writer.close()
+
+    asyncio.run(scene())
+
+
+def test_stream_ends_with_its_client() -> None:
+    async def scene() -> None:
+        ended = asyncio.Event()
+
+        async def stream() -> AsyncIterator[bytes]:
+            try:
+                yield b"first"
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        async def answer(_: Request) -> Response:
+            return StreamingResponse(stream())
+
+        async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER), Route("/", answer)) as dial:
+            reader, writer = await dial(GET)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await reader.readuntil(b"first")
+                writer.close()
+                await ended.wait()
 
     asyncio.run(scene())
 

@@ -5,11 +5,13 @@ queue; here each client is at its own place in the store.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from lkhub.service.access.caller import Authenticator, Caller
 from lkhub.service.errors import ApiError
@@ -17,7 +19,8 @@ from lkhub.service.presets import Presets, match_globs
 from lkhub.service.storage import Storage
 from lkhub.store.events import StoredEvent, find_last, is_kept, list_after
 
-# How many are read at once, and how many clients there may be: each looks into the store now and then.
+# How many are read at once, and how many clients there may be: each looks into the store now and then. One API key gets
+# another stream if it has fewer than are still free, so that there is always one for another key.
 EVENTS_AT_ONCE = 100
 MOST_STREAMS = 100
 
@@ -41,7 +44,7 @@ class Events:
     def __init__(self, storage: Storage, authenticator: Authenticator, presets: Presets) -> None:
         self._storage, self._authenticator, self._presets = storage, authenticator, presets
         self._news = asyncio.Event()
-        self._streams = 0
+        self._streams = Counter[str]()  # by caller
         self._ended = False
 
     def tell(self) -> None:
@@ -56,22 +59,35 @@ class Events:
 
     async def receive(self, request: Request) -> StreamingResponse:
         """Events of the rooms that the API key may enter, from the one after `Last-Event-ID` on, or from now on."""
-        await self._identify(request)
+        caller = await self._identify(request)
         given = request.headers.get("last-event-id")
         if given is not None and not (given.isascii() and given.isdigit() and len(given) < 19):
             raise ApiError(400, "Last-Event-ID is not an ID of this stream", "send the last `id:` that came, or 0")
         if self._ended:
             raise ApiError(503, "the hub is stopping", "ask again in a while", {"retry-after": "5"})
-        if self._streams >= MOST_STREAMS:
-            raise ApiError(503, f"{MOST_STREAMS} clients listen already", "ask again later", {"retry-after": "60"})
         place = await self._storage.read(find_last) if given is None else int(given)
         lost = bool(place) and given is not None and not await self._is_kept(place)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         content = self._stream(request, 0 if lost else place, lost=lost)
-        return StreamingResponse(content, media_type="text/event-stream", headers=headers)
+        # Nothing is awaited between this and the response, which gives the place back.
+        self._enter(caller)
+        return _Stream(content, headers, partial(self._leave, caller))
+
+    def _enter(self, caller: Caller) -> None:
+        free, held = MOST_STREAMS - self._streams.total(), self._streams[caller.text]
+        if free <= 0:
+            raise ApiError(503, f"{MOST_STREAMS} clients listen already", "ask again later", {"retry-after": "60"})
+        if held >= free:
+            problem = f"this API key has {held} of these streams, and others may need the rest"
+            raise ApiError(429, problem, "one stream has the events of all rooms: share it", {"retry-after": "60"})
+        self._streams[caller.text] += 1
+
+    def _leave(self, caller: Caller) -> None:
+        self._streams[caller.text] -= 1
+        if not self._streams[caller.text]:
+            del self._streams[caller.text]
 
     async def _stream(self, request: Request, place: int, *, lost: bool) -> AsyncIterator[str]:
-        self._streams += 1
         try:
             yield f"retry: {_RETRY}\n\n"
             if lost:
@@ -99,8 +115,6 @@ class Events:
                     quiet = 0.0
         except (ApiError, asyncio.CancelledError):
             return  # the key has ended, or the store or the service: the client comes again, and is told why
-        finally:
-            self._streams -= 1
 
     async def _identify(self, request: Request) -> Caller:
         caller = await self._authenticator.identify(request)
@@ -116,3 +130,17 @@ class Events:
 
     def _may_hear(self, caller: Caller, event: StoredEvent) -> bool:
         return match_globs(caller.rooms)(self._presets.locate(event.room).family)
+
+
+class _Stream(StreamingResponse):
+    """A stream of events. `leave` is called once it is over, also where it never began."""
+
+    def __init__(self, content: AsyncIterator[str], headers: Mapping[str, str], leave: Callable[[], None]) -> None:
+        super().__init__(content, headers=headers, media_type="text/event-stream")
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -216,9 +216,24 @@ async def test_streams_end_with_the_service(events: Events) -> None:
 
 
 async def test_number_of_clients_is_bounded_and_those_who_left_make_room(
-    events: Events, monkeypatch: pytest.MonkeyPatch
+    events: Events, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_STREAMS", 2)
     for _ in range(3):
-        async with listening(events), listening(events), listening(events) as third:
-            assert third.status == 503
+        door.caller = Caller("api-key", "one")
+        async with listening(events):
+            door.caller = Caller("api-key", "another")
+            async with listening(events) as second, listening(events) as third:
+                assert (second.status, third.status) == (200, 503)
+        assert not events._streams
+
+
+async def test_one_key_leaves_streams_for_others(events: Events, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_STREAMS", 16)
+    async with AsyncExitStack() as stack:
+        for name, gets in (("greedy", 8), ("second", 4), ("third", 2)):
+            door.caller = Caller("api-key", name)
+            asked = [asyncio.ensure_future(stack.enter_async_context(listening(events))) for _ in range(20)]
+            listeners = await asyncio.gather(*asked)
+            statuses = sorted(listener.status for listener in listeners)
+            assert statuses == [200] * gets + [429] * (20 - gets)
