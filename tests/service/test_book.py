@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -140,6 +141,21 @@ async def test_what_is_old_is_forgotten_while_tokens_are_given_away(
     monkeypatch.setattr(time, "time", lambda: now + book_module.KEPT_SECONDS + 1)
     await asks.ask("192.168.1.7", identity="new")
     assert [entry.identity for entry in applied.issued()] == ["new"]
+
+
+async def test_what_is_old_is_looked_for_once_an_hour(
+    connect: Connect, applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a transaction of its own, which a token waits for."""
+    hours, looked = [0.0], []
+    clock = SimpleNamespace(time=time.time, monotonic=lambda: hours[0] * 3600)
+    monkeypatch.setattr(book_module, "time", clock)
+    monkeypatch.setattr(book_module, "forget_issued", lambda *_: looked.append(hours[0]))
+    asks = Asks(connect, applied.config("open"))
+    for hour in (0.5, 1.0, 1.0, 1.5, 1.99, 2.0, 2.5):
+        hours[0] = hour
+        assert (await asks.ask("192.168.1.7")).status_code == 200
+    assert looked == [1.0, 2.0]
 
 
 async def test_token_and_its_seat_are_noted_together(connect: Connect, applied: Applied) -> None:

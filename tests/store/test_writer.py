@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, text
 
 from lkhub.store.errors import StoreError
 from lkhub.store.schema import families
@@ -121,6 +121,25 @@ async def test_server_that_was_restarted_is_written_to_again(postgres: Postgres)
     postgres.start()
     await store.writer.run(add("c"))
     assert names(store) == ["a", "c"]
+    store.close()
+
+
+async def test_write_whose_connection_is_cut_is_made_again(postgres: Postgres) -> None:
+    """As by a server that is restarted in the middle of a transaction: its caller does not learn of it."""
+    store = Store(postgres.create())
+    cut: list[int] = []
+
+    def add_after_cut(connection: Connection) -> str:
+        if not cut:
+            cut.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+            with store.reading() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": cut[0]})
+        return str(add("a")(connection))
+
+    results = await asyncio.gather(store.writer.run(add_after_cut), store.writer.run(add("b")))
+    assert list(results) == ["a", "b"]
+    assert cut
+    assert names(store) == ["a", "b"]
     store.close()
 
 

@@ -37,11 +37,12 @@ log = logging.getLogger("lkhub.webhooks")
 @dataclass
 class _Room:
     """A room that has something for the receiver. `due` is on the loop's clock. `more`: something came since the room
-    was last looked up."""
+    was last looked up. `failed`: the event that the receiver last did not take, and when first, on the loop's clock."""
 
     due: float
     running: bool = False
     more: bool = False
+    failed: tuple[int, float] | None = None
 
 
 class Receiving:
@@ -58,7 +59,6 @@ class Receiving:
         self._store, self._send, self._pause = store, send, pause
         self._rooms: dict[str, _Room] = {}
         self._wake = asyncio.Event()
-        self._failed: dict[int, float] = {}  # events that failed, and when first, on the loop's clock
         self._took: float | None = None
         self.failing: tuple[float, str] | None = None
         """Since when it has taken nothing (epoch seconds), and the last problem."""
@@ -115,7 +115,7 @@ class Receiving:
             waiting = await self._store.read(listing)
             room.due = self._now()
             for delivery, body in waiting:
-                if pause := await self._attempt(delivery, body):
+                if pause := await self._attempt(room, delivery, body):
                     room.due = self._now() + pause
                     break
             self._troubled = False
@@ -133,7 +133,7 @@ class Receiving:
         finally:
             room.running = False
 
-    async def _attempt(self, delivery: Delivery, body: str) -> float:
+    async def _attempt(self, room: _Room, delivery: Delivery, body: str) -> float:
         """Try once. Returns how long to wait before the room is tried again; 0 where its next event may go."""
         began = self._now()
         problem = await self._send(body)
@@ -142,15 +142,16 @@ class Receiving:
         self.failing = (self.failing[0] if self.failing else time.time(), problem) if problem else None
         if not problem:
             self._note_success()
-            self._failed.pop(delivery.sequence, None)
             state: State = "delivered"
         else:
-            first = self._failed.setdefault(delivery.sequence, began - _find_tried(delivery))
+            if room.failed is None or room.failed[0] != delivery.sequence:
+                room.failed = delivery.sequence, began - _find_tried(delivery)
+            first = room.failed[1]
             takes_others = self._took is not None and self._took >= first
             dead = is_dead(attempts, self._now() - first, takes_others)
             state = "dead" if dead else "pending"
             if dead:
-                del self._failed[delivery.sequence]
+                room.failed = None  # it may be replayed
                 log.warning("an event was given up that a receiver did not take: %s", problem)
             else:
                 pause = self._pause(attempts)

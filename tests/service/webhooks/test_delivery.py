@@ -15,7 +15,7 @@ from lkhub.service.webhooks import delivery as module
 from lkhub.service.webhooks.delivery import EVENTS_IN_A_TURN, ROOMS_AT_ONCE, Receiving
 from lkhub.service.webhooks.hooks import KEPT_SECONDS
 from lkhub.service.webhooks.patience import REFUSED_AFTER_ATTEMPTS
-from lkhub.store.deliveries import Delivery, State, list_deliveries
+from lkhub.store.deliveries import Delivery, State, list_deliveries, revive
 from lkhub.store.events import forget_events
 from tests.service.conftest import Jump
 from tests.service.webhooks.conftest import GONE, URL, Kept, event
@@ -289,3 +289,31 @@ async def test_receiver_that_took_events_before_it_went_away_is_waited_for(
     async with delivering(kept, Receiver(judge)):
         await until(lambda: len(took_others) >= 3)
     assert not any(took_others)
+
+
+async def test_each_event_has_its_own_time_from_its_first_failure(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the next one of its room, and one that was given up and is replayed."""
+    tried: list[tuple[int, int]] = []
+    hours = 0
+
+    async def judge(number: int) -> str:
+        nonlocal hours
+        hours += 1
+        if number == 2:
+            with kept.store.writing() as connection:
+                assert revive(connection, ["EV_1"], "", time.time()) == 1
+        return "" if (number, receiver.sent.count(number)) in ((0, 2), (1, 4), (2, 1)) else "answered 500"
+
+    def judge_attempts(attempts: int, seconds: float, _: bool) -> bool:
+        tried.append((receiver.sent[-1], round(seconds / HOUR)))
+        return attempts >= 2
+
+    monkeypatch.setattr(module, "is_dead", judge_attempts)
+    kept.add(event(0), event(1), event(2))
+    receiver = Receiver(judge)
+    async with delivering(kept, receiver) as receiving:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(receiving, "_now", lambda: loop.time() + hours * HOUR)
+        await until(lambda: len(states(kept, "delivered")) == 3)
+    assert receiver.sent == [0, 0, 1, 1, 2, 1, 1]
+    assert tried == [(0, 1), (1, 1), (1, 2), (1, 1)]
