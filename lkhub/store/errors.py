@@ -5,6 +5,7 @@ import sqlite3
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lkhub.errors import MachineError
 
@@ -88,7 +89,9 @@ def explain(error: SQLAlchemyError, name: str) -> StoreError:
     if any(kind.__name__ == "OperationalError" for kind in type(original).__mro__):
         found = (problem for words, problem in _POSTGRES_WORDS.items() if words in str(original))
         return StoreError(next(found, "gone"), name)
-    return StoreError("failed", f"{name} ({type(original or error).__name__})")
+    # All connections have been waiting for the server.
+    problem: Problem = "gone" if isinstance(error, PoolTimeoutError) else "failed"
+    return StoreError(problem, f"{name} ({type(original or error).__name__})")
 
 
 def explain_os(error: OSError, name: str) -> StoreError:

@@ -83,9 +83,18 @@ def _prepare_postgres(target: URL) -> Engine:
         "keepalives_count": 1,
     }
     arguments = {name: value for name, value in waits.items() if name not in target.query}
-    engine = create_engine(target, connect_args=arguments, pool_pre_ping=True, pool_size=4, max_overflow=4)
+    pool = {"pool_pre_ping": True, "pool_size": 4, "max_overflow": 4, "pool_timeout": SILENT_SECONDS}
+    engine = create_engine(target, connect_args=arguments, **pool)
+    event.listen(engine, "do_connect", _connect_postgres)
     event.listen(engine, "connect", _set_up_postgres)
     return engine
+
+
+def _connect_postgres(dialect: object, record: object, arguments: Any, options: dict[str, Any]) -> Any:
+    # Imported here: psycopg is not loaded for a file of SQLite.
+    from lkhub.store.postgres import BoundedConnection
+
+    return BoundedConnection.connect(*arguments, **options)
 
 
 def _set_up_postgres(connection: Any, _: object) -> None:

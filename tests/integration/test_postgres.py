@@ -76,6 +76,17 @@ async def test_server_that_is_started_again_loses_no_seat_and_no_event(hub: Hub,
     listening.close()
 
 
+def test_server_that_stops_answering(hub: Hub, server: Postgres, url: str) -> None:
+    write_spec(hub, url)
+    hub.up("--no-verify")
+    assert room_of(ask(hub)) == "voice"
+    with server.frozen():
+        check_refused(hub, "the store can't be reached")
+        restart(hub)
+        check_refused(hub, "the store can't be reached")
+    check_recovers(hub)
+
+
 def test_server_that_refuses_the_password(hub: Hub, server: Postgres, url: str) -> None:
     write_spec(hub, url)
     hub.up("--no-verify")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
+
 # Debian keeps the programs of each version in a folder of its own.
 _BIN = Path("/usr/lib/postgresql")
 
@@ -43,6 +45,19 @@ class Postgres:
 
     def stop(self) -> None:
         self._control("-m", "immediate", "-w", "stop")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """None of its processes runs, and their sockets are open."""
+        server = psutil.Process(int((self.folder / "data/postmaster.pid").read_text().split()[0]))
+        processes = [server, *server.children()]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def initialize(self) -> None:
         self._as_owner([_find("initdb"), "-D", str(self.folder / "data"), "-E", "UTF8", "--locale=C", "-A", "trust"])

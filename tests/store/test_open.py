@@ -3,6 +3,7 @@
 import socket
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from lkhub.store.open import VERSION, open_store
 from lkhub.store.schema import metadata
 from lkhub.store.store import Store
 from tests.kit.postgres import Postgres, run_postgres
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 
 def test_steps_lead_to_the_tables_of_the_schema(store: Store) -> None:
@@ -101,6 +103,45 @@ def test_server_that_lets_nobody_in_is_not_waited_for(monkeypatch: pytest.Monkey
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(StoreError) as refused:
         open_store(f"postgresql+psycopg://postgres@127.0.0.1:{silent.getsockname()[1]}/lkhub")
     assert refused.value.problem == "gone"
+
+
+def test_server_that_stops_answering_is_not_waited_for(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lkhub.store.open.CONNECT_SECONDS", 2)  # libpq takes no less
+    monkeypatch.setattr("lkhub.store.open.SILENT_SECONDS", 2)
+    monkeypatch.setattr("lkhub.store.postgres.ANSWER_SECONDS", 1.0)
+    url = postgres.create()
+    store = Store(url)
+    lead = store.make_lead("webhooks")
+    assert lead.take()
+
+    def write_while_it_freezes() -> None:
+        with store.writing() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+            with postgres.frozen():
+                connection.execute(text("SELECT 1"))
+
+    def open_another() -> None:
+        Store(url).close()
+
+    def read() -> None:
+        with store.reading() as connection:
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreError) as refused:
+        write_while_it_freezes()
+    assert refused.value.problem == "gone"
+    read()
+    with postgres.frozen(), ThreadPoolExecutor(30) as pool:
+        asked = [pool.submit(each) for each in (open_another, *[read] * 28)]
+        led = pool.submit(lead.take)
+        problems = [each.exception(DEADLINE_SECONDS) for each in asked]
+        assert not led.result(DEADLINE_SECONDS), "whether another process leads by now is not known"
+    assert {each.problem for each in problems if isinstance(each, StoreError)} == {"gone"}
+    assert None not in problems
+    read()
+    wait_until(lead.take, "the lead")
+    lead.release()
+    store.close()
 
 
 def test_password_that_is_refused_is_told_without_it() -> None:
