@@ -49,7 +49,9 @@ class Told:
 
 @asynccontextmanager
 async def listen(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    async def quiet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    served: list[tuple[asyncio.Task[None], asyncio.StreamWriter]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await handler(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -57,11 +59,19 @@ async def listen(handler: Handler, context: ssl.SSLContext | None = None) -> Asy
         finally:
             writer.close()
 
-    server = await asyncio.start_server(quiet, "127.0.0.1", 0, ssl=context)
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append((asyncio.ensure_future(serve(reader, writer)), writer))
+
+    server = await asyncio.start_server(begin, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        # A connection ends some turns of the loop later. The loop may end before, and would leave its socket open.
+        for task, _ in served:
+            task.cancel()
+        await asyncio.gather(*(task for task, _ in served), return_exceptions=True)
+        await asyncio.gather(*(writer.wait_closed() for _, writer in served), return_exceptions=True)
 
 
 @asynccontextmanager
