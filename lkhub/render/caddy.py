@@ -218,7 +218,9 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[CaddyJson]:
     # The service adds the other security headers itself.
     if edge.tls.mode == "external":
         routes += _tell_serve()
-    routes.append({"handle": [limit, _to_serve(plan, _secure(edge))]})
+    # The service knows HTTP/1.1 alone. Some clients offer another protocol with every request, such as Java's.
+    offers = {"handler": "headers", "request": {"delete": ["Upgrade", "HTTP2-Settings"]}}
+    routes.append({"handle": [limit, offers, _to_serve(plan, _secure(edge))]})
     return routes
 
 

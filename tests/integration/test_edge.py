@@ -69,6 +69,14 @@ def test_the_token_endpoint_is_closed_through_the_edge(edge: httpx.Client) -> No
     assert "eyJ" not in answer.text
 
 
+def test_offer_of_another_protocol_changes_no_answer(edge: httpx.Client) -> None:
+    """Without TLS, Java's HttpClient makes it with each request, and a proxy in front may pass it on."""
+    offer = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAMAAABkAAQAoAAAAAIAAAAA"}
+    offered = edge.post("/api/livekit/token", json={"room": "r"}, headers=offer)
+    assert offered.json() == edge.post("/api/livekit/token", json={"room": "r"}).json()
+    assert edge.get("/api/health", headers=offer).json() == {"status": "ok"}
+
+
 def test_what_a_stranger_makes_long_is_logged_in_part(hub: Hub, edge: httpx.Client) -> None:
     assert edge.request("A" * 60_000, "/").status_code == 405
     wait_until(lambda: f'"{"A" * 20}…"' in hub.log("edge"), "the line")
