@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from lkhub.errors import MachineError
+from lkhub.host.placed_secret import read_placed
 from lkhub.secret import Secret
 from lkhub.service.access.api_keys import ApiKeyMode
 from lkhub.service.access.caller import Authenticator, Mode
@@ -132,8 +133,8 @@ class ClientSecret:
 
     def __call__(self) -> Secret | None:
         try:
-            return Secret(Path(self._file).read_text().rstrip("\r\n")) if self._file else None
-        except (OSError, ValueError):
+            return read_placed(self._file) if self._file else None
+        except MachineError:
             raise ApiError(
                 503, "the hub can't read its secret for the OpenID provider", "`lkhub up` writes it"
             ) from None

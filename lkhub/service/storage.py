@@ -12,7 +12,8 @@ import anyio
 import anyio.to_thread
 from sqlalchemy import Connection, make_url
 
-from lkhub.secret import Secret
+from lkhub.errors import MachineError
+from lkhub.host.placed_secret import read_placed
 from lkhub.service.errors import ApiError
 from lkhub.service.ownership import Ownership
 from lkhub.service.store_state import StoreState
@@ -132,16 +133,15 @@ class Storage:
             return self._store
 
     def _open_now(self) -> Store:
-        url, password = make_url(self._settings.url), None
+        url = make_url(self._settings.url)
         file = url.database if url.get_backend_name() == "sqlite" else None
         if self._state.made and file and not Path(file).exists():
             # A new store would be empty: no key would be known, and every seat free.
             raise StoreError("gone", f"{file} was removed")
-        if self._settings.password:
-            try:
-                password = Secret(Path(self._settings.password).read_text().rstrip("\n"))
-            except (OSError, ValueError):
-                raise StoreError("refused", "its password can't be read") from None
+        try:
+            password = read_placed(self._settings.password) if self._settings.password else None
+        except MachineError:
+            raise StoreError("refused", "its password can't be read") from None
         store = Store(self._settings.url, password)
         if self._ownership:
             try:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from lkhub.errors import MachineError
 from lkhub.host.files import read_text
 from lkhub.host.identity import ensure_identity
+from lkhub.host.placed_secret import read_placed
 from lkhub.hub.applied import START
 from lkhub.plan.paths import StatePaths
-from lkhub.secret import Secret
 from lkhub.wire.application import Application
 from lkhub.wire.serve_config import parse_serve
 
@@ -39,8 +39,7 @@ def open_hub_store(application: Application) -> Iterator["Store"]:
     settings = application.store
     if not settings.url:
         raise MachineError("this hub was put in force by an lkhub that has no store", hints=("`lkhub up` adds one",))
-    password = Secret((read_text(settings.password) or "").strip()) if settings.password else None
-    store = Store(settings.url, password)
+    store = Store(settings.url, read_placed(settings.password) if settings.password else None)
     try:
         if settings.hub:
             with store.reading() as connection:
