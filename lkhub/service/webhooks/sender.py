@@ -67,7 +67,12 @@ class Sender:
         """Sign with the key that the receiver knows. If that may be another one by now, try the others."""
         problem = ""
         for key in self._keys.list_for(self._receiver.url):
-            status, problem = await self._post(addresses, body, key)
+            try:
+                status, problem = await self._post(addresses, body, key)
+            except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+                # As some servers do whose handler raises an error: that may be about the signature too.
+                problem = f"the connection failed: {_describe(error)}"
+                continue
             if not problem:
                 self._keys.note_taken(self._receiver.url, key[0])
             if not may_be_the_key(status):

@@ -19,7 +19,8 @@ SECRETS: Keys = {name: Secret(name[3:] * 16) for name in ("APIold", "APInew", "A
 
 
 class Application(Told):
-    """It knows one key, and answers as its framework does when LiveKit's own receiver refuses an event."""
+    """It knows one key, and answers as its framework does when LiveKit's own receiver refuses an event. Some give no
+    answer and end the connection, as Python's http.server does: `status` is 0."""
 
     def __init__(self, knows: str, status: int = 401) -> None:
         super().__init__()
@@ -35,6 +36,8 @@ class Application(Told):
             WebhookReceiver(verifier).receive(body.decode(), headers["authorization"])
         except Exception:
             self.refused += 1
+            if not self.status:
+                raise ConnectionAbortedError from None
             return b"HTTP/1.1 %d No\r\ncontent-length: 0\r\n\r\n" % self.status
         self.taken.append(self.knows)
         return b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -61,7 +64,7 @@ async def sending(application: Application, ring: Ring) -> AsyncIterator[Sender]
             await sender.close()
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 500])
+@pytest.mark.parametrize("status", [400, 401, 403, 500, 0])
 async def test_receiver_that_knows_one_key_gets_no_other_signature_in_a_rotation(status: int) -> None:
     application, ring = Application("APIold", status), Ring("APIold")
     async with sending(application, ring) as sender:
