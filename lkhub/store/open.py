@@ -90,7 +90,12 @@ def _prepare_postgres(target: URL) -> Engine:
     return engine
 
 
-def _connect_postgres(dialect: object, record: object, arguments: Any, options: dict[str, Any]) -> Any:
+def _connect_postgres(
+    dialect: object,
+    record: object,
+    arguments: Any,
+    options: dict[str, Any],  # psycopg's
+) -> Any:
     # Imported here: psycopg is not loaded for a file of SQLite.
     from lkhub.store.postgres import BoundedConnection
 
