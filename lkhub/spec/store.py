@@ -5,7 +5,7 @@ No message repeats a URL, in which a password may stand.
 
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
@@ -57,6 +57,9 @@ def _parse_url(text: str) -> PostgresStore:
         raise ValueError(f"not a URL; {_FORM}") from None
     if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
         raise ValueError(f"not a database; {_FORM}")
+    if any(name == "password" for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        # The service's configuration has the URL, and a file of its own has the password.
+        raise ValueError(f"the password is in the URL's query, where it is no secret; {_FORM}")
     host = parts.netloc.rpartition("@")[2]
     netloc = f"{user}@{host}" if user else host
     query = f"?{parts.query}" if parts.query else ""  # urlunsplit would take the // from a URL without a host

@@ -29,6 +29,8 @@ def test_password_of_a_url_is_a_secret_and_leaves_the_url() -> None:
         "XYZXYZ",
         "postgresql://u:XYZXYZ@h",
         "postgresql://[XYZXYZ/d",
+        "postgresql://u@h/d?sslmode=require&password=XYZXYZ",
+        {"url": "postgresql://u@h/d?pass%77ord=XYZXYZ", "password": "XYZXYZ"},
         {"url": "postgresql://u:XYZXYZ@h/d", "password": "XYZXYZ"},
         {"url": URL, "pasword": "XYZXYZ"},
         {"url": URL, "password": ""},
@@ -36,7 +38,7 @@ def test_password_of_a_url_is_a_secret_and_leaves_the_url() -> None:
         ["XYZXYZ"],
         1,
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_anything_else_is_refused_and_nothing_of_it_repeated(value: object) -> None:
     with pytest.raises(ValueError, match=r".") as refused:
