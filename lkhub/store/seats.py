@@ -16,7 +16,7 @@ from lkhub.store.schema import families, seats
 
 class SeatRow(NamedTuple):
     """A row of `seats`. `hold` is in seconds, `deadline` is on the clock `clock`; None for a participant that has
-    joined."""
+    joined and has no newer token."""
 
     family: str
     identity: str

@@ -33,8 +33,10 @@ _STEP_BITS = 24
 @dataclass(slots=True)
 class Seat:
     """One seat. `sid` is the participant that sits there, "" while it is awaited: then the seat ends `hold` seconds
-    after it was last `changed`, at `deadline` on this process's clock. `changed` is a version of the family. `caller`
-    is "" for a participant that was seen without a reservation."""
+    after it was last `changed`, at `deadline` on this process's clock. Of a participant that sits there, `hold` is None
+    unless it has a newer token, for example since its page is loaded anew: then the seat is kept until `deadline` at
+    least if it leaves. `changed` is a version of the family. `caller` is "" for a participant that was seen without a
+    reservation."""
 
     number: int
     identity: str
@@ -45,6 +47,11 @@ class Seat:
     changed: int = 0
     deadline: float = math.inf
     stored: bool = False
+
+    @property
+    def end(self) -> float:
+        """When it is given up, if nothing happens until then."""
+        return math.inf if self.sid else self.deadline
 
 
 @dataclass
@@ -108,9 +115,8 @@ class Family:
         """
         own = self._find_own(identity, wished)
         if own is not None and (wished in (1, own.number) or not self._is_open(wished)):
-            if not own.sid:
-                own.caller = caller
-                self._await(own, JOIN_SECONDS, now)
+            own.caller = caller
+            self._await(own, now + JOIN_SECONDS, now)
             return own.number
         number = self._choose(wished, party)
         if number is None:
@@ -118,9 +124,12 @@ class Family:
         for other in [self._rooms[each][identity] for each in self._numbers.get(identity, ())]:
             if not other.sid:
                 self._remove(other)
+            elif other.hold is not None:  # the newest token is for another room
+                other.hold, other.deadline = None, math.inf
+                self._touch(other)
         seat = Seat(number, identity, caller, party)
         self._put(seat)
-        self._await(seat, JOIN_SECONDS, now)
+        self._await(seat, now + JOIN_SECONDS, now)
         return number
 
     def join(self, number: int, identity: str, sid: str) -> None:
@@ -139,9 +148,11 @@ class Family:
         seat = self.find(number, identity)
         if seat is None or seat.sid != sid:
             return
-        if returns:
+        asked = now if seat.hold is None or not sid else seat.deadline
+        deadline = max(asked, now + RETURN_SECONDS if returns else now)
+        if deadline > now:
             seat.sid = ""
-            self._await(seat, RETURN_SECONDS, now)
+            self._await(seat, deadline, now)
         else:
             self._remove(seat)
 
@@ -160,9 +171,9 @@ class Family:
         """Give up the awaited participants whose time has passed."""
         if now < self._next_deadline:
             return
-        for seat in [seat for seat in self if seat.deadline <= now]:
+        for seat in [seat for seat in self if seat.end <= now]:
             self._remove(seat)
-        self._next_deadline = min((seat.deadline for seat in self), default=math.inf)
+        self._next_deadline = min((seat.end for seat in self), default=math.inf)
 
     def clear(self) -> None:
         """Give up every seat."""
@@ -171,7 +182,7 @@ class Family:
 
     def ask_again(self, now: float) -> int:
         """After how many whole seconds a seat may be free in a family that is full."""
-        soonest = min((seat.deadline for seat in self), default=math.inf) - now
+        soonest = min((seat.end for seat in self), default=math.inf) - now
         return max(1, min(math.ceil(min(soonest, ASK_AGAIN_SECONDS)), ASK_AGAIN_SECONDS))
 
     def take_changes(self) -> Changes | None:
@@ -221,9 +232,9 @@ class Family:
 
     # Bookkeeping
 
-    def _await(self, seat: Seat, seconds: float, now: float) -> None:
-        seat.hold, seat.deadline = seconds, now + seconds
-        self._next_deadline = min(self._next_deadline, seat.deadline)
+    def _await(self, seat: Seat, deadline: float, now: float) -> None:
+        seat.hold, seat.deadline = deadline - now, deadline
+        self._next_deadline = min(self._next_deadline, seat.end)
         self._touch(seat)
 
     def _put(self, seat: Seat) -> None:
@@ -231,7 +242,7 @@ class Family:
         self._numbers.setdefault(seat.identity, set()).add(seat.number)
         if seat.party:
             self._parties.setdefault(seat.party, Counter())[seat.number] += 1
-        self._next_deadline = min(self._next_deadline, seat.deadline)
+        self._next_deadline = min(self._next_deadline, seat.end)
 
     def _remove(self, seat: Seat) -> None:
         self._step()

@@ -197,6 +197,39 @@ def test_participant_that_left_may_return_for_some_seconds() -> None:
     assert not some
 
 
+@pytest.mark.parametrize("returns", [False, True])
+def test_token_that_is_asked_for_before_the_leave_is_seen_has_its_whole_time(returns: bool) -> None:
+    """A page is loaded anew, and LiveKit has its participant of before for some seconds more."""
+    some = family(1)
+    fill(some, "a")
+    some.join(1, "a", "PA_1")
+    fill(some, "a", now=NOW + 100)
+    some.expire(NOW + 1000)
+    assert some.count(1) == 1
+    fill(some, "a", now=NOW + 1000)
+    some.leave(1, "a", "PA_1", NOW + 1010, returns=returns)
+    some.expire(NOW + 1000 + JOIN_SECONDS - 0.1)
+    assert some.count(1) == 1
+    some.expire(NOW + 1000 + JOIN_SECONDS)
+    assert not some
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_token_that_was_used_or_is_old_keeps_no_seat_longer(again: bool) -> None:
+    some = family(1)
+    some.join(1, "a", "PA_1")
+    fill(some, "a")
+    left = NOW + JOIN_SECONDS
+    if again:
+        some.join(1, "a", "PA_2")
+        left = NOW + 1
+    some.leave(1, "a", f"PA_{1 + again}", left)
+    some.expire(left + RETURN_SECONDS - 0.1)
+    assert some.count(1) == 1
+    some.expire(left + RETURN_SECONDS)
+    assert not some
+
+
 def test_leave_of_an_earlier_session_takes_no_seat() -> None:
     some = family(1)
     some.join(1, "a", "PA_1")

@@ -116,7 +116,8 @@ class Service:
 
 @dataclass(frozen=True)
 class Known:
-    """A seat as the hub should know it: of a participant, or of one that is awaited until a time."""
+    """A seat as the hub should know it: of a participant, or of one that is awaited until a time. Of a participant,
+    `until` is when the last token ends for which its seat would be kept, infinite without one."""
 
     sid: str
     until: float
@@ -151,6 +152,7 @@ class Calls(RuleBasedStateMachine):
         self.sfu = Rooms()
         self.wall = 0
         self.tokens: dict[str, tuple[str, float]] = {}  # the room of each identity, and until when it is held for it
+        self.newer: dict[tuple[str, str], float] = {}  # until when it is held for a participant that leaves the room
         self.spoiled: set[str] = set()  # rooms in which a participant was not expected
         self.services = [self.make_service(0.0), self.make_service(1e6)]
 
@@ -195,22 +197,29 @@ class Calls(RuleBasedStateMachine):
         before = self.known.get((number, identity))
         if before is None:
             for key, seat in list(self.known.items()):
-                if key[1] == identity and not seat.sid:
-                    del self.known[key]
-        if before is None or not before.sid:
-            self.known[number, identity] = Known("", self.now + JOIN_SECONDS, before.party if before else party)
+                if key[1] == identity:
+                    self.newer.pop((name_room(ROOM, key[0]), identity), None)
+                    if seat.sid:
+                        self.known[key] = Known(seat.sid, math.inf, seat.party)
+                    else:
+                        del self.known[key]
+        sid, party = (before.sid, before.party) if before else ("", party)
+        self.known[number, identity] = Known(sid, self.now + JOIN_SECONDS, party)
 
     def note_joined(self, number: int, identity: str, sid: str) -> None:
         self.expire()
         before = self.known.get((number, identity))
-        self.known[number, identity] = Known(sid, math.inf, before.party if before else "")
+        if before is None or before.sid != sid:
+            self.known[number, identity] = Known(sid, math.inf, before.party if before else "")
 
     def note_left(self, number: int, identity: str, sid: str, *, returns: bool) -> None:
         self.expire()
         before = self.known.get((number, identity))
         if before is not None and before.sid == sid:
-            if returns:
-                self.known[number, identity] = Known("", self.now + RETURN_SECONDS, before.party)
+            newer = before.until if before.until < math.inf else 0.0
+            until = max(newer, self.now + RETURN_SECONDS if returns else 0.0)
+            if until > self.now:
+                self.known[number, identity] = Known("", until, before.party)
             else:
                 del self.known[number, identity]
 
@@ -233,7 +242,7 @@ class Calls(RuleBasedStateMachine):
             )
             for row in rows
         }
-        return {key: seat for key, seat in found.items() if seat.until > self.now}
+        return {key: seat for key, seat in found.items() if seat.sid or seat.until > self.now}
 
     # What people do
 
@@ -252,10 +261,11 @@ class Calls(RuleBasedStateMachine):
             assert (number_room(ROOM, answer.room) if isinstance(answer, Reserved) else None) == expected
         if isinstance(answer, Reserved):
             self.note_reserved(number_room(ROOM, answer.room), identity, party)
-            if self.sfu.rooms.get(answer.room, {}).get(identity) is None:
-                # Of a participant whose leave the hub has not seen, it holds the seat from when it sees that.
-                seen = self.known[number_room(ROOM, answer.room), identity].sid
-                self.tokens[identity] = answer.room, self.now + (RETURN_SECONDS if seen else JOIN_SECONDS)
+            present = self.sfu.rooms.get(answer.room, {}).get(identity)
+            if present is None:
+                self.tokens[identity] = answer.room, self.now + JOIN_SECONDS
+            elif present == self.known[number_room(ROOM, answer.room), identity].sid:
+                self.newer[answer.room, identity] = self.now + JOIN_SECONDS
         else:
             assert self.overflow == "reject"
             assert 1 <= answer.retry_after <= 10
@@ -282,8 +292,13 @@ class Calls(RuleBasedStateMachine):
         room = data.draw(st.sampled_from(sorted(self.sfu.rooms)))
         identity = data.draw(st.sampled_from(sorted(self.sfu.rooms[room])))
         self.leave_told(room, identity, told, returns=returns)
+        self.keep_token(room, identity, RETURN_SECONDS if returns or told is None else 0)
+
+    def keep_token(self, room: str, identity: str, seconds: float) -> None:
+        """A participant has left, and may come back."""
+        newer = self.newer.pop((room, identity), 0.0)
         if self.tokens.get(identity, ("", 0))[0] == room:
-            self.tokens[identity] = room, self.now + (RETURN_SECONDS if returns or told is None else 0)
+            self.tokens[identity] = room, max(newer, self.now + seconds)
 
     @precondition(lambda self: self.strangers)
     @rule(number=st.integers(1, 3), identity=IDENTITIES, told=st.sampled_from((None, 0, 1)))
@@ -295,6 +310,7 @@ class Calls(RuleBasedStateMachine):
 
     def join_told(self, room: str, identity: str, told: int | None) -> None:
         """`told`: which process gets LiveKit's webhook, which may be lost."""
+        self.newer.pop((room, identity), None)
         sid, number = self.sfu.join(room, identity), number_room(ROOM, room)
         if told is not None:
             self.run(self.services[told].ledger.visit(ROOM, lambda family, _: family.join(number, identity, sid)))
@@ -327,8 +343,7 @@ class Calls(RuleBasedStateMachine):
     def media_is_killed(self) -> None:
         for room, present in self.sfu.rooms.items():
             for identity in present:
-                if self.tokens.get(identity, ("", 0))[0] == room:
-                    self.tokens[identity] = room, self.now + RETURN_SECONDS
+                self.keep_token(room, identity, RETURN_SECONDS)
         self.sfu.rooms = {}
 
     @rule(who=PROCESSES, offset=st.sampled_from((-1e6, 0.0, 3600.0)))
@@ -385,8 +400,9 @@ class Calls(RuleBasedStateMachine):
             # Of a participant that the hub did not know of, a leave says nothing: the next look frees its seat.
             assert seat is None or seat.sid != sids[0] or sids[0] not in knew, "the list is older than the leave"
             assert not again or (seat is not None and seat.sid == sids[1]), "the list is older than the join"
-            if not again and self.tokens.get(identity, ("", 0))[0] == room:
-                self.tokens[identity] = room, self.now + RETURN_SECONDS
+            if not again:
+                self.keep_token(room, identity, RETURN_SECONDS)
+            self.newer.pop((room, identity), None)
         self.sfu.inside = []
 
     # What must hold
