@@ -18,7 +18,7 @@ from lkhub.service.looks import find_looks
 from lkhub.service.rates import Windows
 from lkhub.service.storage import Storage
 from lkhub.service.tokens import Full, Judged, Reserved, Wish
-from lkhub.store.issued import Entry, Outcome, Record, forget_issued, note_issued
+from lkhub.store.issued import Entry, Outcome, Record, find_taken, forget_issued, note_issued
 from lkhub.wire.serve_config import ServeConfig
 
 # Long enough to find out who had a token when something happened, and no longer: the log names people.
@@ -97,7 +97,7 @@ class Book:
             if isinstance(seat, Full):
                 headers = {"retry-after": str(seat.retry_after)}
                 raise ApiError(409, "the room is full", f"ask again in {seat.retry_after} s", headers, code="room-full")
-            room = seat.room
+            room = seat.room if seat else room
         else:
             outcome = await self._storage.write(note_issued, record)
         if outcome == "revoked":
@@ -112,16 +112,23 @@ class Book:
 
     def _note_seated(
         self, connection: Connection, tokens: Sequence[_Seated]
-    ) -> list[tuple[Reserved | Full, Outcome | None]]:
+    ) -> list[tuple[Reserved | Full | None, Outcome | None]]:
         assert self._seats
-        seats = self._seats.reserve(connection, [token.wish for token in tokens])
+        # Asked first: who is refused would keep a seat from others for a minute.
+        taken = find_taken(connection, [token.record for token in tokens])
+        wishes = [token.wish for token, refused in zip(tokens, taken, strict=True) if not refused]
+        given = iter(self._seats.reserve(connection, wishes))
+        seats = [None if refused else next(given) for refused in taken]
         records = [
             replace(token.record, entry=replace(token.record.entry, room=seat.room))
             for token, seat in zip(tokens, seats, strict=True)
             if isinstance(seat, Reserved)
         ]
         outcomes = iter(note_issued(connection, records))
-        return [(seat, next(outcomes) if isinstance(seat, Reserved) else None) for seat in seats]
+        return [
+            (seat, "taken" if seat is None else next(outcomes) if isinstance(seat, Reserved) else None)
+            for seat in seats
+        ]
 
     async def _forget(self, now: float) -> None:
         """Forget what is old, now and then."""

@@ -62,6 +62,12 @@ def note_issued(connection: Connection, records: Sequence[Record]) -> list[Outco
     return outcomes
 
 
+def find_taken(connection: Connection, records: Sequence[Record]) -> list[bool]:
+    """Which of these tokens are for an identity that looks like somebody else's in the room. What else is written
+    meanwhile is seen by `note_issued` alone."""
+    return [record.typed and _is_taken(connection, record) for record in records]
+
+
 class Presence(Struct, frozen=True):
     """A participant came into a room, or left it. `looks` are as in Record, and `until` is when it has left at the
     latest: the event that tells it may be lost."""

@@ -196,6 +196,16 @@ async def test_look_alike_is_refused_in_a_sub_room_too(connect: Connect, applied
     check_error(answer, 409, "identity-taken")
 
 
+async def test_identity_that_is_refused_takes_no_seat(connect: Connect, applied: Applied) -> None:
+    asks = Asks(connect, applied.config("open", rooms=(preset("voice-*", capacity=2),)))
+    for who, identity in enumerate(("ann", "bob", "carl")):
+        assert (await asks.ask(f"192.168.1.{who}", room="voice-1", identity=identity)).status_code == 200
+    for identity in ("Ann", "ANN", "B0b"):
+        check_error(await asks.ask("192.168.1.9", room="voice-1(2)", identity=identity), 409, "identity-taken")
+    answer = await asks.ask("192.168.1.9", room="voice-1", identity="dave")
+    assert answer.json()["room"] == "voice-1(2)", "one seat of it is free"
+
+
 async def test_room_of_a_seat_is_opened_once_the_seat_is_noted(
     connect: Connect, applied: Applied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
