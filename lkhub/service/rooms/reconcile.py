@@ -88,11 +88,11 @@ class Reconciliation:
             except (MachineError, ApiError) as error:
                 if not fails:
                     log.warning("seats are not compared with LiveKit's rooms: %s", error)
-                fails = self._missed = True
+                fails = True
             except Exception:
                 # A bug in one look must not end the others.
                 log.exception("seats were not compared with LiveKit's rooms")
-                fails = self._missed = True
+                fails = True
             else:
                 if fails:
                     log.warning("seats are compared with LiveKit's rooms again")

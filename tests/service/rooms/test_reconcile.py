@@ -158,6 +158,20 @@ async def test_gap_makes_every_room_be_asked_for(service: Service) -> None:
     assert len(service.sfu.asked) == 40
 
 
+async def test_look_that_failed_is_made_up_for(service: Service) -> None:
+    """It may have failed before it asked for the room whose turn it was."""
+    for number in range(40):
+        service.sfu.rooms[f"voice-{number}"] = {"a": f"PA_{number}"}
+    await service.look()
+    service.sfu.away = MachineError("LiveKit does not answer")
+    with pytest.raises(MachineError):
+        await service.look()
+    service.sfu.away = None
+    service.sfu.asked.clear()
+    await service.look()
+    assert len(service.sfu.asked) == 40
+
+
 async def test_room_of_verification_takes_no_seats(tmp_path: Path) -> None:
     service = Service(tmp_path, [preset("*", 2)])
     service.sfu.rooms[f"{PROBE_ROOM_PREFIX}1"] = {"a": "PA_a"}

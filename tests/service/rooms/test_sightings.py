@@ -62,11 +62,12 @@ async def told(tmp_path: Path) -> AsyncIterator[Told]:
     made.close()
 
 
-async def test_join_confirms_a_seat_and_a_leave_gives_it_back(told: Told) -> None:
+@pytest.mark.parametrize("leaves", ["participant_left", "participant_connection_aborted"])
+async def test_join_confirms_a_seat_and_a_leave_gives_it_back(told: Told, leaves: str) -> None:
     await told.take("hall", "a", "b")
     told.tell("participant_joined", "hall", "a")
     told.tell("participant_joined", "hall", "b")
-    told.tell("participant_left", "hall", "a", why="CLIENT_INITIATED")
+    told.tell(leaves, "hall", "a", why="CLIENT_INITIATED")
     await told.settle()
     assert await told.sids() == {"hall": {1: {"", "PA_b"}}}
     assert await told.take("hall", "c") == [None]
