@@ -1,6 +1,7 @@
 """The one shape of an error over HTTP (`ErrorAnswer` in models.py)."""
 
 from collections.abc import Mapping
+from math import ceil
 
 from lkhub.service.contract import Answered
 from lkhub.service.models import ErrorAnswer, ErrorDetail
@@ -24,3 +25,9 @@ class ApiError(Exception):
     def as_response(self) -> Answered[ErrorAnswer]:
         error = ErrorDetail(code=self.code, message=self.message, hint=self.hint)
         return Answered(ErrorAnswer(error=error), self.status, {**self.headers, **BY_READER})
+
+
+def refuse_too_many(what: str, wait: float) -> ApiError:
+    """The answer to a caller that may ask again after `wait` seconds."""
+    seconds = ceil(wait)
+    return ApiError(429, f"too many {what}", f"wait {seconds} s", {"retry-after": str(seconds)})

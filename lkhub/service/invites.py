@@ -2,7 +2,6 @@
 
 import secrets
 import time
-from math import ceil
 
 from starlette.requests import Request
 
@@ -10,7 +9,7 @@ from lkhub.livekit.links import invite_link
 from lkhub.livekit.own_tokens import read_own_token
 from lkhub.service.access.caller import Authenticator, Caller, find_bearer
 from lkhub.service.address import find_client
-from lkhub.service.errors import ApiError
+from lkhub.service.errors import ApiError, refuse_too_many
 from lkhub.service.models import InviteMade, InviteRequest, RedeemRequest
 from lkhub.service.own_origin import find_own_origin
 from lkhub.service.presets import Presets, match_globs
@@ -97,16 +96,14 @@ class Invites:
         if not wait and self._trying.get(client, 0) >= WRONG_SECRETS.times:
             wait = 1.0
         if wait:
-            headers = {"retry-after": str(ceil(wait))}
-            raise ApiError(429, "too many wrong invites from this address", f"wait {ceil(wait)} s", headers)
+            raise refuse_too_many("wrong invites from this address", wait)
 
     async def create(self, request: Request, given: InviteRequest) -> InviteMade:
         """A link into a room, for who administers it. Raises ApiError."""
         creator, role = await self._require_host(request, given)
         now = time.monotonic()
         if wait := self._made.find_wait(creator, now):
-            headers = {"retry-after": str(ceil(wait))}
-            raise ApiError(429, "too many new invites", f"wait {ceil(wait)} s", headers)
+            raise refuse_too_many("new invites", wait)
         self._made.count(creator, now)
         lasts = DEFAULT_SECONDS if given.ttl is None else given.ttl
         made, secret = await self._storage.run(

@@ -3,11 +3,11 @@
 import secrets
 import time
 from collections.abc import Collection, Sequence
-from hashlib import sha256
 
 from msgspec import Struct
 from sqlalchemy import Connection, insert, select, update
 
+from lkhub.store.digest import digest
 from lkhub.store.schema import api_keys
 
 PREFIX = "lkhub_"
@@ -41,11 +41,6 @@ def find_id(key: str) -> str:
     return rest.partition("_")[0] if found and not prefix else ""
 
 
-def digest_key(key: str) -> bytes:
-    """What is kept of a key."""
-    return sha256(key.encode(errors="surrogatepass")).digest()
-
-
 def create_api_key(
     connection: Connection, name: str, rooms: Sequence[str], roles: Sequence[str], ttl: float | None
 ) -> tuple[ApiKey, str]:
@@ -54,7 +49,7 @@ def create_api_key(
     identifier = secrets.token_hex(_ID_BYTES)
     text = f"{PREFIX}{identifier}_{secrets.token_urlsafe(_SECRET_BYTES)}"
     expires = None if ttl is None else now + ttl
-    key = ApiKey(identifier, name, tuple(rooms), tuple(roles), now, expires, None, digest_key(text))
+    key = ApiKey(identifier, name, tuple(rooms), tuple(roles), now, expires, None, digest(text))
     connection.execute(
         insert(api_keys).values(
             id=key.id,

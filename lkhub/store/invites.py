@@ -4,7 +4,6 @@ The secret in a link has 80 bits. The store has its SHA-256 alone, and a secret 
 look-up takes depends on a digest that nobody can choose.
 """
 
-import hashlib
 import secrets
 from base64 import b32encode
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from lkhub.secret import Secret
+from lkhub.store.digest import digest
 from lkhub.store.schema import invites, redemptions
 
 # 16 characters in a link. With a million invites that are good, one guess in 10^18 is right; ten guesses a minute from
@@ -127,10 +127,6 @@ def give_back(connection: Connection, redemption: Redemption) -> None:
     """Undo a redemption that led to no token."""
     mine = (redemptions.c.invite == redemption.invite.id) & (redemptions.c.tab == redemption.tab)
     connection.execute(delete(redemptions).where(mine))
-
-
-def digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode(errors="replace")).digest()
 
 
 def _take(connection: Connection, invite: Invite, tab: bytes, identity: str, now: float) -> Redemption:

@@ -1,10 +1,10 @@
 """Logins by OpenID Connect that have begun and not ended."""
 
-import hashlib
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert
 
+from lkhub.store.digest import digest
 from lkhub.store.schema import logins
 
 
@@ -21,17 +21,13 @@ def begin_login(connection: Connection, state: str, login: Login, now: float, se
     """Keep a login for `seconds`. Older ones that never ended are deleted."""
     connection.execute(delete(logins).where(logins.c.expires < now))
     values = {"verifier": login.verifier, "nonce": login.nonce, "path": login.path}
-    connection.execute(insert(logins).values(state=_digest(state), expires=now + seconds, **values))
+    connection.execute(insert(logins).values(state=digest(state), expires=now + seconds, **values))
 
 
 def take_login(connection: Connection, state: str, now: float) -> Login | None:
     """The login, which is over with this; None where there is none, or it is too old."""
-    taken = delete(logins).where(logins.c.state == _digest(state))
+    taken = delete(logins).where(logins.c.state == digest(state))
     row = connection.execute(
         taken.returning(logins.c.verifier, logins.c.nonce, logins.c.path, logins.c.expires)
     ).first()
     return Login(row.verifier, row.nonce, row.path) if row is not None and row.expires > now else None
-
-
-def _digest(state: str) -> bytes:
-    return hashlib.sha256(state.encode(errors="replace")).digest()

@@ -7,7 +7,8 @@ import pytest
 
 from lkhub.plan.paths import StatePaths
 from lkhub.service.roles import PLAIN
-from lkhub.store.api_keys import digest_key, list_api_keys
+from lkhub.store.api_keys import list_api_keys
+from lkhub.store.digest import digest
 from lkhub.store.issued import Entry, Record, note_issued
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application
@@ -52,7 +53,7 @@ def test_key_alone_is_on_stdout_and_only_its_digest_in_the_store(run: Run, hub: 
         "my shop",
         ("voice-*", "hall"),
         ("speaker",),
-        digest_key(text),
+        digest(text),
     )
     assert key.expires == pytest.approx(key.created + 90 * 86400)
 

@@ -9,12 +9,12 @@ from sqlalchemy import select
 from lkhub.store.api_keys import (
     ApiKey,
     create_api_key,
-    digest_key,
     find_id,
     find_revoked,
     list_api_keys,
     revoke_api_key,
 )
+from lkhub.store.digest import digest
 from lkhub.store.schema import api_keys
 from lkhub.store.store import Store
 
@@ -39,7 +39,7 @@ def test_only_the_digest_is_kept(store: Store) -> None:
         row = connection.execute(select(api_keys)).one()
         assert list_api_keys(connection) == [key]
     assert secret not in repr(row)
-    assert row.digest == sha256(text.encode()).digest() == digest_key(text)
+    assert row.digest == sha256(text.encode()).digest() == digest(text)
 
 
 @pytest.mark.parametrize("text", ["", "lkhub_", "LKHUB_a_b", "x lkhub_a_b", "a_b", "Bearer lkhub_a_b"])
@@ -48,7 +48,7 @@ def test_what_is_not_a_key_has_no_id(text: str) -> None:
 
 
 def test_text_that_no_key_is_has_a_digest() -> None:
-    assert digest_key("lkhub_\ud800")
+    assert digest("lkhub_\ud800")
 
 
 def test_keys_are_listed_in_the_order_in_which_they_were_made(store: Store) -> None:

@@ -4,16 +4,17 @@ import asyncio
 import hmac
 import time
 from datetime import UTC, datetime
-from math import ceil, inf
+from math import inf
 
 from starlette.requests import Request
 
 from lkhub.service.access.caller import Caller, find_bearer
 from lkhub.service.address import find_client
-from lkhub.service.errors import ApiError
+from lkhub.service.errors import ApiError, refuse_too_many
 from lkhub.service.rates import Windows
 from lkhub.service.storage import Storage
-from lkhub.store.api_keys import PREFIX, ApiKey, digest_key, find_id, list_api_keys
+from lkhub.store.api_keys import PREFIX, ApiKey, find_id, list_api_keys
+from lkhub.store.digest import digest
 from lkhub.wire.application import Rate
 from lkhub.wire.serve_config import ServeConfig
 
@@ -79,11 +80,11 @@ class ApiKeyMode:
         return key
 
     def _compare(self, given: str) -> ApiKey | None:
-        digest = digest_key(given)
+        own = digest(given)
         key = self._keys.get(find_id(given))
         # As long for a wrong key as for a right one, however much of it is right.
-        known = key.digest if key else bytes(len(digest))
-        return key if hmac.compare_digest(digest, known) else None
+        known = key.digest if key else bytes(len(own))
+        return key if hmac.compare_digest(own, known) else None
 
     async def _refresh(self, since: float) -> None:
         """Have keys that were read after a time. Those who wait at the same time share one look into the store."""
@@ -101,7 +102,6 @@ class ApiKeyMode:
     def _refuse(self, request: Request) -> ApiError:
         now, client = time.monotonic(), find_client(request, self._config)
         if wait := self._wrong.find_wait(client, now):
-            headers = {"retry-after": str(ceil(wait))}
-            return ApiError(429, "too many wrong API keys from this address", f"wait {ceil(wait)} s", headers)
+            return refuse_too_many("wrong API keys from this address", wait)
         self._wrong.count(client, now)
         return ApiError(401, "this is not an API key of this hub", "`lkhub access list` shows its keys", _BEARER)

@@ -6,7 +6,6 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from math import ceil
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -15,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from lkhub.secret import Secret
 from lkhub.service.access.caller import Caller, find_bearer
 from lkhub.service.address import find_client
-from lkhub.service.errors import ApiError
+from lkhub.service.errors import ApiError, refuse_too_many
 from lkhub.service.oidc.callback import CALLBACK
 from lkhub.service.oidc.cookies import read_login, read_session, set_login, set_session
 from lkhub.service.oidc.exchange import Flow, LoginRefusedError, hash_text, make_verifier
@@ -175,8 +174,7 @@ class SigningIn:
 
     def _require_few(self, client: str) -> None:
         if wait := self._begun.find_wait(client, time.monotonic()):
-            headers = {"retry-after": str(ceil(wait))}
-            raise ApiError(429, "too many sign-ins from this address", f"wait {ceil(wait)} s", headers)
+            raise refuse_too_many("sign-ins from this address", wait)
 
 
 def _over() -> ApiError:
