@@ -62,6 +62,7 @@ TOKEN = (
     ),
     _refuse(409, "The identity looks like one that another person has in this room.", code="identity-taken"),
     _refuse(422, "There is no such role, or metadata and attributes are longer than the role allows."),
+    _refuse(422, "The room's name begins as those of the hub's own calls."),
 )
 
 NO_ACCOUNTS = _refuse(404, "People don't sign in on this hub.")

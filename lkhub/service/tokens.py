@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 
 from lkhub.livekit.room_config import RoomConfig
-from lkhub.livekit.tokens import Grant, sign
+from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, Grant, is_probe_room, sign
 from lkhub.secret import Secret
 from lkhub.service.access.caller import Caller
 from lkhub.service.errors import ApiError
@@ -136,6 +136,10 @@ class Issuer:
     def _judge(self, caller: Caller, wanted: Wanted) -> Judged:
         name, role = self._roles.choose(caller.roles, wanted.role)
         room = wanted.room or _choose_room(caller.rooms, role.rooms)
+        if is_probe_room(room):
+            # No list shows such a room, no webhook tells of it, and its participants have no seats.
+            problem = f"room: names with {PROBE_ROOM_PREFIX} are for the hub's own calls"
+            raise ApiError(422, problem, "name another room")
         location = self._presets.locate(room)
         family, preset = location.family, location.preset
         if not match_globs(caller.rooms)(family):

@@ -118,6 +118,7 @@ async def test_whoever_may_enter_a_room_may_ask_for_one_of_its_sub_rooms() -> No
         (KEY, Wanted("r", metadata="x" * 11), 422, "11 bytes together, and role participant allows 10"),
         (KEY, Wanted("r", metadata="x" * 5, attributes={"a": "é" * 3}), 422, "12 bytes"),
         (USER, Wanted("r", "bob"), 403, "identity of its own"),
+        (KEY, Wanted("lkhub-verify-udp-1"), 422, "room: names with lkhub-verify-"),
     ],
     ids=lambda value: str(value)[:30],
 )
