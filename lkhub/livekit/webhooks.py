@@ -7,17 +7,17 @@ has a JWT, without a scheme, whose claim `sha256` is the digest of the body (web
 import hashlib
 import hmac
 import json
-import math
-from base64 import b64encode, urlsafe_b64decode
+from base64 import b64encode
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from lkhub.livekit.claims import SignatureError, read_claims
 from lkhub.livekit.room_info import is_counted
 from lkhub.livekit.tokens import is_probe_room, sign_claims
 from lkhub.secret import Secret
-from lkhub.source.json_text import Json, parse_finite_json, parse_unicode_json
+from lkhub.source.json_text import Json, parse_unicode_json
 from lkhub.source.typed import ShapeError, unpack
 
 CONTENT_TYPE = "application/webhook+json"
@@ -25,18 +25,11 @@ CONTENT_TYPE = "application/webhook+json"
 # As LiveKit signs: a request that is stolen on its way can be repeated for so long.
 VALID_SECONDS = 300
 
-# Two machines' clocks may differ by so much (livekit/protocol, tokenLeeway in auth/verifier.go).
-LEEWAY_SECONDS = 60
-
 # A token of LiveKit's has 250 bytes.
 MAX_TOKEN_BYTES = 4096
 
 FOUND_PREFIX = "FOUND_"
 """How the ID of an event begins that the hub found by asking LiveKit. LiveKit's own begin with `EV_`."""
-
-
-class SignatureError(ValueError):
-    """A request that was not signed with one of the hub's keys. The text repeats nothing of the request."""
 
 
 class Room(Struct, frozen=True):
@@ -113,17 +106,7 @@ def sign(body: bytes, key: str, secret: Secret, now: float) -> str:
 
 def verify_token(token: str, keys: Mapping[str, Secret], now: float) -> str:
     """The digest of the body that the token vouches for. Raises SignatureError."""
-    header, claims, signed, signature = _split(token)
-    if header.get("alg") != "HS256":
-        raise SignatureError("the token is not signed with HS256")
-    issuer = claims.get("iss")
-    secret = keys.get(issuer) if isinstance(issuer, str) else None
-    # The signature is compared for an unknown key too, so that the time does not tell which keys there are.
-    expected = hmac.digest((secret or Secret("-")).reveal().encode(), signed, hashlib.sha256)
-    if not hmac.compare_digest(expected, signature) or secret is None:
-        raise SignatureError("the token is not signed with a key of this hub")
-    if not _number(claims, "nbf", 0.0) - LEEWAY_SECONDS <= now < _number(claims, "exp") + LEEWAY_SECONDS:
-        raise SignatureError("the token has expired, or is not valid yet")
+    claims = read_claims(token, keys, now, MAX_TOKEN_BYTES)
     digest = claims.get("sha256")
     if not isinstance(digest, str) or not digest:
         raise SignatureError("the token vouches for no body")
@@ -161,32 +144,6 @@ def shorten_url(url: str) -> str:
     """A receiver's URL as it may be shown: its query may have a secret."""
     parts = urlsplit(url)
     return parts._replace(query="", fragment="").geturl() + ("?…" if parts.query else "")
-
-
-def _split(token: str) -> tuple[dict[str, Json], dict[str, Json], bytes, bytes]:
-    if len(token) > MAX_TOKEN_BYTES:
-        raise SignatureError("the token is too long")
-    parts = token.split(".")
-    try:
-        header, claims, signature = (urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts)
-        decoded = parse_finite_json(header), parse_finite_json(claims)
-        signed = f"{parts[0]}.{parts[1]}".encode("ascii")
-    except ValueError:
-        raise SignatureError("there is no token") from None
-    if not all(isinstance(part, dict) for part in decoded):
-        raise SignatureError("there is no token")
-    return *decoded, signed, signature
-
-
-def _number(claims: Mapping[str, Json], name: str, default: float = math.nan) -> float:
-    """A time among the claims. NaN, which no comparison accepts, where it is none."""
-    value = claims.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return math.nan
 
 
 def _digest(body: bytes) -> str:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.api import TokenVerifier, WebhookReceiver
 
+from lkhub.livekit.claims import SignatureError
 from lkhub.livekit.tokens import Grant, join_grant, sign_claims
 from lkhub.livekit.tokens import sign as sign_grant
 from lkhub.livekit.webhooks import (
-    SignatureError,
     WebhookEvent,
     dump_event,
     read_event,

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lkhub.host.keyfile import Keys
-from lkhub.livekit.webhooks import SignatureError, WebhookEvent, dump_event, read_event, verify_body, verify_token
+from lkhub.livekit.claims import SignatureError
+from lkhub.livekit.webhooks import WebhookEvent, dump_event, read_event, verify_body, verify_token
 from lkhub.service.errors import ApiError
 from lkhub.service.storage import Storage
 from lkhub.service.webhooks.presence import note_event
