@@ -8,6 +8,7 @@ import typer
 
 from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_name
+from lkhub.cli.shared.roles import require_role
 from lkhub.cli.shared.show import err, say, show_hints
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.store import open_hub_store, read_application
@@ -16,7 +17,6 @@ from lkhub.errors import InputError
 from lkhub.hub.locate import find_hub, name_state
 from lkhub.shown import printable
 from lkhub.spec.types import parse_glob
-from lkhub.wire.application import Application
 
 if TYPE_CHECKING:
     from lkhub.store.api_keys import ApiKey
@@ -58,7 +58,9 @@ def create(
     lasts = None if ttl is None else parse_ttl(ttl)
     paths = find_hub(spec, state)
     application = read_application(paths)
-    roles = tuple(dict.fromkeys(_require_role(application, each) for each in role or []))
+    roles = tuple(dict.fromkeys(role or []))
+    for each in roles:
+        require_role(application, each)
     with open_hub_store(application) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.api_keys import create_api_key
@@ -157,13 +159,6 @@ def _parse_globs(given: list[str]) -> list[str]:
         return [parse_glob(each) for each in given]
     except ValueError as error:
         raise InputError(f"--room: {error}") from None
-
-
-def _require_role(application: Application, name: str) -> str:
-    if name in application.access.roles:
-        return name
-    hint = f"there are {', '.join(application.access.roles)}; access.roles of the spec has them"
-    raise InputError(f"--role: there is no role {printable(name)}", hints=(hint,))
 
 
 def _find_state(key: "ApiKey", now: float) -> str:

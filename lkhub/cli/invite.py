@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_name
+from lkhub.cli.shared.roles import require_role
 from lkhub.cli.shared.show import err, out, say, show_hints, show_qr
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.store import open_hub_store, read_application
@@ -174,12 +175,8 @@ def describe(invite: "Invite", now: float) -> dict[str, Any]:  # JSON of docs/re
 
 
 def _choose_role(application: Application, wanted: str | None, room: str) -> str:
-    access = application.access
-    name = wanted if wanted is not None else access.default_role
-    role = access.roles.get(name)
-    if role is None:
-        hint = f"there are {', '.join(access.roles)}; access.roles of the spec has them"
-        raise InputError(f"--role: there is no role {printable(name)}", hints=(hint,))
+    name = wanted if wanted is not None else application.access.default_role
+    role = require_role(application, name)
     location = Presets(application.rooms).locate(room)
     if not match_globs(role.rooms)(location.family):
         raise InputError(
