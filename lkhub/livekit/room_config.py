@@ -65,6 +65,14 @@ class RoomConfigError(ValueError):
         self.faults = tuple(faults)
 
 
+# Strangers can send thousands, and to find similar names for all of them takes half a second.
+MOST_FAULTS = 10
+
+
+class _TooManyError(Exception):
+    """There are more faults than are told."""
+
+
 _NOT_PASSED_ON = "the hub does not pass this setting on to LiveKit"
 
 # Fields of LiveKit's that a caller may know, and why they are refused.
@@ -80,9 +88,12 @@ _REFUSED_AGENT = {"restart_policy": "only LiveKit Cloud has this setting"}
 
 def read_room_config(given: object) -> RoomConfig:
     """The settings in parsed JSON of a caller, with names in snake_case or in camelCase. null is a field that is not
-    given, as in all JSON of protocol buffers. Raises RoomConfigError with all faults."""
+    given, as in all JSON of protocol buffers. Raises RoomConfigError with all faults, or with the first of many."""
     reader = _Reader()
-    config = reader.read_room(given)
+    try:
+        config = reader.read_room(given)
+    except _TooManyError:
+        raise RoomConfigError([*reader.faults, "and more"]) from None
     if reader.faults:
         raise RoomConfigError(reader.faults)
     return config
@@ -178,6 +189,8 @@ class _Reader:
         return value
 
     def _refuse(self, place: str, why: str) -> None:
+        if len(self.faults) == MOST_FAULTS:
+            raise _TooManyError
         self.faults.append(f"{place}: {why}" if place else why)
 
 

@@ -11,6 +11,9 @@ from lkhub.source.json_text import DuplicateKeyError, parse_unique_json
 # LiveKit takes up to 64 KiB of attributes and more of metadata; a token for a person needs far less.
 MAX_BODY_BYTES = 64 * 1024
 
+# A body at its limit can have thousands of faults. To tell them all takes as long as a hundred tokens.
+MOST_FAULTS = 10
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -23,13 +26,19 @@ async def read_model(request: Request, model: type[M], hint: str) -> M:
         raise ApiError(400, "the body has a key twice", hint) from None
     except ValueError:
         raise ApiError(400, "the body is not JSON", hint) from None
+    if isinstance(data, dict) and len(data) > 2 * len(model.model_fields):  # LiveKit's fields have two spellings each
+        raise ApiError(422, f"the body has {len(data):,} fields, most of which are unknown", hint)
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = (
-            f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in error.errors(include_input=False)
-        )
-        raise ApiError(422, "; ".join(faults), hint) from None
+        raise ApiError(422, _describe(error), hint) from None
+
+
+def _describe(error: ValidationError) -> str:
+    rows = error.errors(include_url=False, include_context=False, include_input=False)
+    faults = [f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in rows[:MOST_FAULTS]]
+    more = len(rows) - len(faults)
+    return "; ".join([*faults, f"{more:,} more"] if more else faults)
 
 
 async def _read_body(request: Request) -> bytes:

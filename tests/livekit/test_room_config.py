@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.protocol.room import RoomConfiguration
 
-from lkhub.livekit.room_config import MAX_UINT32, AgentDispatch, RoomConfig, RoomConfigError, read_room_config
+from lkhub.livekit.room_config import (
+    MAX_UINT32,
+    MOST_FAULTS,
+    AgentDispatch,
+    RoomConfig,
+    RoomConfigError,
+    read_room_config,
+)
 
 NUMBERS = st.integers(0, MAX_UINT32)
 TEXTS = st.text()  # no surrogates
@@ -151,6 +158,22 @@ def test_all_faults_are_told(given: Any, faults: list[str]) -> None:
         read_room_config(given)
     assert sorted(raised.value.faults) == sorted(faults)
     assert str(raised.value) == "; ".join(raised.value.faults)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {f"x{number}": 1 for number in range(1000)},
+        {"agents": [{"x": 1}] * 1000},
+        {"agents": [{"attributes": {str(number): 1 for number in range(1000)}}]},
+    ],
+    ids=["fields", "agents", "attributes"],
+)
+def test_some_of_many_faults_are_told(given: Any) -> None:
+    with pytest.raises(RoomConfigError) as raised:
+        read_room_config(given)
+    assert len(raised.value.faults) == MOST_FAULTS + 1
+    assert raised.value.faults[-1] == "and more"
 
 
 JSON = st.recursive(

@@ -178,6 +178,23 @@ async def test_body_at_the_limit_is_read_and_one_byte_more_is_not(connect: Conne
         check_error(await client.post(TOKEN, content=body + b" ", headers=JSON), 413, "too-large")
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({str(number): 1 for number in range(5000)}, "the body has 5,000 fields"),
+        ({"attributes": {str(number): 1 for number in range(5000)}}, "4,991 more"),
+        ({"attributes": {str(number): 1 for number in range(3)}}, "room: Field required; attributes.0: "),
+    ],
+    ids=["fields", "values", "few"],
+)
+async def test_few_of_many_faults_are_told(connect: Connect, body: dict[str, Any], told: str) -> None:
+    async with connect() as client:
+        answer = await client.post(TOKEN, json=body)
+    check_error(answer, 422, "invalid")
+    assert told in answer.json()["error"]["message"]
+    assert len(answer.content) < 1000
+
+
 async def test_body_without_end_is_not_read_to_its_end(connect: Connect) -> None:
     sent = 0
 
