@@ -1,5 +1,7 @@
 """`lkhub invite`: links by which people join a room without an account."""
 
+import difflib
+import shlex
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,8 +38,18 @@ class Invites(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            self._refuse_slip(args[0])
             args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+    def _refuse_slip(self, word: str) -> None:
+        """Raise InputError for `lst`: an invite into a room of that name would be open for a week, unnoticed."""
+        if near := difflib.get_close_matches(word, self.commands, n=1):
+            hints = (
+                f"did you mean `lkhub invite {near[0]}`?",
+                f"`lkhub invite {self.default} {shlex.quote(word)}` makes an invite into a room of that name",
+            )
+            raise InputError(f"{printable(word)} looks like a command", hints=hints)
 
 
 app = make_app(cls=Invites, no_args_is_help=True)
@@ -94,7 +106,10 @@ def create(
         show_json({**answer, "expires_at": int(now + lasts)})
         return
     people = "any number of people" if uses is None else "one person" if uses == 1 else f"{uses} people"
-    err.print(f"it lets {people} in for {lasts}; `lkhub invite revoke {made.id}{name_state(paths)}` ends it")
+    err.print(
+        f"it lets {people} into {printable(room)} for {lasts}; "
+        f"`lkhub invite revoke {made.id}{name_state(paths)}` ends it"
+    )
     # Below the code stand the link and the prompt: with a link of two lines, 80 columns and 24 rows are enough.
     if out.is_terminal and not show_qr(link, below=count_lines(link, out.width) + 1):
         err.print("its QR code does not fit into this terminal")

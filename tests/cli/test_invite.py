@@ -61,7 +61,7 @@ def test_link_alone_is_on_stdout_and_works(run: Run, hub: StatePaths) -> None:
     invite = taken.invite
     assert (invite.room, invite.role, invite.uses, invite.creator) == ("lobby", "participant", None, "command line")
     assert invite.expires == pytest.approx(invite.created + 7 * 86400)
-    assert f"any number of people in for 7d; `lkhub invite revoke {invite.id}` ends it" in done.err
+    assert f"any number of people into lobby for 7d; `lkhub invite revoke {invite.id}` ends it" in done.err
 
 
 def test_options_say_who_and_how_long(run: Run, hub: StatePaths) -> None:
@@ -77,6 +77,18 @@ def test_name_of_a_room_is_written_as_in_an_address(run: Run, hub: StatePaths) -
     done = run("invite", "a/b ü#?")
     assert f"/join/{quote('a/b ü#?', safe='')}#i=" in done.out
     assert isinstance(take(hub, done.out.strip(), "a/b ü#?"), Redemption)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("lst", "list"), ("ls", "list"), ("lists", "list"), ("revok", "revoke"), ("creat", "create")]
+)
+def test_slip_of_a_command_makes_no_invite(run: Run, hub: StatePaths, typed: str, meant: str) -> None:
+    done = run("invite", typed, "--uses", "1")
+    assert (done.code, done.out) == (2, "")
+    assert f"did you mean `lkhub invite {meant}`?" in done.err
+    assert f"`lkhub invite create {typed}`" in done.err
+    assert run("invite", "list", "--json").json == {"invites": []}
+    assert f"/join/{typed}#i=" in run("invite", "create", typed).out
 
 
 @pytest.mark.parametrize("room", ["list", "revoke", "create"])
