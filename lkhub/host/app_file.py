@@ -7,6 +7,7 @@ it belongs to root, or to the owner of what it leads to, as the kernel does in /
 import contextlib
 import errno
 import os
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,10 @@ class ForbiddenFileError(MachineError):
     """This user may not read or write the file."""
 
 
+class MissingFolderError(InputError):
+    """There is neither the file nor the folder that it would be in."""
+
+
 @dataclass(frozen=True)
 class AppFile:
     """`path` leads through no link. `content` is None if there is no file yet; then `uid`, `gid` and `mode` are those
@@ -40,12 +45,12 @@ class AppFile:
 
 def read_app_file(path: str) -> AppFile:
     """The file at this path, or behind the links there. A new one belongs to the owner of its folder. Raises
-    InputError if it is not a regular file or is too long, ForbiddenFileError if this user may not read it, and
-    MachineError."""
+    MissingFolderError, InputError if it is not a regular file or is too long, ForbiddenFileError if this user may not
+    read it, and MachineError."""
     with _explained(path, "read"):
         real, links = _follow(path)
         content, status = _read(real)
-        owner = status or os.stat(os.path.dirname(real))
+        owner = status or _stat_folder(os.path.dirname(real))
     for link in links:
         if os.geteuid() == 0 and link.st_uid not in (0, owner.st_uid):
             raise ForbiddenFileError(
@@ -109,6 +114,14 @@ def _read(real: str) -> tuple[bytes | None, os.stat_result | None]:
     if len(content) > MAX_INPUT_BYTES:
         raise InputError(f"{real} is over {MAX_INPUT_BYTES:,} bytes", hints=("is this the right file?",))
     return content, status
+
+
+def _stat_folder(folder: str) -> os.stat_result:
+    try:
+        return os.stat(folder)
+    except FileNotFoundError:
+        hint = f"`mkdir -p {shlex.quote(folder)}` makes it"
+        raise MissingFolderError(f"the folder {folder} does not exist", hints=(hint,)) from None
 
 
 def _follow(path: str) -> tuple[str, list[os.stat_result]]:

@@ -10,7 +10,7 @@ from typing import Literal
 from lkhub.env_files.edit_error import EditError
 from lkhub.env_files.formats import FORMATS, FileFormat, FormatName
 from lkhub.errors import HubError, InputError
-from lkhub.host.app_file import AppFile, ForbiddenFileError, read_app_file, replace_app_file
+from lkhub.host.app_file import AppFile, ForbiddenFileError, MissingFolderError, read_app_file, replace_app_file
 from lkhub.host.files import DIR_MODE, FILE_MODE, explain_os_errors, user_name
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
@@ -111,6 +111,8 @@ def _rewrite(paths: StatePaths, written: WrittenFile, own: tuple[str, ...], key:
         content = format.edit_bytes(file.content, format.describe_key(key, secret))
         if content != file.content:
             replace_app_file(file, content)
+    except MissingFolderError as error:
+        return Rewritten(written.path, "gone", error.message, command)
     except EditError as error:
         return Rewritten(written.path, "failed", f"{_place(written.path, error)}: {error.message}", command)
     except ForbiddenFileError as error:

@@ -169,6 +169,24 @@ def test_file_that_is_gone_is_said_once(paths: StatePaths, env: Path) -> None:
     assert not env.exists()
 
 
+def test_file_whose_folder_is_gone_is_said_once(paths: StatePaths, tmp_path: Path) -> None:
+    folder = tmp_path / "removed application"
+    folder.mkdir()
+    write(paths, str(folder / ".env"), "dotenv", 5.0)
+    (folder / ".env").unlink()
+    folder.rmdir()
+    [result] = rotate(paths)
+    assert (result.outcome, result.detail) == ("gone", f"the folder {folder} does not exist")
+    assert rotate(paths) == ()
+
+
+def test_folder_of_a_new_file_is_named_if_it_does_not_exist(paths: StatePaths, tmp_path: Path) -> None:
+    folder = tmp_path / "no such"
+    with pytest.raises(InputError, match=f"the folder {folder} does not exist") as refused:
+        write(paths, str(folder / ".env"), "dotenv", 5.0)
+    assert refused.value.hints == (f"`mkdir -p '{folder}'` makes it",)
+
+
 @pytest.mark.parametrize("key", ["LIVEKIT_API_KEY=APIcloud\n", "", "LIVEKIT_API_KEY=APIold\nLIVEKIT_API_KEY=other\n"])
 def test_key_that_another_hand_has_written_stays(paths: StatePaths, env: Path, key: str) -> None:
     write(paths, str(env), "dotenv", 5.0)
