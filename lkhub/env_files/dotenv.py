@@ -53,9 +53,11 @@ def edit_dotenv(text: str, values: Mapping[str, str]) -> str:
     if text.lstrip("\ufeff \t\r\n").startswith("{"):
         raise EditError("this is JSON, not a .env file: `--format server-config` edits the JSON file of echochat")
     parts, exported, missing = [], [], dict.fromkeys(values)
+    unread = False
     for binding in _parse(text):
         original = binding.original.string
         if binding.error:
+            unread = True
             _require_other(binding, values)
         assignment = None if binding.error else _locate(original)
         if assignment:
@@ -65,6 +67,10 @@ def edit_dotenv(text: str, values: Mapping[str, str]) -> str:
             value = quote(binding.key, values[binding.key], assignment.quotes)
             original = original[: assignment.start] + value + original[assignment.end :]
         parts.append(original)
+    # A .env file may have a line that can't be read. Where none can, it is YAML, a program or a page, and lines at its
+    # end would break it.
+    if unread and not exported:
+        raise EditError("this is not a .env file: no line of it is NAME=VALUE")
     export = "export " if exported and all(exported) else ""
     added = [f"{export}{name}={quote(name, values[name])}" for name in missing]
     edited = _append("".join(parts), added, text)

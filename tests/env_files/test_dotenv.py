@@ -253,3 +253,21 @@ def test_value_that_programs_read_differently_is_refused(value: str) -> None:
 def test_json_is_no_env_file(text: str) -> None:
     with pytest.raises(EditError, match="server-config"):
         edit_dotenv(text, VALUES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "access:\n  modes: [api-keys]\nwebhooks:\n  - url: http://127.0.0.1:9000\n",
+        "services:\n  app:\n    environment:\n      - LOG=debug\n",
+        "# Haven\nIt reads its settings from a file.\n",
+    ],
+    ids=["hub.yaml", "docker-compose.yml", "README.md"],
+)
+def test_other_text_is_no_env_file(text: str) -> None:
+    with pytest.raises(EditError, match="no line of it is NAME=VALUE"):
+        edit_dotenv(text, VALUES)
+
+
+def test_line_that_cannot_be_read_stays_beside_assignments() -> None:
+    assert edit_dotenv("A=1\nnot an assignment\n", URL) == "A=1\nnot an assignment\nLIVEKIT_URL=wss://rtc.example.com\n"
