@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,9 @@ from lkhub.cli.shared.table import show_table
 from lkhub.errors import InputError
 from lkhub.hub.locate import find_hub, name_state
 from lkhub.shown import printable
+from lkhub.spec.globs import globs_meet
 from lkhub.spec.types import parse_glob
+from lkhub.wire.application import Application
 
 if TYPE_CHECKING:
     from lkhub.store.api_keys import ApiKey
@@ -61,6 +64,7 @@ def create(
     roles = tuple(dict.fromkeys(role or []))
     for each in roles:
         require_role(application, each)
+    _require_way(application, globs, roles)
     with open_hub_store(application) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.api_keys import create_api_key
@@ -140,6 +144,8 @@ def log(
 
     The newest stands last. What is older than ninety days is forgotten.
     """
+    if room == "":
+        raise InputError("--room is empty")
     paths = find_hub(spec, state)
     with open_hub_store(read_application(paths)) as store, store.reading() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
@@ -159,6 +165,18 @@ def _parse_globs(given: list[str]) -> list[str]:
         return [parse_glob(each) for each in given]
     except ValueError as error:
         raise InputError(f"--room: {error}") from None
+
+
+def _require_way(application: Application, globs: Sequence[str], roles: Sequence[str]) -> None:
+    """Raise InputError for a role in which the key would get no token at all."""
+    for name in roles or (application.access.default_role,):
+        own = application.access.roles[name].rooms
+        if not any(globs_meet(glob, each) for glob in globs for each in own):
+            which = f"role {name}" if roles else f"the default role, {name},"
+            raise InputError(
+                f"{which} does not lead into {' or '.join(map(printable, globs))}",
+                hints=(f"it leads into {' '.join(map(printable, own)) or 'no room'}",),
+            )
 
 
 def _find_state(key: "ApiKey", now: float) -> str:

@@ -54,6 +54,8 @@ def parse_glob(value: Any) -> str:
     """A pattern of names: `*` stands for any characters, `?` for one, `[…]` for one of several."""
     if isinstance(value, str) and value and value.isprintable():
         return value
+    if value == "":
+        raise ValueError("empty; write a pattern of names, such as voice-*")
     raise ValueError(f"{shown(value)} is not a pattern of names, such as voice-*")
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from lkhub.plan.paths import StatePaths
 from lkhub.service.roles import PLAIN
@@ -136,13 +137,14 @@ def test_log_prints_the_newest_last_and_commands_no_terminal(run: Run, hub: Stat
     [
         (["create", ""], "NAME is empty"),
         (["create", "a\u202eb"], "U+202E"),
-        (["create", "shop", "--room", ""], "--room"),
+        (["create", "shop", "--room", ""], "--room: empty; write a pattern"),
         (["create", "shop", "--ttl", "soon"], "--ttl"),
         (["create", "shop", "--ttl", "0s"], "--ttl"),
         (["create", "shop", "--role", "boss"], "there are participant, speaker"),
         (["revoke", "none"], "there is no API key none"),
         (["revoke"], "ID"),
         (["log", "-n", "0"], "-n"),
+        (["log", "--room", ""], "--room is empty"),
     ],
     ids=lambda value: ascii(value),
 )
@@ -151,6 +153,38 @@ def test_wrong_usage(run: Run, hub: StatePaths, arguments: list[str], why: str) 
     assert (done.code, done.out) == (2, "")
     assert why in done.err
     assert run("access", "list").out == ""
+
+
+@pytest.mark.parametrize(
+    ("rooms", "roles", "why"),
+    [
+        (["stage-*"], ["speaker"], "role speaker does not lead into stage-*"),
+        (["stage-*", "hall"], ["participant", "speaker"], "role speaker does not lead into stage-* or hall"),
+        (["stage-*"], [], "the default role, speaker, does not lead into stage-*"),
+        (["*-1"], ["speaker", "nowhere"], "role nowhere does not lead into *-1"),
+        (["*-1"], ["speaker"], ""),
+        ([], ["speaker"], ""),
+        (["stage-*"], ["participant"], ""),
+    ],
+    ids=str,
+)
+def test_key_whose_role_leads_into_none_of_its_rooms_is_not_made(
+    run: Run, applied: StatePaths, rooms: list[str], roles: list[str], why: str
+) -> None:
+    speaker, nowhere = replace(PLAIN, rooms=("voice-*",)), replace(PLAIN, rooms=())
+    access = Access(
+        modes=("api-keys",),
+        roles={"participant": PLAIN, "speaker": speaker, "nowhere": nowhere},
+        default_role="speaker",
+    )
+    write_serve(applied, Application(used=True, access=access))
+    given = [each for room in rooms for each in ("--room", room)] + [
+        each for role in roles for each in ("--role", role)
+    ]
+    done = run("access", "create", "shop", *given)
+    assert done.code == (2 if why else 0)
+    assert why in done.err
+    assert (done.out == "") is bool(why)
 
 
 def test_key_that_is_named_instead_of_its_id(run: Run, hub: StatePaths) -> None:
