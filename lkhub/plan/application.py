@@ -10,10 +10,12 @@ from lkhub.findings.catalogue.spec import value_wrong
 from lkhub.plan.paths import StatePaths
 from lkhub.receiver_addresses import find_refused
 from lkhub.secret import SecretSource
+from lkhub.shown import printable
 from lkhub.source.json_text import Json
 from lkhub.spec.access import PARTICIPANT
 from lkhub.spec.access import Oidc as OidcSpec
 from lkhub.spec.access import Role as RoleSpec
+from lkhub.spec.globs import glob_covers
 from lkhub.spec.load import LoadedSpec, suggest
 from lkhub.spec.model import Spec
 from lkhub.spec.rate import Rate as RateSpec
@@ -151,7 +153,7 @@ def _check_access(loaded: LoadedSpec, modes: tuple[Mode, ...], roles: dict[str, 
     if "open" in modes and not here and not access.open_to_anyone:
         hint = "take `open` out, or write access.open_to_anyone: true"
         loaded.add(("access", "modes"), value_wrong("`open` gives tokens to everyone who can reach the hub"), hint)
-    if "oidc" in modes and access.oidc is None:
+    if "oidc" in modes and access.oidc is None and not loaded.is_broken(("access", "oidc")):
         hint = "write access.oidc: {issuer: https://…, client_id: …}"
         loaded.add(("access", "modes"), value_wrong("`oidc` needs a provider, and access.oidc names none"), hint)
     if access.oidc is not None and not _is_private(access.oidc.issuer):
@@ -181,6 +183,14 @@ def _is_private(url: str) -> bool:
 
 def _check_rooms(loaded: LoadedSpec, roles: dict[str, RoleSpec]) -> None:
     for index, preset in enumerate(loaded.spec.rooms):
+        earlier = [each.match for each in loaded.spec.rooms[:index]]
+        if covering := next((each for each in earlier if glob_covers(each, preset.match)), None):
+            name = printable(covering)
+            unused = value_wrong(
+                f"no room gets this preset: {name} before it fits all these names, and the first counts"
+            )
+            hint = "keep one of them" if covering == preset.match else f"move it above {name}"
+            loaded.add(("rooms", index, "match"), unused, hint)
         for role in preset.roles:
             if role not in roles and not loaded.is_broken(("access", "roles")):
                 problem = value_wrong(f"there is no role {role}")

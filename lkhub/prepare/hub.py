@@ -153,11 +153,8 @@ def _check_webhook(loaded: LoadedSpec, keys: Iterable[str]) -> None:
     webhook = loaded.spec.livekit.get("webhook")
     if not isinstance(webhook, dict) or not webhook.get("urls") or webhook.get("api_key") in (names := list(keys)):
         return
-    hint = (
-        f"write one of its keys: {', '.join(names)}"
-        if names
-        else "its key is made at the first `lkhub up`, without the webhook, and `lkhub env` shows it; or write "
-        "keys.source: {key: …, secret: …}"
+    hint = "write `webhooks: [{url: …}]` at the top of the spec instead, where the hub signs with its current key" + (
+        f"; or name one of its keys: {', '.join(names)}" if names else ""
     )
     path: Path = ("livekit", "webhook", "api_key") if "api_key" in webhook else ("livekit", "webhook")
     missing = key_missing("LiveKit signs webhooks with one of the hub's keys, and this names none")

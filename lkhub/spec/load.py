@@ -86,6 +86,10 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
                 path = _path_in(data, details["loc"])
                 if path in document.broken:
                     continue
+                if details["type"] == "missing" and details["loc"] in broken:
+                    # It is not missing: a fault about it was found before, and its value taken out.
+                    broken.add(path)
+                    continue
                 if path[:1] == ("keys",) and details["type"] != "value_error":
                     # A mistyped key in here may be the secret itself: neither key nor value is repeated.
                     path, statement, hint = ("keys",), value_wrong(explain_keys(data["keys"])), ""
@@ -161,16 +165,28 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
         case "model_type" | "model_attributes_type" | "dict_type" if _takes_secret(path):
             # What stands in the place of a mapping with a secret may be that secret.
             return "a mapping of keys is expected", ""
+        case "model_type" | "model_attributes_type" | "dict_type" if isinstance(path[-1], int):
+            # Not shown: it may be the URL of a receiver of webhooks, and have a secret in it.
+            return "a mapping of keys is expected", f"write {{{_first_key(path)}: …}}"
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"{shown(details['input'])}, but a mapping of keys is expected", ""
         case "bool_type":
             return f"{shown(details['input'])} is not true or false", ""
         case "string_type":
             return f"{shown(details['input'])} is not text", ""
+        case "int_type":
+            return f"{shown(details['input'])} is not a whole number", ""
+        case "greater_than_equal":
+            return f"{shown(details['input'])} is less than {context['ge']}", ""
+        case "less_than_equal":
+            return f"{shown(details['input'])} is more than {context['le']}", ""
         case "missing":
             return f"{details['loc'][-1]} is missing", ""
         case "tuple_type" if _part_in(_annotation_at(path)):
-            return "a list of mappings is expected", "write a dash before the first key of each: - KEY: VALUE"
+            return (
+                "a list of mappings is expected",
+                f"begin each with a dash and its first key: - {_first_key(path)}: …",
+            )
         case "tuple_type":
             # Not shown: a list of TURN servers holds secrets, and what stands in its place may be one.
             return "a list is expected", "write [a, b]"
@@ -211,6 +227,14 @@ def _annotation_at(path: Path) -> Any:
 
 def _model_at(path: Path) -> type[BaseModel] | None:
     return _part_in(_annotation_at(path))
+
+
+def _first_key(path: Path) -> str:
+    """The key that every mapping of the list at a path needs, or its first one."""
+    model = _model_at(path)
+    assert model
+    fields = model.model_fields
+    return next((key for key, info in fields.items() if info.is_required()), next(iter(fields)))
 
 
 def _takes_secret(path: Path) -> bool:

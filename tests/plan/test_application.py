@@ -108,11 +108,24 @@ def test_store_has_no_password_in_its_url() -> None:
         ),
         ("access:\n  modes: [oidc]", [(2, "`oidc` needs a provider, and access.oidc names none")]),
         (
+            "access:\n  modes: [oidc]\n  oidc: {issuer: id.example.com, client_id: b}",
+            [(3, "not a URL of http or https; write https://HOST/PATH")],
+        ),
+        (
             "access:\n  oidc: {issuer: 'https://a.example', client_id: b}",
             [(2, "not used: `oidc` is not among access.modes")],
         ),
         ("access:\n  default_role: speaker", [(2, "there is no role speaker")]),
         ("rooms:\n- match: a\n  roles: [speaker]", [(3, "there is no role speaker")]),
+        (
+            "rooms:\n- match: '*'\n- match: voice-*",
+            [(3, "no room gets this preset: * before it fits all these names, and the first counts")],
+        ),
+        (
+            "rooms:\n- match: a*\n- match: b*\n- match: a*",
+            [(4, "no room gets this preset: a* before it fits all these names, and the first counts")],
+        ),
+        ("rooms:\n- match: voice-1\n- match: voice-*\n- match: '*'", []),
         (
             "rooms:\n- match: a\n  overflow: subrooms",
             [(3, "sub-rooms need a capacity: a room without one is never full")],

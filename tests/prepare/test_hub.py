@@ -212,8 +212,8 @@ OWN_KEY = f"keys: {{source: {{key: APIown, secret: {SECRET}}}}}\n"
 @pytest.mark.parametrize(
     ("text", "line", "key", "hint"),
     [
-        (WEBHOOK, 2, "livekit.webhook", "made at the first `lkhub up`"),
-        (WEBHOOK + "    api_key: mykey\n", 4, "livekit.webhook.api_key", "made at the first `lkhub up`"),
+        (WEBHOOK, 2, "livekit.webhook", "write `webhooks: [{url: …}]` at the top"),
+        (WEBHOOK + "    api_key: mykey\n", 4, "livekit.webhook.api_key", "write `webhooks: [{url: …}]` at the top"),
         (WEBHOOK + "    api_key: mykey\n" + OWN_KEY, 4, "livekit.webhook.api_key", "one of its keys: APIown"),
     ],
 )

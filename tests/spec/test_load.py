@@ -179,12 +179,32 @@ def test_loaded_spec_shows_no_secret() -> None:
     [
         ("rooms: [{capacity: 3}]", "match is missing", ""),
         ("webhooks: [{events: [room_started]}]", "url is missing", ""),
-        ("rooms: {voice: {capacity: 3}}", "a list of mappings is expected", "- KEY: VALUE"),
-        ("webhooks: http://127.0.0.1:9000", "a list of mappings is expected", "- KEY: VALUE"),
+        ("rooms: {voice: {capacity: 3}}", "a list of mappings is expected", "- match: …"),
+        ("webhooks: http://127.0.0.1:9000", "a list of mappings is expected", "- url: …"),
+        ("webhooks: [http://127.0.0.1:9000/XYZ]", "webhooks[0]: a mapping of keys is expected", "write {url: …}"),
+        ("rooms: [{match: a, agents: [bot]}]", "agents[0]: a mapping of keys is expected", "write {name: …}"),
+        ("rooms: [{match: a, capacity: 0}]", "capacity: 0 is less than 1", ""),
+        ("rooms: [{match: a, capacity: 10001}]", "capacity: 10001 is more than 10000", ""),
+        ("rooms: [{match: a, capacity: many}]", "capacity: many is not a whole number", ""),
+        ("rooms: [{match: ''}]", "match: empty; write a pattern of names", ""),
         ("access: {modes: open}", "a list is expected", "[a, b]"),
     ],
 )
 def test_part_of_a_list_that_is_wrong_is_named(text: str, problem: str, hint: str) -> None:
     [fault] = load(text).faults
-    assert problem in fault.title
+    assert problem in str(fault)
     assert hint in fault.hint
+    assert "XYZ" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "access: {oidc: {issuer: id.example.com, client_id: lkhub}}",
+        "access: {oidc: {issuer: 'https://id.example.com', client_id: 7}}",
+        "webhooks: [{url: here}]",
+        "rooms: [{match: ''}]",
+    ],
+)
+def test_value_that_is_wrong_is_not_called_missing(text: str) -> None:
+    assert len(load(text).faults) == 1
