@@ -65,7 +65,7 @@ def create(
     for each in roles:
         require_role(application, each)
     _require_way(application, globs, roles)
-    with open_hub_store(application) as store, store.writing() as connection:
+    with open_hub_store(paths, application) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.api_keys import create_api_key
 
@@ -84,7 +84,7 @@ def create(
 def list_all(spec: HubSpec = None, state: State = None, json: Json = False) -> None:
     """List the API keys, the oldest first: what each leads into, and whether it still works."""
     paths = find_hub(spec, state)
-    with open_hub_store(read_application(paths)) as store, store.reading() as connection:
+    with open_hub_store(paths, read_application(paths)) as store, store.reading() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.api_keys import list_api_keys
 
@@ -114,7 +114,7 @@ def revoke(
     if whole := re.match(r"lkhub_([0-9a-f]{8})_", identifier):  # a secret, which no message repeats
         hint = f"`lkhub access revoke {whole[1]}{name_state(paths)}` ends it"
         raise InputError("ID is the part between the underscores, not the key itself", hints=(hint,))
-    with open_hub_store(read_application(paths)) as store, store.writing() as connection:
+    with open_hub_store(paths, read_application(paths)) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.api_keys import list_api_keys, revoke_api_key
 
@@ -147,7 +147,7 @@ def log(
     if room == "":
         raise InputError("--room is empty")
     paths = find_hub(spec, state)
-    with open_hub_store(read_application(paths)) as store, store.reading() as connection:
+    with open_hub_store(paths, read_application(paths)) as store, store.reading() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.issued import list_issued
 

@@ -91,7 +91,7 @@ def create(
     application = read_application(paths)
     chosen = _choose_role(application, role, room)
     now = time.time()
-    with open_hub_store(application) as store, store.writing() as connection:
+    with open_hub_store(paths, application) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.invites import create_invite
 
@@ -125,7 +125,7 @@ def count_lines(text: str, width: int) -> int:
 def list_all(spec: HubSpec = None, state: State = None, json: Json = False) -> None:
     """List the invites, the newest first: who made them, how often they were used, and whether they still work."""
     paths = find_hub(spec, state)
-    with open_hub_store(read_application(paths)) as store, store.reading() as connection:
+    with open_hub_store(paths, read_application(paths)) as store, store.reading() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.invites import list_invites
 
@@ -152,7 +152,7 @@ def revoke(
     Nobody joins by its link any more. Who is in the room already stays there.
     """
     paths = find_hub(spec, state)
-    with open_hub_store(read_application(paths)) as store, store.writing() as connection:
+    with open_hub_store(paths, read_application(paths)) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.invites import revoke_invite
 

@@ -51,7 +51,7 @@ def list_all(
     if only is not None and only not in _STATES:
         raise InputError(f"--only: there is no state {printable(only)}", hints=(f"one of {', '.join(_STATES)}",))
     paths = find_hub(spec, state)
-    with open_hub_store(read_application(paths)) as store, store.reading() as connection:
+    with open_hub_store(paths, read_application(paths)) as store, store.reading() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.deliveries import count_deliveries, list_deliveries
 
@@ -80,7 +80,7 @@ def show(
 ) -> None:
     """Print an event as receivers get it, and what became of it at each of them."""
     paths = find_hub(spec, state)
-    with open_hub_store(read_application(paths)) as store, store.reading() as connection:
+    with open_hub_store(paths, read_application(paths)) as store, store.reading() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.deliveries import list_deliveries
         from lkhub.store.events import find_event
@@ -116,7 +116,7 @@ def replay(
     paths = find_hub(spec, state)
     application = read_application(paths)
     receiver = _find_receiver(application, url).url if url else ""
-    with open_hub_store(application) as store, store.writing() as connection:
+    with open_hub_store(paths, application) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.deliveries import revive
         from lkhub.store.events import find_event

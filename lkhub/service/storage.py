@@ -5,12 +5,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection
 
 from lkhub.errors import MachineError
 from lkhub.host.placed_secret import read_placed
@@ -133,16 +132,11 @@ class Storage:
             return self._store
 
     def _open_now(self) -> Store:
-        url = make_url(self._settings.url)
-        file = url.database if url.get_backend_name() == "sqlite" else None
-        if self._state.made and file and not Path(file).exists():
-            # A new store would be empty: no key would be known, and every seat free.
-            raise StoreError("gone", f"{file} was removed")
         try:
             password = read_placed(self._settings.password) if self._settings.password else None
         except MachineError:
             raise StoreError("refused", "its password can't be read") from None
-        store = Store(self._settings.url, password)
+        store = Store(self._settings.url, password, made=self._state.made)
         if self._ownership:
             try:
                 with store.writing() as connection:

@@ -30,15 +30,16 @@ VERSION = "0001"
 """The version of the schema: the last step in `migrations/versions`."""
 
 
-def open_store(url: str, password: Secret | None = None) -> Engine:
+def open_store(url: str, password: Secret | None = None, *, made: bool = False) -> Engine:
     """Connect to the store and bring it to this version's schema. Raises StoreError.
 
-    `url` is SQLAlchemy's, without a password.
+    `url` is SQLAlchemy's, without a password. `made`: the store was there before. Then a file of SQLite that is gone is
+    not made anew: in an empty one no key would be known, and every seat free.
     """
     target = make_url(url)
     if password is not None:
         target = target.set(password=password.reveal())
-    engine = _prepare_sqlite(target) if target.get_backend_name() == "sqlite" else _prepare_postgres(target)
+    engine = _prepare_sqlite(target, made=made) if target.get_backend_name() == "sqlite" else _prepare_postgres(target)
     try:
         with engine.begin() as connection:
             _upgrade(connection)
@@ -51,9 +52,9 @@ def open_store(url: str, password: Secret | None = None) -> Engine:
     return engine
 
 
-def _prepare_sqlite(target: URL) -> Engine:
+def _prepare_sqlite(target: URL, *, made: bool) -> Engine:
     file = Path(str(target.database))
-    _create_private(file)
+    _ensure_private(file, made=made)
 
     def connect() -> sqlite3.Connection:
         # With `mode=rw` a later connection does not create the file anew where it was removed meanwhile.
@@ -66,11 +67,13 @@ def _prepare_sqlite(target: URL) -> Engine:
     return engine
 
 
-def _create_private(file: Path) -> None:
+def _ensure_private(file: Path, *, made: bool) -> None:
     """SQLite makes the files beside the database with the mode of the database."""
     try:
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(file, os.O_RDWR | (0 if made else os.O_CREAT), 0o600))
     except OSError as error:
+        if made and isinstance(error, FileNotFoundError):
+            raise StoreError("gone", f"{file} was removed") from None
         raise explain_os(error, str(file)) from None
 
 
@@ -96,7 +99,7 @@ def _connect_postgres(
     arguments: Any,
     options: dict[str, Any],  # psycopg's
 ) -> Any:
-    # Imported here: psycopg is not loaded for a file of SQLite.
+    # Imported here: psycopg costs 80 ms, which a file of SQLite does without.
     from lkhub.store.postgres import BoundedConnection
 
     return BoundedConnection.connect(*arguments, **options)

@@ -21,10 +21,10 @@ Result = TypeVar("Result")
 
 
 class Store:
-    """An open store. Every method raises StoreError where the store can't be used."""
+    """An open store. Every method raises StoreError where the store can't be used. For `made` see `open_store`."""
 
-    def __init__(self, url: str, password: Secret | None = None) -> None:
-        self._engine = open_store(url, password)
+    def __init__(self, url: str, password: Secret | None = None, *, made: bool = False) -> None:
+        self._engine = open_store(url, password, made=made)
         self._readers = self._engine.execution_options(reads=True)
         name = self._engine.url.database
         self._file = Path(name) if self.is_sqlite and name else None

@@ -112,6 +112,10 @@ def test_file_that_is_moved_away_and_back(running: Hub) -> None:
     store.rename(away)
     check_refused(running, "the store can't be reached")
     assert not store.exists()
+    done = running.run("access", "list")
+    assert done.returncode == 3, done.stderr
+    assert "was removed" in done.stderr
+    assert not store.exists(), "no command makes an empty one"
     restart(running)
     check_refused(running, "the store can't be reached")
     assert not store.exists(), "a new process makes no empty one either"

@@ -123,7 +123,7 @@ async def test_store_that_cannot_be_used_is_not_tried_for_each_request(
     monkeypatch.setattr(storage_module, "RETRY_SECONDS", 3600.0)
     tried = 0
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         nonlocal tried
         tried += 1
         raise StoreError("gone")

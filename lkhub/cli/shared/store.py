@@ -10,6 +10,7 @@ from lkhub.host.identity import ensure_identity
 from lkhub.host.placed_secret import read_placed
 from lkhub.hub.applied import START
 from lkhub.plan.paths import StatePaths
+from lkhub.state.store import read_store
 from lkhub.wire.application import Application
 from lkhub.wire.serve_config import parse_serve
 
@@ -30,7 +31,7 @@ def read_application(paths: StatePaths) -> Application:
 
 
 @contextmanager
-def open_hub_store(application: Application) -> Iterator["Store"]:
+def open_hub_store(paths: StatePaths, application: Application) -> Iterator["Store"]:
     """The store, as long as it is needed. Raises StoreError, which is a MachineError."""
     # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
     from lkhub.store.owner import require_own
@@ -39,7 +40,9 @@ def open_hub_store(application: Application) -> Iterator["Store"]:
     settings = application.store
     if not settings.url:
         raise MachineError("this hub was put in force by an lkhub that has no store", hints=("`lkhub up` adds one",))
-    store = Store(settings.url, read_placed(settings.password) if settings.password else None)
+    record = read_store(paths.store_state)
+    made = record is not None and record.made and settings.url == f"sqlite:///{record.file}"
+    store = Store(settings.url, read_placed(settings.password) if settings.password else None, made=made)
     try:
         if settings.hub:
             with store.reading() as connection:
