@@ -112,7 +112,8 @@ def replay(
 ) -> None:
     """Send again what was given up, in its order. A running hub begins within seconds."""
     if bool(identifiers) == everything:
-        raise InputError("name the events to send again, or give --all")
+        hint = "`lkhub webhooks list --only dead` shows those that were given up"
+        raise InputError("write either the IDs of the events to send again, or --all", hints=(hint,))
     paths = find_hub(spec, state)
     application = read_application(paths)
     receiver = _find_receiver(application, url).url if url else ""
@@ -128,7 +129,7 @@ def replay(
     if json:
         show_json({"replayed": number})
     else:
-        err.print(f"{number} {'delivery waits' if number == 1 else 'deliveries wait'} again")
+        err.print(_tell_replayed(number, bool(identifiers)))
 
 
 @app.command("test")
@@ -144,7 +145,8 @@ def send_sample(
     Its ID begins with TEST_, and its room is called lkhub-test. Exits 1 where a receiver did not take it.
     """
     if bool(url) == everything:
-        raise InputError("name the receiver to test, or give --all")
+        hint = "`lkhub webhooks test --all` tries every receiver of the spec"
+        raise InputError("write either the URL of a receiver, or --all", hints=(hint,))
     paths = find_hub(spec, state)
     application = read_application(paths)
     receivers = application.webhooks if everything else (_find_receiver(application, url or ""),)
@@ -174,6 +176,14 @@ def send_sample(
         show_table(("RECEIVER", "RESULT"), [(url, problem or "took it") for url, problem in rows])
     if any(problems):
         raise typer.Exit(EXIT_UNWELL)
+
+
+def _tell_replayed(number: int, named: bool) -> str:
+    if number:
+        return f"{number} {'delivery waits' if number == 1 else 'deliveries wait'} again"
+    if named:
+        return "none of these was given up; `lkhub webhooks show ID` says what became of an event"
+    return "nothing was given up, so nothing is sent again"
 
 
 def _make_sample() -> str:

@@ -14,6 +14,9 @@ MAX_BODY_BYTES = 64 * 1024
 # A body at its limit can have thousands of faults. To tell them all takes as long as a hundred tokens.
 MOST_FAULTS = 10
 
+# What pydantic says at length, or of names as if they were lists, where no name may be empty.
+_PROBLEMS = {"missing": "missing", "extra_forbidden": "unknown", "too_short": "empty"}
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -36,7 +39,10 @@ async def read_model(request: Request, model: type[M], hint: str) -> M:
 
 def _describe(error: ValidationError) -> str:
     rows = error.errors(include_url=False, include_context=False, include_input=False)
-    faults = [f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in rows[:MOST_FAULTS]]
+    faults = [
+        f"{'.'.join(map(str, row['loc'])) or 'body'}: {_PROBLEMS.get(row['type'], row['msg'])}"
+        for row in rows[:MOST_FAULTS]
+    ]
     more = len(rows) - len(faults)
     return "; ".join([*faults, f"{more:,} more"] if more else faults)
 

@@ -117,6 +117,28 @@ def test_replay_to_one_receiver(run: Run, hub: StatePaths) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["EV_1", "EV_3"], "none of these was given up"),
+        (["--all"], "nothing was given up"),
+    ],
+)
+def test_replay_of_what_was_not_given_up_says_so(run: Run, hub: StatePaths, arguments: list[str], said: str) -> None:
+    fill(hub, ("EV_1", "delivered", ""), ("EV_3", "pending", ""))
+    done = run("webhooks", "replay", *arguments)
+    assert (done.code, done.out) == (0, "")
+    assert said in done.err
+
+
+@pytest.mark.parametrize("command", ["replay", "test"])
+def test_command_without_arguments_says_what_to_type(run: Run, hub: StatePaths, command: str) -> None:
+    done = run("webhooks", command)
+    assert done.code == 2
+    assert "or --all" in done.err
+    assert "hint: `lkhub webhooks" in done.err
+
+
+@pytest.mark.parametrize(
     "arguments",
     [["replay"], ["replay", "EV_1", "--all"], ["replay", "EV_9"], ["replay", "--all", "--url", "https://no.example/"],
      ["test"], ["test", APP, "--all"], ["test", "https://no.example/?XYZ"]],

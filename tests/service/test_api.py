@@ -183,9 +183,10 @@ async def test_body_at_the_limit_is_read_and_one_byte_more_is_not(connect: Conne
     [
         ({str(number): 1 for number in range(5000)}, "the body has 5,000 fields"),
         ({"attributes": {str(number): 1 for number in range(5000)}}, "4,991 more"),
-        ({"attributes": {str(number): 1 for number in range(3)}}, "room: Field required; attributes.0: "),
+        ({"attributes": {str(number): 1 for number in range(3)}}, "room: missing; attributes.0: "),
+        ({"room": "", "grants": {}}, "room: empty; grants: unknown"),
     ],
-    ids=["fields", "values", "few"],
+    ids=["fields", "values", "few", "plain"],
 )
 async def test_few_of_many_faults_are_told(connect: Connect, body: dict[str, Any], told: str) -> None:
     async with connect() as client:
