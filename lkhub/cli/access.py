@@ -76,7 +76,8 @@ def create(
     err.print(f"`lkhub access revoke {made.id}{name_state(paths)}` ends it")
     if "api-keys" not in application.access.modes:
         say("this hub takes no API keys yet", "note", "cyan")
-        show_hints(["write `access: {modes: [api-keys]}` into the spec, then `lkhub up`"])
+        modes = ", ".join((*application.access.modes, "api-keys"))
+        show_hints([f"write `access: {{modes: [{modes}]}}` into the spec, then `lkhub up`"])
     print(text)
 
 

@@ -111,12 +111,18 @@ def test_hub_without_keys_says_how_to_make_one(run: Run, hub: StatePaths) -> Non
     assert "`lkhub access create NAME` makes one" in done.err
 
 
-def test_hub_that_takes_no_keys_says_so(run: Run, applied: StatePaths) -> None:
-    put_in_force(applied, "open")
+@pytest.mark.parametrize(
+    ("modes", "written"),
+    [([], "modes: [api-keys]"), (["open"], "modes: [open, api-keys]"), (["oidc"], "modes: [oidc, api-keys]")],
+    ids=str,
+)
+def test_hub_that_takes_no_keys_says_so(run: Run, applied: StatePaths, modes: list[str], written: str) -> None:
+    """What it says to type keeps the modes that there are."""
+    put_in_force(applied, *modes)
     done = run("access", "create", "shop")
     assert done.code == 0
     assert "this hub takes no API keys yet" in done.err
-    assert "modes: [api-keys]" in done.err
+    assert written in done.err
 
 
 def test_log_prints_the_newest_last_and_commands_no_terminal(run: Run, hub: StatePaths) -> None:
