@@ -15,7 +15,7 @@ from lkhub.env_files.quoting import quote
 from lkhub.errors import InputError
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
-from lkhub.hub.locate import find_hub
+from lkhub.hub.locate import find_hub, name_state
 from lkhub.plan.paths import StatePaths
 
 # The permission of users who are neither the owner of a file nor in its group.
@@ -87,7 +87,7 @@ def _write(paths: StatePaths, file: Path, format: Format, json: bool) -> None:
         )
     # Imported here: they cost 40 ms, and most calls only print.
     from lkhub.cli.shared.show import say
-    from lkhub.hub.written import write
+    from lkhub.hub.written import find_overriding, write
 
     written = write(paths, str(file), "dotenv" if format is Format.dotenv else "server-config", time.time())
     if json:
@@ -105,3 +105,11 @@ def _write(paths: StatePaths, file: Path, format: Format, json: bool) -> None:
             "warning",
             "yellow",
         )
+    if format is Format.dotenv:
+        for other in find_overriding(written.path, ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")):
+            say(
+                f"{other} has other values, and Next.js and Vite prefer them: "
+                f"`lkhub env --write {shlex.quote(other)}{name_state(paths)}`",
+                "warning",
+                "yellow",
+            )

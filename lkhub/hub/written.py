@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
@@ -21,6 +22,9 @@ from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
 from lkhub.source.json_text import Json
 from lkhub.state.written import WrittenFile, read_written, write_written
+
+# What Next.js and Vite read after `.env`, so that it counts instead: for everyone's own machine, and for one mode.
+_OVERRIDING = ("local", *(f"{mode}{own}" for mode in ("development", "production", "test") for own in ("", ".local")))
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,29 @@ def write(paths: StatePaths, path: str, format: FormatName, now: float) -> Writt
         written = WrittenFile(os.path.abspath(path), format, file.uid, file.gid, key, now)
         write_written(paths, (*others, written))
     return Written(file.path, user_name(file.uid), file.mode, changed, backup)
+
+
+def find_overriding(path: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The files beside a `.env` that give one of these variables another value, which Next.js and Vite prefer."""
+    folder, name = os.path.split(path)
+    if name != ".env":
+        return ()
+    own = _read_file(path)
+    found = []
+    for other in (os.path.join(folder, f".env.{suffix}") for suffix in _OVERRIDING):
+        with contextlib.suppress(HubError, EditError):
+            content = _read_file(other)
+            if any(set(_read(content, each)) - set(_read(own, each)) for each in names):
+                found.append(other)
+    return tuple(found)
+
+
+def _read_file(path: str) -> bytes:
+    return read_app_file(path).content or b""
+
+
+def _read(content: bytes, name: str) -> tuple[Json, ...]:
+    return FORMATS["dotenv"].read_bytes(content, name)
 
 
 def rewrite(paths: StatePaths, now: float) -> tuple[Rewritten, ...]:

@@ -139,3 +139,29 @@ def test_line_at_fault_is_named(run: Run, applied: StatePaths, file: Path) -> No
     assert (done.code, done.out) == (2, "")
     assert "error: .env:2: programs read the line of LIVEKIT_URL differently" in done.err
     assert file.read_text() == "A=1\nLIVEKIT_URL: x\n"
+
+
+@pytest.mark.parametrize(
+    ("other", "text", "said"),
+    [
+        (".env.local", "LIVEKIT_API_KEY=APIcloud\n", True),
+        (".env.production", "A=1\nLIVEKIT_URL=wss://cloud.example\n", True),
+        (".env.local", "LIVEKIT_API_KEY=APIcurrent\n", False),
+        (".env.local", "OTHER=1\n", False),
+        (".env.example", "LIVEKIT_API_KEY=APIcloud\n", False),
+    ],
+)
+def test_file_that_counts_instead_is_named(run: Run, applied: StatePaths, other: str, text: str, said: bool) -> None:
+    Path(other).write_text(text)
+    done = run("env", "--write", ".env")
+    assert done.code == 0
+    assert (f"`lkhub env --write {Path(other).absolute()}`" in done.err) is said
+    assert Path(other).read_text() == text
+    Path(other).unlink()
+    assert "Next.js" not in run("env", "--write", ".env").err
+
+
+def test_files_beside_it_that_can_not_be_read_keep_nothing_from_being_written(run: Run, applied: StatePaths) -> None:
+    Path(".env.local").mkdir()
+    assert run("env", "--write", ".env").code == 0
+    assert "LIVEKIT_URL=" in Path(".env").read_text()
