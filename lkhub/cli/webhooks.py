@@ -116,20 +116,26 @@ def replay(
         raise InputError("write either the IDs of the events to send again, or --all", hints=(hint,))
     paths = find_hub(spec, state)
     application = read_application(paths)
-    receiver = _find_receiver(application, url).url if url else ""
+    receivers = [_find_receiver(application, url)] if url else application.webhooks
     with open_hub_store(paths, application) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
-        from lkhub.store.deliveries import revive
+        from lkhub.store.deliveries import count_deliveries, revive
         from lkhub.store.events import find_event
 
         for each in identifiers or ():
             if find_event(connection, each) is None:
                 raise _unknown(each)
-        number = revive(connection, identifiers if identifiers else None, receiver, time.time())
+        ids = identifiers if identifiers else None
+        number = sum(revive(connection, ids, receiver.url, time.time()) for receiver in receivers)
+        dead = {to: count for to, state, count, _ in count_deliveries(connection) if state == "dead"}
     if json:
         show_json({"replayed": number})
-    else:
-        err.print(_tell_replayed(number, bool(identifiers)))
+        return
+    # The service would give them up again at once.
+    gone = sorted(dead.keys() - {receiver.url for receiver in application.webhooks})
+    err.print(_tell_replayed(number, bool(identifiers)) if number or not gone else "nothing is sent again")
+    for to in gone:
+        say(f"{shorten_url(to)}: {dead[to]} not sent, since the spec has no such receiver any more", "note", "cyan")
 
 
 @app.command("test")

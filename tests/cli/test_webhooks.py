@@ -130,6 +130,21 @@ def test_replay_of_what_was_not_given_up_says_so(run: Run, hub: StatePaths, argu
     assert said in done.err
 
 
+@pytest.mark.parametrize("arguments", [["--all"], ["EV_2"]])
+def test_replay_to_a_receiver_that_the_spec_has_no_more_says_so(
+    run: Run, hub: StatePaths, arguments: list[str]
+) -> None:
+    """The service would give it up again at once."""
+    fill(hub, *THREE)
+    put_in_force(hub, Receiver(OTHER, (), False))
+    assert run("webhooks", "replay", *arguments, "--json").json == {"replayed": 0}
+    done = run("webhooks", "replay", *arguments)
+    assert "hook?…: 1 not sent, since the spec has no such receiver any more" in done.err
+    assert "was given up" not in done.err
+    assert "XYZTOKEN" not in done.err
+    assert states(hub)["EV_2"] == "dead"
+
+
 @pytest.mark.parametrize("command", ["replay", "test"])
 def test_command_without_arguments_says_what_to_type(run: Run, hub: StatePaths, command: str) -> None:
     done = run("webhooks", command)

@@ -8,7 +8,7 @@ from lkhub.errors import MachineError
 from lkhub.host.files import read_text
 from lkhub.host.identity import ensure_identity
 from lkhub.host.placed_secret import read_placed
-from lkhub.hub.applied import START
+from lkhub.hub.applied import ANOTHER, START
 from lkhub.plan.paths import StatePaths
 from lkhub.state.store import read_store
 from lkhub.wire.application import Application
@@ -23,7 +23,7 @@ def read_application(paths: StatePaths) -> Application:
     file = paths.render("serve.json")
     text = read_text(file)
     if text is None:
-        raise MachineError(f"this hub has not been up yet: {file} does not exist", hints=(START,))
+        raise MachineError(f"this hub has not been up yet: {file} does not exist", hints=(START, ANOTHER))
     try:
         return parse_serve(text).application
     except (ValueError, TypeError):
