@@ -10,7 +10,7 @@ from lkhub.host.http import httpx, local_client
 from lkhub.livekit.room_config import RoomConfig, RoomConfigError, read_room_config
 from lkhub.service.access.caller import Caller
 from lkhub.service.askers import Askers
-from lkhub.service.bodies import read_model
+from lkhub.service.bodies import Bodies
 from lkhub.service.contract import Answered
 from lkhub.service.desk import Desk
 from lkhub.service.errors import ApiError
@@ -40,8 +40,8 @@ INSTANCE_BYTES = 16
 class Api:
     """The handlers of one hub."""
 
-    def __init__(self, config: ServeConfig, desk: Desk) -> None:
-        self.config, self._desk = config, desk
+    def __init__(self, config: ServeConfig, desk: Desk, bodies: Bodies) -> None:
+        self.config, self._desk, self._bodies = config, desk, bodies
         self._askers = Askers(config.askers)
         self._instance = secrets.token_hex(INSTANCE_BYTES)
 
@@ -77,7 +77,7 @@ class Api:
     async def token(self, request: Request) -> Answered[TokenGrant]:
         """A token for one room."""
         caller = await self._identify(request)
-        given = await read_model(request, TokenRequest, 'send {"room": "NAME"}')
+        given = await self._bodies.read(request, TokenRequest, 'send {"room": "NAME"}', trusted=caller.vouches)
         wanted = Wanted(
             room=given.room,
             identity=given.identity or "",
@@ -100,7 +100,8 @@ class Api:
     async def token_source(self, request: Request) -> Answered[TokenSourceGrant]:
         """A token for LiveKit's TokenSource."""
         caller = await self._identify(request)
-        given = await read_model(request, TokenSourceRequest, 'send {"room_name": "NAME"}, or {}')
+        hint = 'send {"room_name": "NAME"}, or {}'
+        given = await self._bodies.read(request, TokenSourceRequest, hint, trusted=caller.vouches)
         wanted = Wanted(
             room=given.room_name or "",
             identity=given.participant_identity or "",

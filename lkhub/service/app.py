@@ -8,6 +8,7 @@ from starlette.routing import Mount, Route
 
 from lkhub.errors import MachineError
 from lkhub.service.api import Api
+from lkhub.service.bodies import Bodies
 from lkhub.service.contract import (
     DOCUMENT,
     HEALTH,
@@ -42,7 +43,8 @@ def build_app(config: ServeConfig) -> Service:
     """The application of one hub."""
     backed = _build_backed(config)
     desk = backed.desk if backed else build_desk(config, LateInvites(config))
-    api, people = Api(config, desk), People(config, desk)
+    bodies = Bodies(config)
+    api, people = Api(config, desk, bodies), People(config, desk, bodies)
     headers = {
         "content-security-policy": content_security_policy(config.livekit_url),
         "x-content-type-options": "nosniff",

@@ -1,15 +1,27 @@
 """Reading the body of a request."""
 
+import time
+from math import ceil
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from lkhub.service.access.local import is_local
+from lkhub.service.address import find_client
 from lkhub.service.errors import ApiError
+from lkhub.service.rates import Windows
 from lkhub.source.json_text import DuplicateKeyError, parse_unique_json
+from lkhub.wire.application import Rate
+from lkhub.wire.serve_config import ServeConfig
 
 # LiveKit takes up to 64 KiB of attributes and more of metadata; a token for a person needs far less.
 MAX_BODY_BYTES = 64 * 1024
+
+# To read a body of 60 KiB takes as long as a hundred tokens, and other callers wait meanwhile. So one address may send
+# few that are large: those of a person are not.
+LARGE_BYTES = 8 * 1024
+LARGE_BODIES = Rate(10, 10)
 
 # A body at its limit can have thousands of faults. To tell them all takes as long as a hundred tokens.
 MOST_FAULTS = 10
@@ -20,9 +32,30 @@ _PROBLEMS = {"missing": "missing", "extra_forbidden": "unknown", "too_short": "e
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_model(request: Request, model: type[M], hint: str) -> M:
-    """The body as a model. Raises ApiError; `hint` shows how the body has to look."""
-    body = await _read_body(request)
+class Bodies:
+    """The bodies of the requests to one hub."""
+
+    def __init__(self, config: ServeConfig) -> None:
+        self._config = config
+        self._large = Windows(LARGE_BODIES)
+
+    async def read(self, request: Request, model: type[M], hint: str, *, trusted: bool = False) -> M:
+        """The body as a model. Raises ApiError; `hint` shows how the body has to look. `trusted`: the caller is an
+        application of the operator's, with as many large bodies as it wants. So are programs of this machine."""
+        body = await _read_body(request)
+        if len(body) > LARGE_BYTES and not trusted and not is_local(request):
+            self._require_few(request)
+        return _parse(body, model, hint)
+
+    def _require_few(self, request: Request) -> None:
+        client, now = find_client(request, self._config), time.monotonic()
+        if wait := self._large.find_wait(client, now):
+            headers = {"retry-after": str(ceil(wait))}
+            raise ApiError(429, "too many large bodies from this address", f"wait {ceil(wait)} s", headers)
+        self._large.count(client, now)
+
+
+def _parse(body: bytes, model: type[M], hint: str) -> M:
     try:
         data: Any = parse_unique_json(body)
     except DuplicateKeyError:

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lkhub.service.bodies import read_model
+from lkhub.service.bodies import Bodies
 from lkhub.service.contract import Answered
 from lkhub.service.desk import Desk
 from lkhub.service.errors import ApiError
@@ -28,7 +28,8 @@ _NOT_KEPT = {"cache-control": "no-store"}
 class People:
     """The handlers of one hub."""
 
-    def __init__(self, config: ServeConfig, desk: Desk) -> None:
+    def __init__(self, config: ServeConfig, desk: Desk, bodies: Bodies) -> None:
+        self._bodies = bodies
         self._config, self._signing_in, self._find_invites = config, desk.signing_in, desk.find_invites
 
     def routes(self) -> list[Route]:
@@ -50,7 +51,7 @@ class People:
     async def sign_in(self, request: Request) -> Answered[SignIn]:
         """Begin to sign in."""
         require_known_page(request.headers, ())
-        given = await read_model(request, SignInRequest, 'send {"path": "/join/NAME"}')
+        given = await self._bodies.read(request, SignInRequest, 'send {"path": "/join/NAME"}')
         if self._signing_in is None:
             raise _no_accounts()
         url, set_cookie = await self._signing_in.begin(request, given.path)
@@ -69,7 +70,7 @@ class People:
     async def redeem(self, request: Request) -> Answered[TokenGrant]:
         """A token for who has an invite."""
         require_known_page(request.headers, ())
-        given = await read_model(request, RedeemRequest, 'send {"secret": "…", "room": "NAME", "tab": "…"}')
+        given = await self._bodies.read(request, RedeemRequest, 'send {"secret": "…", "room": "NAME", "tab": "…"}')
         invites = self._find_invites()
         if invites is None:
             raise ApiError(404, "there is no such invite", "ask whoever invited you for another", code="invite-unknown")
@@ -81,7 +82,7 @@ class People:
     async def invite(self, request: Request) -> Answered[InviteMade]:
         """A link for others."""
         require_known_page(request.headers, self._config.application.access.origins)
-        given = await read_model(request, InviteRequest, 'send {"room": "NAME"}')
+        given = await self._bodies.read(request, InviteRequest, 'send {"room": "NAME"}')
         # Without a role that the spec names, there are no hosts.
         invites = self._find_invites() if self._config.application.used else None
         if invites is None:

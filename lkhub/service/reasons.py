@@ -41,6 +41,7 @@ WRONG_TYPE = _refuse(415, "The body is not `application/json`.")
 JSON_BODY = (
     _refuse(400, "The body is not JSON, has a key twice in one object, or half a character."),
     _refuse(413, "The body is over 64 KiB."),
+    _refuse(429, "More than ten bodies over 8 KiB came from this address within ten seconds.", RETRY_AFTER),
     WRONG_TYPE,
 )
 FIELDS = _refuse(422, "A field is missing, unknown or of the wrong type, or a name has an invisible character.")

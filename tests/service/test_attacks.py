@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 from sqlalchemy import func, select
 
+from lkhub.service.bodies import LARGE_BODIES, LARGE_BYTES
 from lkhub.store.schema import issued
 from lkhub.wire.application import Limits, Rate
 from tests.service.conftest import ACCESS, LAN, SECRET, Applied, Connect, check_error
@@ -19,6 +20,7 @@ from tests.service.conftest import ACCESS, LAN, SECRET, Applied, Connect, check_
 pytestmark = pytest.mark.anyio
 
 TOKEN, SOURCE = "/api/livekit/token", "/api/token-source"
+JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture
@@ -188,3 +190,26 @@ async def test_answers_show_neither_keys_nor_secrets(client: httpx.AsyncClient, 
             )
             assert secret not in answer.text
             assert SECRET.reveal() not in answer.text
+
+
+LARGE = json.dumps({"room": "a", "secret": "s", "tab": "t" * 16, "metadata": "x" * LARGE_BYTES})
+
+
+@pytest.mark.parametrize("path", [TOKEN, SOURCE, "/api/invites/redeem", "/api/sign-in"])
+async def test_one_address_sends_few_large_bodies(connect: Connect, applied: Applied, path: str) -> None:
+    config = applied.config("api-keys", "open")
+    async with connect(config, url=LAN, come_from="192.168.1.77") as client:
+        for _ in range(LARGE_BODIES.times):
+            assert (await client.post(path, content=LARGE, headers=JSON)).status_code == 422
+        answer = await client.post(path, content=LARGE, headers=JSON)
+        check_error(answer, 429, "too-many-requests")
+        assert 1 <= int(answer.headers["retry-after"]) <= LARGE_BODIES.seconds
+        assert (await client.post(TOKEN, json={"room": "a"})).status_code == 200
+
+
+async def test_application_sends_as_many_large_bodies_as_it_wants(connect: Connect, applied: Applied) -> None:
+    _, bearer = applied.create_key()
+    async with connect(applied.config("api-keys", "open"), url=LAN, come_from="192.168.1.77") as client:
+        for _ in range(LARGE_BODIES.times + 1):
+            answer = await client.post(TOKEN, content=LARGE, headers={**JSON, "authorization": bearer})
+            assert answer.status_code == 422
