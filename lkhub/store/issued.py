@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import astuple
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lkhub.store.api_keys import find_revoked
-from lkhub.store.rows import insert_rows
+from lkhub.store.rows import write_rows
 from lkhub.store.schema import issued, looks
 
 # In place of a caller, of those who are in a room: their tokens may be others' than the hub's.
@@ -56,9 +56,8 @@ def note_issued(connection: Connection, records: Sequence[Record]) -> list[Outco
             else:
                 entry = record.entry
                 _claim(connection, record.asked, entry.identity, entry.caller, record.looks, record.until)
-    rows = [asdict(record.entry) for record, outcome in zip(records, outcomes, strict=True) if outcome == "noted"]
-    if rows:
-        insert_rows(connection, issued, rows)
+    rows = [astuple(record.entry) for record, outcome in zip(records, outcomes, strict=True) if outcome == "noted"]
+    write_rows(connection, issued, Entry.__struct_fields__, rows)
     return outcomes
 
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy import Connection, bindparam, delete, select, text
 
-from lkhub.store.rows import execute_rows, insert_rows
+from lkhub.store.rows import write_rows
 from lkhub.store.schema import families, seats
 
 
@@ -38,16 +38,12 @@ _LOCK = (
     .order_by(families.c.name)
     .with_for_update()
 )
-_COUNT_UP = update(families).where(families.c.name == bindparam("of")).values(version=bindparam("to"))
 _DISSOLVE = delete(families).where(families.c.name == bindparam("of"))
 _SEATS = select(seats).where(seats.c.family.in_(bindparam("names", expanding=True)))
-_KEY = (
-    (seats.c.family == bindparam("of_family"))
-    & (seats.c.identity == bindparam("of_identity"))
-    & (seats.c.room == bindparam("of_room"))
+_KEY = ("of_family", "of_identity", "of_room")
+_DELETE = delete(seats).where(
+    *(column == bindparam(name) for column, name in zip(seats.primary_key, _KEY, strict=True))
 )
-_UPDATE = update(seats).where(_KEY).values({name: bindparam(f"to_{name}") for name in SeatRow._fields[3:]})
-_DELETE = delete(seats).where(_KEY)
 
 # SQLite takes at most 32,766 parameters in one statement, and older ones 999.
 _MOST_NAMES = 500
@@ -101,21 +97,9 @@ def write_seats(
     """Write what became of locked families: their new versions, 0 for a family without seats, which goes. `removed` has
     family, identity and room of seats that are gone, some of which may be among `added` again."""
     if removed:
-        execute_rows(connection, _DELETE, [_key(*key) for key in removed])
-    if changed:
-        execute_rows(connection, _UPDATE, [_change(row) for row in changed])
-    if added:
-        insert_rows(connection, seats, [row._asdict() for row in added])
-    if kept := [{"of": name, "to": version} for name, version in versions.items() if version]:
-        execute_rows(connection, _COUNT_UP, kept)
+        connection.execute(_DELETE, [dict(zip(_KEY, key, strict=True)) for key in removed])
+    write_rows(connection, seats, SeatRow._fields, [*changed, *added], replacing=True)
+    kept = [(name, version) for name, version in versions.items() if version]
+    write_rows(connection, families, ("name", "version"), kept, replacing=True)
     if gone := [{"of": name} for name, version in versions.items() if not version]:
-        execute_rows(connection, _DISSOLVE, gone)
-
-
-def _key(family: str, identity: str, room: str) -> dict[str, object]:
-    return {"of_family": family, "of_identity": identity, "of_room": room}
-
-
-def _change(row: SeatRow) -> dict[str, object]:
-    to = {f"to_{name}": value for name, value in zip(SeatRow._fields[3:], row[3:], strict=True)}
-    return {**_key(row.family, row.identity, row.room), **to}
+        connection.execute(_DISSOLVE, gone)
