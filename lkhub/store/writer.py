@@ -23,8 +23,11 @@ Result = TypeVar("Result")
 MOST_TOGETHER = 500
 
 # How long a transaction waits for as many writes as the last one had. Callers that were answered together ask again
-# together, and a commit takes longer than this.
-GATHER_SECONDS = 0.001
+# together; and the thread takes Python's lock some twenty times for a transaction, each time from the loop.
+GATHER_SECONDS = 0.005
+
+# More writes than ever wait.
+_NEVER = 1 << 30
 
 
 class _Write(NamedTuple):
@@ -43,7 +46,7 @@ class Writer:
         self._engine, self._check = engine, check
         self._waiting: deque[_Write] = deque()
         self._wake = threading.Condition()
-        self._asleep = False
+        self._wanted = _NEVER
         self._closed = False
         self._last = 0
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
@@ -68,12 +71,12 @@ class Writer:
         returns as many results, in their order."""
         loop = asyncio.get_running_loop()
         write = _Write(handler, item, loop, loop.create_future())
-        with self._wake:
-            if self._closed:
-                raise StoreError("gone", "it is being closed")
-            self._waiting.append(write)
-            if self._asleep:
-                self._asleep = False
+        if self._closed:
+            raise StoreError("gone", "it is being closed")
+        self._waiting.append(write)
+        if len(self._waiting) >= self._wanted:
+            with self._wake:
+                self._wanted = _NEVER
                 self._wake.notify()
         return await write.done  # type: ignore[no-any-return]
 
@@ -87,11 +90,8 @@ class Writer:
     def _work(self) -> None:
         while True:
             with self._wake:
-                while not (self._waiting or self._closed):
-                    self._asleep = True
-                    self._wake.wait()
-                if len(self._waiting) < self._last and not self._closed:
-                    self._wake.wait(GATHER_SECONDS)
+                self._await(1)
+                self._await(self._last, GATHER_SECONDS)
                 writes = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
             if not writes:
                 return
@@ -103,6 +103,12 @@ class Writer:
             except BaseException:  # one of them failed: which one, and what with the others?
                 results = [self._commit_alone(write) for write in writes]
             _answer(writes, results)
+
+    def _await(self, count: int, seconds: float | None = None) -> None:
+        """Wait until as many writes wait, for some seconds at most."""
+        self._wanted = count
+        self._wake.wait_for(lambda: len(self._waiting) >= count or self._closed, seconds)
+        self._wanted = _NEVER
 
     def _commit_again(self, writes: Sequence[_Write]) -> list[Any]:
         """Commit, on a new connection where the database was restarted meanwhile. Raises StoreError where the store
