@@ -10,10 +10,13 @@ import errno
 import logging
 import resource
 import time
+from functools import partial
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lkhub.service.places import Places, client_of, files_for, places_for
+from lkhub.service.whole import EXTENSION, send_whole
 
 # As at the edge (lkhub/render/caddy.py): how long a whole request may take to arrive, and how long a response may wait
 # for its client.
@@ -191,6 +194,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.scope["extensions"] = {EXTENSION: partial(send_whole, cycle)}  # type: ignore[dict-item]
+        super()._start_asgi_task(cycle, app)
+
     def _has_body(self) -> bool:
         sizes = [value for name, value in self.headers if name in (b"content-length", b"transfer-encoding")]
         return any(size != b"0" for size in sizes)
@@ -209,7 +216,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._request_end = None
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        # As in uvicorn, without its timer for the pause between two requests: each response would set one, and each
+        # request clear it. `_await_request` bounds the pause too.
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
         # The end of a response may wait in a buffer that is too short to trigger `pause_writing`.
         self._await_reader()
         # A request of the pipeline that has just begun is not awaited, and may take longer.

@@ -17,6 +17,7 @@ from lkhub.errors import MachineError
 from lkhub.service.errors import ApiError
 from lkhub.service.guard import Guard
 from lkhub.service.refusals import answer_api_error, answer_bug, answer_machine_error
+from lkhub.service.whole import EXTENSION
 
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 
@@ -34,18 +35,15 @@ class Service(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._pass_on(scope, receive, send)
+            handler = self.direct.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+            if handler is not None and self.guard.knows(scope["headers"]):
+                request = IndexedRequest(scope, receive)
+                if "origin" not in request.headers:
+                    await self._answer(handler, request, send)
+                    return
+            await super().__call__(scope, receive, send)
         except ClientDisconnect:
             return  # no answer would be read, and the server would log a traceback for each such client
-
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handler = self.direct.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if handler is not None and self.guard.knows(scope["headers"]):
-            request = IndexedRequest(scope, receive)
-            if "origin" not in request.headers:
-                await self._answer(handler, request, send)
-                return
-        await super().__call__(scope, receive, send)
 
     async def _answer(self, handler: Handler, request: Request, send: Send) -> None:
         try:
@@ -57,6 +55,10 @@ class Service(Starlette):
         except Exception as error:
             await self._send(await answer_bug(request, error), send)
             raise  # to the server, which logs it
+        else:
+            if send_whole := request.scope.get("extensions", {}).get(EXTENSION):
+                await send_whole(response.status_code, [*response.raw_headers, _NO_SNIFFING], response.body)
+                return
         await self._send(response, send)
 
     async def _send(self, response: Response, send: Send) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from lkhub.render import caddy
 from lkhub.service import bounded
@@ -29,6 +31,7 @@ from lkhub.service.bounded import (
     bind_protocol,
 )
 from lkhub.service.places import Places
+from lkhub.service.whole import EXTENSION
 from tests.waiting import DEADLINE_SECONDS
 
 # More than the system's buffers take for a client that does not read.
@@ -208,6 +211,37 @@ async def _read_to_end(reader: asyncio.StreamReader) -> bytes:
             while part := await reader.read(65536):
                 answer += part
     return answer
+
+
+HEADERS = [(b"content-length", b"5"), (b"content-type", b"text/plain")]
+
+
+class InOnePiece:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        await scope["extensions"][EXTENSION](201, HEADERS, b"whole")
+
+
+class InTwo:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 201, "headers": HEADERS})
+        await send({"type": "http.response.body", "body": b"whole"})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("requests", [1, 2, MOST_PIPELINED])
+@pytest.mark.parametrize("last", [b"HTTP/1.1\r\nconnection: close", b"HTTP/1.0"])
+async def test_response_in_one_piece_is_as_uvicorns(requests: int, last: bytes) -> None:
+    """After as many on the same connection, which then ends."""
+    routes = Route("/one", InOnePiece()), Route("/two", InTwo())
+    async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER), *routes) as dial:
+        found = []
+        for path in (b"/one", b"/two"):
+            head = b"GET %s %%s\r\nhost: hub\r\n\r\n" % path
+            reader, writer = await dial(head % b"HTTP/1.1" * (requests - 1) + head % last)
+            found.append(re.sub(rb"date: [^\r]*\r\n", b"", await _read_to_end(reader)))
+            writer.close()
+    assert found[0] == found[1]
+    assert found[0].count(b"whole") == requests
 
 
 def test_client_that_has_sent_everything_still_gets_its_answer() -> None:
