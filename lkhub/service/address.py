@@ -11,7 +11,8 @@ from lkhub.wire.serve_config import ServeConfig
 def find_address(request: Request, config: ServeConfig) -> str:
     """The client's address. The edge writes it into a header of every request that it forwards; without an edge, the
     header is the client's own claim."""
-    direct = request.client.host if request.client else ""
+    client = request.scope.get("client")
+    direct: str = client[0] if client else ""
     forwarded = request.headers.get("x-forwarded-for", "") if config.authorities else ""
     return forwarded if forwarded and _is_address(forwarded) else direct
 

@@ -84,10 +84,13 @@ def require_known_page(headers: Headers, origins: Collection[str]) -> None:
     kind = headers.get("content-type", "")
     if kind != "application/json" and kind.partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "the body must be JSON", "send it with Content-Type: application/json")
-    origin, host = headers.get("origin"), headers.get("host", "").lower()
+    origin = headers.get("origin")
+    if origin is None:
+        return
+    host = headers.get("host", "").lower()
     # A sandboxed frame or a local file sends `null`, which is never the hub's own origin.
     own = (f"http://{host}", f"https://{host}")
-    if origin is not None and origin.lower() not in own and origin not in origins:
+    if origin.lower() not in own and origin not in origins:
         raise ApiError(403, "this endpoint answers the hub's own pages, and pages that access.origins lists")
 
 

@@ -1,5 +1,6 @@
 """Run the application on its listeners."""
 
+import gc
 import logging
 import socket
 from collections.abc import Callable
@@ -25,6 +26,8 @@ def run_service(config: ServeConfig) -> None:
     sockets = [_listen(address, config.port) for address in config.bind]
     files = raise_file_limit()
     app = build_app(config)
+    # What is there now stays. Otherwise the collector looks at all of it again and again.
+    gc.freeze()
     settings = uvicorn.Config(
         app,
         http=bind_protocol(Bounds(make_places(files))),

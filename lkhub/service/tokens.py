@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -13,9 +14,9 @@ from starlette.requests import Request
 from lkhub.livekit.room_config import RoomConfig
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, Grant, is_probe_room, sign
 from lkhub.secret import Secret
-from lkhub.service.access.caller import Caller
+from lkhub.service.access.caller import Caller, Kind
 from lkhub.service.errors import ApiError
-from lkhub.service.presets import Presets, match_globs, room_config
+from lkhub.service.presets import Location, Presets, match_globs, room_config
 from lkhub.service.roles import Roles, grant_role
 from lkhub.source.json_text import Json
 from lkhub.wire.application import Application, Role, RoomPreset
@@ -113,6 +114,7 @@ class Issuer:
         self._presets = Presets(application.rooms)
         self._operator = application.access.create == "operator"
         self._keys, self._book = keys, book
+        self._find_location = lru_cache(maxsize=1024)(self._locate)
 
     async def issue(self, caller: Caller, wanted: Wanted, request: Request) -> Issued:
         """A token for what `caller` wants. Raises ApiError where it is not allowed or not possible."""
@@ -136,18 +138,7 @@ class Issuer:
     def _judge(self, caller: Caller, wanted: Wanted) -> Judged:
         name, role = self._roles.choose(caller.roles, wanted.role)
         room = wanted.room or _choose_room(caller.rooms, role.rooms)
-        if is_probe_room(room):
-            # No list shows such a room, no webhook tells of it, and its participants have no seats.
-            problem = f"room: names with {PROBE_ROOM_PREFIX} are for the hub's own calls"
-            raise ApiError(422, problem, "name another room")
-        location = self._presets.locate(room)
-        family, preset = location.family, location.preset
-        if not match_globs(caller.rooms)(family):
-            raise ApiError(403, f"{_CALLERS[caller.kind]} does not lead into this room")
-        if not match_globs(role.rooms)(family):
-            raise ApiError(403, f"role {name} does not lead into this room")
-        if preset and preset.roles and name not in preset.roles:
-            raise ApiError(403, f"this room is not for role {name}", f"it is for {', '.join(preset.roles)}")
+        location = self._find_location(caller.kind, caller.rooms, name, room)
         _check_size(wanted, name, role)
         if wanted.room_config:
             _check_config(wanted.room_config, name, role)
@@ -155,7 +146,23 @@ class Issuer:
             raise ApiError(403, f"{_CALLERS[caller.kind]} has an identity of its own", "leave identity out")
         identity = wanted.identity or caller.identity or f"guest-{secrets.token_hex(IDENTITY_BYTES)}"
         typed = bool(wanted.identity) and not caller.vouches and not caller.identity
-        return Judged(name, role, room, family, preset, identity, typed)
+        return Judged(name, role, room, location.family, location.preset, identity, typed)
+
+    def _locate(self, kind: Kind, rooms: tuple[str, ...], name: str, room: str) -> Location:
+        """A room that a caller may enter in a role. `kind` and `rooms` are the caller's."""
+        if is_probe_room(room):
+            # No list shows such a room, no webhook tells of it, and its participants have no seats.
+            problem = f"room: names with {PROBE_ROOM_PREFIX} are for the hub's own calls"
+            raise ApiError(422, problem, "name another room")
+        location = self._presets.locate(room)
+        family, preset = location.family, location.preset
+        if not match_globs(rooms)(family):
+            raise ApiError(403, f"{_CALLERS[kind]} does not lead into this room")
+        if not self._roles.leads_into(name, family):
+            raise ApiError(403, f"role {name} does not lead into this room")
+        if preset and preset.roles and name not in preset.roles:
+            raise ApiError(403, f"this room is not for role {name}", f"it is for {', '.join(preset.roles)}")
+        return location
 
 
 def _configure(preset: RoomPreset | None, wanted: RoomConfig | None) -> Mapping[str, Json]:

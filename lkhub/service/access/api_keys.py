@@ -57,9 +57,10 @@ class ApiKeyMode:
         given = find_bearer(request)
         if not given.startswith(PREFIX):
             return None
-        key = await self._find(given, request)
-        if key is None:
-            raise self._refuse(request)
+        now = time.monotonic()
+        if self._read < now - FRESH_SECONDS:
+            await self._refresh(now - FRESH_SECONDS)
+        key = self._compare(given) or await self._find_new(given, request, now)
         if key.revoked is not None:
             raise refuse_revoked()
         if not key.is_valid(time.time()):
@@ -68,16 +69,13 @@ class ApiKeyMode:
             raise ApiError(401, f"this API key ended on {ended:%Y-%m-%d at %H:%M} UTC", hint, _BEARER)
         return self._callers[key.id]
 
-    async def _find(self, given: str, request: Request) -> ApiKey | None:
-        """The key whose text was given."""
-        now = time.monotonic()
-        if self._read < now - FRESH_SECONDS:
-            await self._refresh(now - FRESH_SECONDS)
-        key = self._compare(given)
-        if key is None and not self._wrong.find_wait(find_client(request, self._config), now):
+    async def _find_new(self, given: str, request: Request, now: float) -> ApiKey:
+        """A key that was made since the keys were read. Raises ApiError for a wrong one."""
+        if not self._wrong.find_wait(find_client(request, self._config), now):
             await self._refresh(now)
-            key = self._compare(given)
-        return key
+            if key := self._compare(given):
+                return key
+        raise self._refuse(request)
 
     def _compare(self, given: str) -> ApiKey | None:
         own = digest(given)
