@@ -36,7 +36,7 @@ class Intake:
         self._storage, self._read_keys, self._receivers = storage, read_keys, tuple(receivers)
         self.listeners: list[Listener] = []
         self.gaps: list[Callable[[], None]] = []
-        """Are called when an event could not be stored."""
+        """Are called when an event could not be stored, or may not have been followed."""
         self._told = -_TOLD_EVERY_SECONDS
 
     async def receive(self, request: Request) -> Response:
@@ -55,12 +55,14 @@ class Intake:
                 *(event.id, event.room_name, event.event, dump_event(data), time.time()),
                 *(self.choose_receivers(event), came, went),
             )
+            followed = False
             try:
-                await self.keep(kept, event)
-            except ApiError:
-                for note_gap in self.gaps:
-                    note_gap()
-                raise
+                # One that was stored before got no answer then, and whether it was followed is not known.
+                followed = await self.keep(kept, event)
+            finally:
+                if not followed:
+                    for note_gap in self.gaps:
+                        note_gap()
         return Response()
 
     async def keep(self, kept: NewEvent, event: WebhookEvent) -> bool:

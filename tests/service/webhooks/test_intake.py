@@ -105,6 +105,14 @@ async def test_event_that_comes_again_is_answered_and_not_stored_again(
     assert heard == ["EV_1"]
 
 
+async def test_event_that_comes_again_may_not_have_been_followed(client: httpx.AsyncClient, intake: Intake) -> None:
+    """Its first answer was lost: the process was killed, or PostgreSQL was gone before it said that it had stored."""
+    gaps: list[None] = []
+    intake.gaps.append(lambda: gaps.append(None))
+    assert [(await post(client, dump())).status_code, len(gaps)] == [200, 0]
+    assert [(await post(client, dump())).status_code, len(gaps)] == [200, 1]
+
+
 async def test_many_at_once_are_all_stored(client: httpx.AsyncClient, kept: Kept) -> None:
     answers = await asyncio.gather(*(post(client, dump(id=f"EV_{number % 150}")) for number in range(200)))
     assert {answer.status_code for answer in answers} == {200}
