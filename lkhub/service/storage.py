@@ -20,6 +20,7 @@ from lkhub.store.errors import Problem, StoreError
 from lkhub.store.lead import Lead, LeadOf
 from lkhub.store.sound import check_whole, look, try_out
 from lkhub.store.store import Store
+from lkhub.store.threads import run_to_end
 from lkhub.wire.application import Store as StoreSettings
 
 Item = TypeVar("Item")
@@ -123,13 +124,13 @@ class Storage:
             if self._problem and time.monotonic() - self._tried < RETRY_SECONDS:
                 raise _unavailable(self._problem)
             try:
-                self._store = await anyio.to_thread.run_sync(self._open_now)
+                store = await run_to_end(self._open_now)
             except StoreError as error:
                 self._tried = time.monotonic()
                 raise await self._fail(error, None) from None
             if not self._state.made:
                 await self._tell(self._state.note_success)
-            return self._store
+            return store
 
     def _open_now(self) -> Store:
         try:
@@ -144,6 +145,7 @@ class Storage:
             except StoreError:
                 store.close()
                 raise
+        self._store = store  # in here: a request that is cancelled meanwhile leaves it to the next one
         return store
 
     async def _fail(self, error: StoreError, store: Store | None) -> ApiError:

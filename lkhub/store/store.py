@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-import anyio.to_thread
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,6 +14,7 @@ from lkhub.secret import Secret
 from lkhub.store.errors import StoreError, explain
 from lkhub.store.lead import FileLead, Lead, LeadOf, ServerLead
 from lkhub.store.open import open_store
+from lkhub.store.threads import run_to_end
 from lkhub.store.writer import Writer
 
 Result = TypeVar("Result")
@@ -87,7 +87,7 @@ class Store:
             with self.reading() as connection:
                 return operation(connection)
 
-        return await anyio.to_thread.run_sync(run)
+        return await run_to_end(run)
 
     def close(self) -> None:
         """Commit what waits, and close every connection."""

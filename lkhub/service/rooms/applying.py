@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import anyio.to_thread
-
 from lkhub.livekit.room_info import Room
 from lkhub.store.lead import Lead
+from lkhub.store.threads import run_to_end
 from lkhub.wire.application import RoomPreset
 
 
@@ -32,7 +31,7 @@ class Applying:
     async def take_lead(self) -> bool:
         """Whether this process is the one from now on. Raises ApiError where the store can't be used."""
         self._lead = self._lead or await self._make_lead()
-        self.leads = await anyio.to_thread.run_sync(self._lead.take)
+        self.leads = await run_to_end(self._lead.take)
         return self.leads
 
     async def apply(self, room: Room, preset: RoomPreset) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-import anyio.to_thread
 from starlette.routing import Route
 
 from lkhub.errors import MachineError
@@ -27,6 +26,7 @@ from lkhub.store.deliveries import Count, bury_unknown, count_deliveries
 from lkhub.store.events import forget_events
 from lkhub.store.lead import Lead
 from lkhub.store.receivers import list_known_keys, note_known_keys
+from lkhub.store.threads import run_to_end
 from lkhub.wire.serve_config import ServeConfig
 
 # Events are kept for a week, but no more of them than this (some 300 MB), for replays and for streams that were cut.
@@ -74,7 +74,7 @@ class Webhooks:
             try:
                 lead = await self._storage.make_lead("webhooks")
                 try:
-                    if await anyio.to_thread.run_sync(lead.take):
+                    if await run_to_end(lead.take):
                         await self._lead(lead)
                 finally:
                     lead.release()
@@ -98,7 +98,7 @@ class Webhooks:
         jobs = [*(each.run() for each in self._receiving), self.search.run(), self._tidy(), self._report()]
         tasks = [asyncio.ensure_future(job) for job in jobs]
         try:
-            while await anyio.to_thread.run_sync(lead.take):
+            while await run_to_end(lead.take):
                 for each in self._receiving:
                     await each.load()
                 done, _ = await asyncio.wait(tasks, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
