@@ -87,7 +87,7 @@ def create(
     require_name("ROOM", room)
     lasts = parse_ttl(ttl)
     paths = find_hub(spec, state)
-    web = require_applied(paths).urls.web
+    applied = require_applied(paths)
     application = read_application(paths)
     chosen = _choose_role(application, role, room)
     now = time.time()
@@ -98,7 +98,7 @@ def create(
         made, secret = create_invite(
             connection, room=room, role=chosen, uses=uses, creator="command line", now=now, expires=now + lasts
         )
-    link = invite_link(web, room, secret.reveal())
+    link = invite_link(applied.urls.web, room, secret.reveal())
     if not application.access.roles[chosen].create:
         warn_of_unopened(paths, room)
     if json:
@@ -110,8 +110,11 @@ def create(
         f"it lets {people} into {printable(room)} for {lasts}; "
         f"`lkhub invite revoke {made.id}{name_state(paths)}` ends it"
     )
+    # A code is for phones, which can't reach the loopback of this machine.
+    if applied.reach == "local":
+        say("the link works on this machine alone, since the hub has `reach: local`", "note", "cyan")
     # Below the code stand the link and the prompt: with a link of two lines, 80 columns and 24 rows are enough.
-    if out.is_terminal and not show_qr(link, below=count_lines(link, out.width) + 1):
+    elif out.is_terminal and not show_qr(link, below=count_lines(link, out.width) + 1):
         err.print("its QR code does not fit into this terminal")
     print(link)
 

@@ -3,12 +3,14 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import ANY
 from urllib.parse import quote
 
 import pytest
 from msgspec.structs import replace
 
+from lkhub.cli import invite
 from lkhub.cli.invite import count_lines
 from lkhub.cli.shared.show import draw_qr
 from lkhub.host.files import write_private
@@ -209,6 +211,24 @@ def test_store_that_is_damaged_is_an_error(run: Run, hub: StatePaths) -> None:
     done = run("invite", "lobby")
     assert (done.code, done.out) == (3, "")
     assert "the store is damaged" in done.err
+
+
+@pytest.mark.parametrize("reach", ["local", "lan", "public"])
+def test_link_that_no_phone_can_open_has_no_qr_code(
+    run: Run, hub: StatePaths, monkeypatch: pytest.MonkeyPatch, reach: str
+) -> None:
+    drawn: list[str] = []
+
+    def show_qr(text: str, *, below: int) -> bool:
+        drawn.append(text)
+        return True
+
+    monkeypatch.setattr(invite, "out", SimpleNamespace(is_terminal=True, width=80))
+    monkeypatch.setattr(invite, "show_qr", show_qr)
+    write_private(hub.applied, json.dumps(json.loads(Path(hub.applied).read_text()) | {"reach": reach}))
+    done = run("invite", "lobby")
+    assert drawn == ([] if reach == "local" else [done.out.strip()])
+    assert ("works on this machine alone" in done.err) is (reach == "local")
 
 
 @pytest.mark.parametrize("room", ["lobby", "team-meeting-of-the-whole-company"])
