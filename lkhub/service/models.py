@@ -93,7 +93,6 @@ def _require_name(text: str) -> str:
 
 
 Name = Annotated[str, Field(max_length=MAX_NAME_BYTES), AfterValidator(_require_name)]
-Given = Annotated[str, Field(min_length=1, max_length=MAX_NAME_BYTES), AfterValidator(_require_name)]
 
 
 class TokenRequest(BaseModel):
@@ -103,8 +102,8 @@ class TokenRequest(BaseModel):
 
     model_config = _STRICT
 
-    room: Given
-    identity: Given | None = None
+    room: Annotated[Name, Field(min_length=1)]
+    identity: Annotated[Name, Field(min_length=1)] | None = None
     name: Name = ""
     metadata: str = ""
     attributes: dict[str, str] = Field(default_factory=dict)
@@ -184,7 +183,7 @@ class RedeemRequest(BaseModel):
     model_config = _STRICT
 
     secret: Annotated[str, Field(min_length=1, max_length=64)]
-    room: Given
+    room: Annotated[Name, Field(min_length=1)]
     tab: Annotated[str, Field(min_length=16, max_length=64)]
     name: Name = ""
 
@@ -194,7 +193,7 @@ class InviteRequest(BaseModel):
 
     model_config = _STRICT
 
-    room: Given
+    room: Annotated[Name, Field(min_length=1)]
     role: str | None = None
     uses: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     ttl: Annotated[int, Field(ge=1, le=365 * 86400)] | None = None
