@@ -95,8 +95,8 @@ class Events:
             quiet = 0.0
             while not self._ended:
                 news = self._news
-                caller = await self._identify(request)
                 events = await self._storage.read(partial(list_after, sequence=place, limit=EVENTS_AT_ONCE))
+                caller = await self._identify(request)  # after the reading, during which the key may end
                 for event in events:
                     if self._may_hear(caller, event):
                         yield f"id: {event.sequence}\nevent: {event.name}\ndata: {event.body}\n\n"
