@@ -126,6 +126,8 @@ def test_dead_delivery_is_listed_and_takes_its_place_again_after_a_replay(store:
     with store.writing() as connection:
         assert owed.revive(connection, ["EV_9"], "", 300.0) == 0
         assert owed.revive(connection, ["EV_1"], A, 300.0) == 1
+        again = owed.list_next(connection, A, "lobby", 1)[0][0]
+    assert (again.attempts, again.problem, again.since) == (0, "", 300.0), "nothing is left of the attempts before"
     assert ids(store) == ["EV_1", "EV_2", "EV_3"]
     with store.writing() as connection:
         assert owed.revive(connection, None, "", 300.0) == 1

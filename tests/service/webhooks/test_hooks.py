@@ -15,11 +15,15 @@ from msgspec import structs
 
 from lkhub.checks.webhooks import FAILING_SECONDS, check_webhooks
 from lkhub.host.keyfile import dump_keys
+from lkhub.livekit.room_info import Room
+from lkhub.service.rooms.sfu import Media
 from lkhub.service.webhooks import hooks as module
 from lkhub.service.webhooks.hooks import NOT_IN_SPEC, Webhooks
+from lkhub.service.webhooks.missed import Listing, Search
 from lkhub.service.webhooks.sender import Sender
 from lkhub.state.webhooks import ReceiverRecord, read_webhooks
 from lkhub.store.deliveries import State, list_deliveries, revive
+from lkhub.store.events import list_after
 from lkhub.wire.application import Application, Receiver
 from lkhub.wire.serve_config import ServeConfig
 from tests.service.webhooks.conftest import GONE, Kept, event
@@ -236,3 +240,22 @@ async def test_status_is_told_what_receivers_take(kept: Kept, config: ServeConfi
             assert record.problem == "answered 500"
             told.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
             await until(lambda: recorded(config)[0] == ReceiverRecord(record.url))
+
+
+async def test_what_is_old_is_forgotten_and_what_was_missed_is_found(
+    kept: Kept, config: ServeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the service runs, without a request."""
+
+    async def list_one(_: Media) -> Listing:
+        return [(Room(name="lobby", sid="RM_1"), ())]
+
+    def stored() -> list[str]:
+        with kept.store.reading() as connection:
+            return [each.id for each in list_after(connection, 0, 10)]
+
+    monkeypatch.setattr(module, "list_all", list_one)
+    monkeypatch.setattr(module, "Search", partial(Search, sure=0.01))
+    kept.add(replace(event(1, receivers=()), at=0.0))
+    async with running(kept, config):
+        await until(lambda: stored() == ["FOUND_room_started_RM_1"])
