@@ -210,6 +210,10 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.abort()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Clients may offer another protocol with each request, which is answered all the same. uvicorn would log the
+        advice to install a library."""
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._head = 0

@@ -60,7 +60,9 @@ async def serving(bounds: Bounds, *routes: Route) -> AsyncIterator[Callable[[byt
     usual = Route("/", _read, methods=["GET", "POST"]), Route("/large", _large), Route("/slow", _slow)
     app = Starlette(routes=routes or usual)
     protocol = bind_protocol(bounds)
-    server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="error"))
+    # It logs as the service does (server.py).
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="warning", log_config=None)
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))
 
@@ -173,7 +175,7 @@ def test_body_of_an_upgrade_is_no_request(method: bytes, framing: bytes, before:
     asyncio.run(scene())
 
 
-def test_upgrade_without_a_body_is_answered_as_http_1() -> None:
+def test_upgrade_without_a_body_is_answered_as_http_1(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER)) as dial:
             head = b"GET / HTTP/1.1\r\nhost: hub\r\nconnection: upgrade\r\nupgrade: h2c\r\n%s\r\n"
@@ -187,6 +189,7 @@ def test_upgrade_without_a_body_is_answered_as_http_1() -> None:
                 writer.close()
 
     asyncio.run(scene())
+    assert caplog.messages == []
 
 
 def test_requests_that_wait_for_others_are_few() -> None:
