@@ -45,4 +45,5 @@ def find_open_mode(config: ServeConfig) -> OpenMode | None:
 
 def refuse_stranger() -> ApiError:
     """The answer to a caller that gets nothing from this hub, whatever it proves."""
-    return ApiError(403, "this hub gives no tokens here", "ask its operator for a join link: `lkhub token --link`")
+    hint = "people need a join link: `lkhub token --link`; an application, `access: {modes: [api-keys]}` in the spec"
+    return ApiError(403, "this hub gives no tokens here", hint)

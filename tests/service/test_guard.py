@@ -166,6 +166,7 @@ async def test_lan_hub_gives_out_no_tokens(connect: Connect, lan_config: ServeCo
         for client in (here, there):
             error = check_error(await client.post(TOKEN, json={"room": "lobby"}), 403, "not-allowed")
             assert "lkhub token --link" in error["hint"]
+            assert "`access: {modes: [api-keys]}`" in error["hint"], "what the author of an application needs"
             assert (await client.get("/api/hub")).json()["tokens"] == "link"
 
 
