@@ -33,8 +33,8 @@ VERSION = "0001"
 def open_store(url: str, password: Secret | None = None, *, made: bool = False) -> Engine:
     """Connect to the store and bring it to this version's schema. Raises StoreError.
 
-    `url` is SQLAlchemy's, without a password. `made`: the store was there before. Then a file of SQLite that is gone is
-    not made anew: in an empty one no key would be known, and every seat free.
+    `url` is SQLAlchemy's, without a password. `made`: the store was there before. Then a file of SQLite that is gone
+    or empty is not made anew: no key would be known, and every seat free.
     """
     target = make_url(url)
     if password is not None:
@@ -42,7 +42,7 @@ def open_store(url: str, password: Secret | None = None, *, made: bool = False) 
     engine = _prepare_sqlite(target, made=made) if target.get_backend_name() == "sqlite" else _prepare_postgres(target)
     try:
         with engine.begin() as connection:
-            _upgrade(connection)
+            _upgrade(connection, made=made)
     except SQLAlchemyError as error:
         engine.dispose()
         raise explain(error, str(target.database)) from None
@@ -127,12 +127,14 @@ def _begin_writing(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, *, made: bool) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": int(Lock.UPGRADE)})
     found = _find_version(connection)
     if found == VERSION:
         return
+    if found is None and made and connection.dialect.name == "sqlite":
+        raise StoreError("gone", f"{connection.engine.url.database} is empty")
     if found is not None and found > VERSION:
         raise StoreError("newer", f"it has version {found}, and this lkhub knows versions up to {VERSION}")
     # Imported here: it costs 80 ms, and most starts do without.

@@ -61,6 +61,21 @@ def test_store_of_a_newer_lkhub_is_left_alone(url: str) -> None:
     assert refused.value.problem == "newer"
 
 
+def test_file_that_was_emptied_is_not_taken_for_a_new_store(tmp_path: Path) -> None:
+    """By a slip of the shell, or by a copy that failed."""
+    file, backup = tmp_path / "store.db", tmp_path / "backup.db"
+    url = f"sqlite:///{file}"
+    Store(url, made=False).close()
+    backup.write_bytes(file.read_bytes())
+    file.write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"the store can't be reached: .*store\.db is empty") as refused:
+            Store(url, made=True)
+        assert refused.value.problem == "gone"
+    backup.rename(file)
+    Store(url, made=True).close()
+
+
 def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     file.write_bytes(b"not a database, but long enough to look like one" * 100)

@@ -36,11 +36,11 @@ def store_fails(reason: str) -> Says:
     webhooks. Calls go on, and tokens of `lkhub token` and of applications that sign their own let people in. Nothing
     that was answered with a success is lost.
 
-    **Why.** The detail says what the database said. *Can't be reached*: the file was removed or replaced, or PostgreSQL
-    does not run, does not answer within seconds, has no such database or no connection left. *Another program holds it
-    locked*: a backup that locks, an open `sqlite3`. *No space left*, *damaged*: the disk. *Refuses to be used*: the
-    file is read-only or belongs to another user, or PostgreSQL refuses the password. *Written by a newer lkhub*: it was
-    upgraded by a version that this one can't follow.
+    **Why.** The detail says what the database said. *Can't be reached*: the file was removed, emptied or replaced, or
+    PostgreSQL does not run, does not answer within seconds, has no such database or no connection left. *Another
+    program holds it locked*: a backup that locks, an open `sqlite3`. *No space left*, *damaged*: the disk. *Refuses to
+    be used*: the file is read-only or belongs to another user, or PostgreSQL refuses the password. *Written by a newer
+    lkhub*: it was upgraded by a version that this one can't follow.
 
     **What to do.** Remove the cause; the finding says how to begin. A file that is put in its place is used from
     then on. Move it there in one step (`mv`): SQLite can't notice that the file it works on is written over. From a
