@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 # `]` at the first place of a set is one of its characters; a `[` that is never closed stands for itself.
-_STEP = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+_STEP = re.compile(r"\[!?+\]?+[^\]]*\]|.", re.DOTALL)
 
 
 def globs_meet(one: str, other: str) -> bool:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from lkhub.spec.globs import glob_covers, globs_meet
 
-NAMES = ["".join(name) for length in range(5) for name in product("ab]", repeat=length)]
-GLOBS = st.lists(st.sampled_from(["a", "b", "*", "?", "[ab]", "[!a]", "[]a]", "["]), max_size=4).map("".join)
+NAMES = ["".join(name) for length in range(5) for name in product("ab]![", repeat=length)]
+GLOBS = st.lists(st.sampled_from(["a", "b", "*", "?", "[ab]", "[!a]", "[]a]", "[", "]", "!"]), max_size=4).map("".join)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,8 @@ GLOBS = st.lists(st.sampled_from(["a", "b", "*", "?", "[ab]", "[!a]", "[]a]", "[
         ("voice-10", "voice-?", False),
         ("team/*", "*/staff", True),
         ("[ab]x", "cx", False),
+        ("[]", "[?", True),
+        ("[!]", "[??", True),
         ("", "*", True),
         ("a", "A", False),
     ],
