@@ -57,7 +57,8 @@ class Service(Starlette):
             raise  # to the server, which logs it
         else:
             if send_whole := request.scope.get("extensions", {}).get(EXTENSION):
-                await send_whole(response.status_code, [*response.raw_headers, _NO_SNIFFING], response.body)
+                response.raw_headers.append(_NO_SNIFFING)
+                await send_whole(response.status_code, response.raw_headers, response.body)
                 return
         await self._send(response, send)
 

@@ -41,7 +41,7 @@ class Wanted(Struct, frozen=True):
     room_config: RoomConfig | None = None
 
 
-class Issued(NamedTuple):
+class Issued(Struct, frozen=True):
     """A token, and for which room and identity. `expires` is in Epoch seconds."""
 
     token: str
@@ -50,7 +50,7 @@ class Issued(NamedTuple):
     expires: int
 
 
-class Judged(NamedTuple):
+class Judged(Struct, frozen=True):
     """A request that is allowed. `room` is the one asked for, `family` the name by which presets and globs know it."""
 
     role_name: str

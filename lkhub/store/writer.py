@@ -9,8 +9,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from msgspec import Struct
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -30,7 +31,7 @@ GATHER_SECONDS = 0.005
 _NEVER = 1 << 30
 
 
-class _Write(NamedTuple):
+class _Write(Struct, frozen=True):
     """One write that waits: `handler` is called with the items of all that wait and have the same handler."""
 
     handler: Callable[[Connection, Sequence[Any]], Sequence[Any]]
