@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from bench.process import SERVER_CPU, run_process, wait_listening
+from bench.python import ROOT, describe_python, find_python, make_environment
 from bench.result import Result
 from bench.stats import median
 from bench.wrk import CONNECTIONS, Run, load, require_wrk
@@ -51,8 +51,9 @@ def measure(rounds: int, seconds: int) -> Result:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         targets = [stack.enter_context(start(folder)) for start in (_express, _flask, _fastapi)]
-        targets += stack.enter_context(_hub("sqlite"))
-        targets += stack.enter_context(_hub(stack.enter_context(run_postgres()).create()))
+        python = make_environment(folder / "lkhub", ROOT / "requirements/run.txt") / "python"
+        targets += stack.enter_context(_hub("sqlite", python))
+        targets += stack.enter_context(_hub(stack.enter_context(run_postgres()).create(), python))
         for target in targets:
             _load(target, 2)
         runs = [_load(target, seconds) for _ in range(rounds) for target in targets]
@@ -61,7 +62,7 @@ def measure(rounds: int, seconds: int) -> Result:
         f"Token requests per second on one core: {CONNECTIONS} connections that are kept, of 2,000 people for 100 "
         f"rooms; {rounds} runs of {seconds} s each, in turn. The hub checks an API key, a role and three limits, "
         "reserves a seat on the disk where the room has a capacity, and writes its audit log; the others only sign. "
-        "Medians.",
+        f"Python {describe_python(find_python())}, Node.js {_node()}. Medians.",
         [asdict(run) for run in runs],
         ("server", "requests/s", "ratio to Express", "p50", "p99", "errors"),
         list(_rows(targets, runs)),
@@ -109,14 +110,14 @@ def _express(folder: Path) -> Iterator[Target]:
         yield it
 
 
+def _node() -> str:
+    return subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout.strip().lstrip("v")
+
+
 def _python(folder: Path) -> Path:
     """The programs of a virtual environment with both Python servers."""
-    made = folder / "venv"
-    if not made.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(made)], check=True)
-        install = [str(made / "bin/pip"), "install", "--quiet", "-r", str(SOURCES / "requirements.txt")]
-        subprocess.run(install, check=True)
-    return made / "bin"
+    made = folder / "others"
+    return made / "bin" if made.exists() else make_environment(made, SOURCES / "requirements.txt")
 
 
 @contextmanager
@@ -146,9 +147,10 @@ def _fastapi(folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
-def _hub(store: str) -> Iterator[list[Target]]:
+def _hub(store: str, python: Path) -> Iterator[list[Target]]:
     """A hub, with a room that has a capacity and one that has none."""
     with make_hub() as hub:
+        hub.python = str(python)
         spec = "" if store == "sqlite" else f"store: {json.dumps(store.replace('+psycopg', ''))}\n"
         hub.write_spec(SPEC + spec)
         hub.up("--no-verify")

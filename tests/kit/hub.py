@@ -35,6 +35,7 @@ class Hub:
     prefix: Sequence[str] = ()
     environ: dict[str, str] = field(default_factory=dict)
     relay_ports: int = 100
+    python: str = sys.executable
 
     @property
     def state(self) -> Path:
@@ -72,7 +73,7 @@ class Hub:
         return subprocess.Popen(self.command(*arguments), **self._settings(), stdout=pipe, stderr=pipe, text=True)
 
     def command(self, *arguments: str) -> list[str]:
-        return [*self.prefix, sys.executable, "-m", "lkhub", *arguments]
+        return [*self.prefix, self.python, "-m", "lkhub", *arguments]
 
     def up(self, *arguments: str) -> None:
         """`up --detach`, which must succeed."""
