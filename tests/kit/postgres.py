@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -50,14 +50,17 @@ class Postgres:
     def frozen(self) -> Iterator[None]:
         """None of its processes runs, and their sockets are open."""
         server = psutil.Process(int((self.folder / "data/postmaster.pid").read_text().split()[0]))
-        processes = [server, *server.children()]
-        for process in processes:
-            process.suspend()
+        server.suspend()  # first, so that it starts no other
+        children = server.children()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):  # its session was just ending
+                child.suspend()
         try:
             yield
         finally:
-            for process in processes:
-                process.resume()
+            for process in (server, *children):
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def initialize(self) -> None:
         self._as_owner([_find("initdb"), "-D", str(self.folder / "data"), "-E", "UTF8", "--locale=C", "-A", "trust"])
