@@ -110,6 +110,19 @@ async def test_use_that_leads_into_no_room_is_given_back(connect: Connect, appli
         assert (await take(client, secret, "tab-of-a-browser-2")).status_code == 200
 
 
+async def test_use_of_who_was_let_in_is_not_given_back(connect: Connect, applied: Applied) -> None:
+    """A page that is loaded anew may be refused, and its invite is still used up: it would let another person in."""
+    secret = add(applied.store, uses=1)
+    closed = RoomPreset("*", None, "reject", None, None, "", (), ("admin",))
+    async with connect(applied.config("api-keys"), LAN, "192.168.1.7") as client:
+        assert (await take(client, secret)).status_code == 200
+    async with connect(applied.config("api-keys", rooms=(closed,)), LAN, "192.168.1.7") as client:
+        check_error(await take(client, secret), 403, "not-allowed")
+    async with connect(applied.config("api-keys"), LAN, "192.168.1.7") as client:
+        check_error(await take(client, secret, "tab-of-a-browser-2"), 403, "invite-used")
+        assert (await take(client, secret)).status_code == 200
+
+
 async def test_uses_are_exact_with_a_hundred_at_once(client: httpx.AsyncClient, applied: Applied) -> None:
     secret = add(applied.store, uses=7)
     found: list[int] = []
@@ -238,6 +251,16 @@ async def test_hub_with_none_of_the_modes_takes_invites_too(connect: Connect, pl
     async with connect(plain, LAN, "192.168.1.7") as client:
         assert claims(await take(client, add(late)))["video"]["room"] == "lobby"
         check_error(await take(client, "wrong"), 404, "invite-unknown")
+
+
+async def test_guesses_are_few_at_a_hub_with_none_of_the_modes(
+    connect: Connect, plain: ServeConfig, late: Store
+) -> None:
+    async with connect(plain, LAN, "192.168.1.7") as client:
+        for number in range(WRONG_SECRETS.times):
+            check_error(await take(client, f"wrong{number}"), 404, "invite-unknown")
+        check_error(await take(client, "wrong"), 429, "too-many-requests")
+        check_error(await take(client, add(late)), 429, "too-many-requests")
 
 
 async def test_hub_without_a_store_opens_none_for_a_stranger(
