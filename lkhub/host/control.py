@@ -63,9 +63,7 @@ def ask(path: str, request: Request[Answer], *, on_progress: Callable[[str], Non
                 return answer
             if on_progress:
                 on_progress(answer.progress)
-    # This does not mean that the supervisor has ended: it may have opened its control socket again.
-    gone = "the connection to the hub's supervisor ended before it answered"
-    raise MachineError(gone, hints=("`lkhub logs hub` shows what it did last",))
+    raise BrokenOffError
 
 
 def ask_settled(
@@ -298,6 +296,14 @@ class NotRunningError(UnwellError):
             super().__init__("the hub is starting or stopping", hints=("try again in a moment",))
         else:
             super().__init__("the hub is not running", hints=("`lkhub up` starts it",))
+
+
+class BrokenOffError(MachineError):
+    """The supervisor ended the connection without an answer: it has ended, or opened its control socket again."""
+
+    def __init__(self) -> None:
+        gone = "the connection to the hub's supervisor ended before it answered"
+        super().__init__(gone, hints=("`lkhub logs hub` shows what it did last",))
 
 
 class UnresponsiveError(UnwellError):

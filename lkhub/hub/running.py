@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 
 from lkhub.errors import UnwellError
-from lkhub.host.control import NotRunningError, ask, ask_settled
+from lkhub.host.control import BrokenOffError, NotRunningError, ask, ask_settled
 from lkhub.hub.applied import require_applied
 from lkhub.hub.progress import Progress
 from lkhub.plan.paths import StatePaths
@@ -94,7 +94,10 @@ def ask_running(
 def is_running(paths: StatePaths) -> bool:
     """Whether a supervisor answers."""
     try:
-        ask(paths.control, Ping())
+        try:
+            ask(paths.control, Ping())
+        except BrokenOffError:  # a supervisor that was just killed: whether there is another, the next question tells
+            ask(paths.control, Ping())
     except NotRunningError:
         return False
     return True

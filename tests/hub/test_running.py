@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from lkhub.cli.shared.progress import Progress
-from lkhub.errors import UnwellError
-from lkhub.host.control import NotRunningError
+from lkhub.errors import HubError, UnwellError
+from lkhub.host.control import BrokenOffError, NotRunningError
 from lkhub.hub import running as hub
 from lkhub.plan.paths import StatePaths
 from lkhub.wire.control import HubReport
@@ -92,3 +92,34 @@ def test_certificates_of_a_hub_that_was_stopped_meanwhile_are_not_waited_for(
     monkeypatch.setattr(hub, "POLL_SECONDS", 0)
     with pytest.raises(UnwellError, match=told):
         hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
+
+
+@pytest.mark.parametrize(
+    ("answers", "runs"),
+    [
+        ([None], True),
+        ([NotRunningError()], False),
+        ([BrokenOffError(), NotRunningError()], False),
+        ([BrokenOffError(), None], True),
+    ],
+    ids=["answers", "none", "just killed", "socket opened again"],
+)
+def test_supervisor_that_breaks_off_is_asked_once_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answers: list[HubError | None], runs: bool
+) -> None:
+    def ask(*_: object) -> None:
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monkeypatch.setattr(hub, "ask", ask)
+    assert hub.is_running(StatePaths(str(tmp_path))) is runs
+    assert not answers
+
+
+def test_supervisor_that_goes_on_to_break_off_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def ask(*_: object) -> None:
+        raise BrokenOffError
+
+    monkeypatch.setattr(hub, "ask", ask)
+    with pytest.raises(BrokenOffError):
+        hub.is_running(StatePaths(str(tmp_path)))
