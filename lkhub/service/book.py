@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from math import ceil
 from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -13,7 +12,7 @@ from lkhub.service.access.api_keys import refuse_revoked
 from lkhub.service.access.caller import Caller
 from lkhub.service.access.local import is_local
 from lkhub.service.address import find_address, find_client
-from lkhub.service.errors import ApiError
+from lkhub.service.errors import ApiError, refuse_too_many
 from lkhub.service.looks import find_looks
 from lkhub.service.rates import Windows
 from lkhub.service.storage import Storage
@@ -72,8 +71,7 @@ class Book:
             counted.append((self._addresses, find_client(request, self._config), "this address"))
         for windows, key, of in counted:
             if wait := windows.find_wait(key, now):
-                headers = {"retry-after": str(ceil(wait))}
-                raise ApiError(429, f"too many requests for {of}", f"wait {ceil(wait)} s", headers)
+                raise refuse_too_many(f"requests for {of}", wait)
         for windows, key, _ in counted:
             windows.count(key, now)
 
