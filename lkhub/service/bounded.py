@@ -218,6 +218,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._head = 0
         self._request_end = None
+        # Its answer may have been sent before the end of its body came, and so before the next request was awaited.
+        if self.cycle is not None and self.cycle.response_complete:
+            self._await_request()
 
     def on_response_complete(self) -> None:
         # As in uvicorn, without its timer for the pause between two requests: each response would set one, and each

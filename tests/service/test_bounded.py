@@ -121,6 +121,21 @@ def test_who_says_nothing_or_half_of_a_request_is_ended(said: bytes) -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.anyio
+async def test_pause_after_a_body_that_came_after_its_answer_is_bounded() -> None:
+    async def refuse(_: Request) -> Response:
+        return PlainTextResponse("no", 415)
+
+    route = Route("/", refuse, methods=["POST"])
+    async with serving(Bounds(Places(9, 9), request=SHORT, stall=NEVER), route) as dial:
+        reader, writer = await dial(b"POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 1\r\n\r\n")
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await reader.readuntil(b"no")
+        writer.write(b"a")
+        assert await _is_ended(reader)
+        writer.close()
+
+
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\nx: ", b"GET /", b"GET / HTTP/1.1\r\n"])
 def test_head_without_end_is_ended(said: bytes) -> None:
     async def scene() -> None:
