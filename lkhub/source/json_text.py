@@ -55,7 +55,10 @@ def _require_unicode(text: bytes, data: Any) -> None:
     """json.loads takes halves of characters, as they are and as escapes."""
     text.decode()
     if b"\\u" in text:
-        json.dumps(data, ensure_ascii=False).encode()
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except RecursionError:  # it takes a little less than json.loads
+            raise ValueError("JSON nested too deep") from None
 
 
 def _collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

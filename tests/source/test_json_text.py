@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,22 @@ def test_record_has_only_numbers_that_are_finite(text: str) -> None:
 def test_json_is_read() -> None:
     assert parse_finite_json('{"a": [1.5, 1e3]}') == {"a": [1.5, 1000.0]}
     assert parse_json('{"a": [1, null]}') == {"a": [1, None]}
+
+
+@pytest.mark.parametrize("parse", [parse_unicode_json, parse_unique_json])
+@pytest.mark.parametrize(("begin", "end"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
+def test_text_with_an_escape_is_read_or_no_json_at_every_depth(
+    parse: Callable[[bytes], object], begin: bytes, end: bytes
+) -> None:
+    """The looks for halves of characters, too, go only so deep."""
+    read = 0
+    for depth in range(sys.getrecursionlimit()):
+        try:
+            parse(begin * depth + b'"\\u0061"' + end * depth)
+            read = depth
+        except ValueError:
+            continue
+    assert 100 < read < sys.getrecursionlimit()
 
 
 def test_everything_reads_json_by_it() -> None:
