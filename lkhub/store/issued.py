@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lkhub.store.api_keys import find_revoked
+from lkhub.store.names import pack
 from lkhub.store.rows import write_rows
 from lkhub.store.schema import issued, looks
 
@@ -81,10 +82,11 @@ class Presence(Struct, frozen=True):
 def note_presence(connection: Connection, presences: Sequence[Presence]) -> list[None]:
     """Note whose identities are in a room, whoever signed their tokens: no stranger gets one that looks alike."""
     for each in presences:
+        room, identity = pack(each.room), pack(each.identity)
         if each.joined:
-            _claim(connection, each.room, each.identity, JOINED, each.looks, each.until)
+            _claim(connection, room, identity, JOINED, [pack(look) for look in each.looks], each.until)
         else:
-            gone = (looks.c.room == each.room, looks.c.identity == each.identity, looks.c.caller == JOINED)
+            gone = (looks.c.room == room, looks.c.identity == identity, looks.c.caller == JOINED)
             connection.execute(delete(looks).where(*gone))
     return [None] * len(presences)
 

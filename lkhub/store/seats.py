@@ -5,11 +5,12 @@ family's version up: who has seen that version already need not read the seats a
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, text
 
+from lkhub.store.names import pack, unpack
 from lkhub.store.rows import write_rows
 from lkhub.store.schema import families, seats
 
@@ -58,7 +59,7 @@ def lock_families(connection: Connection, names: Set[str]) -> dict[str, int]:
     # In SQLite a transaction that writes has no other beside it, so most families need not be created first.
     found = _read_locked(connection, sorted(names)) if connection.dialect.name == "sqlite" else {}
     while missing := sorted(names - found.keys()):  # again for a family that went while its lock was waited for
-        connection.execute(_CREATE, [{"name": name, "version": time.time_ns()} for name in missing])
+        connection.execute(_CREATE, [{"name": pack(name), "version": time.time_ns()} for name in missing])
         found |= _read_locked(connection, missing)
     return found
 
@@ -66,23 +67,23 @@ def lock_families(connection: Connection, names: Set[str]) -> dict[str, int]:
 def _read_locked(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for start in range(0, len(names), _MOST_NAMES):
-        rows = connection.execute(_LOCK, {"names": names[start : start + _MOST_NAMES]})
-        found |= {row.name: row.version for row in rows}
+        rows = connection.execute(_LOCK, {"names": [pack(name) for name in names[start : start + _MOST_NAMES]]})
+        found |= {unpack(row.name): row.version for row in rows}
     return found
 
 
 def list_families(connection: Connection) -> dict[str, int]:
     """The version of every family, now."""
-    return {row.name: row.version for row in connection.execute(select(families.c.name, families.c.version))}
+    return {unpack(row.name): row.version for row in connection.execute(select(families.c.name, families.c.version))}
 
 
 def read_seats(connection: Connection, names: Collection[str]) -> list[SeatRow]:
     """Every seat of these families."""
-    ordered = sorted(names)
+    ordered = sorted(map(pack, names))
     found: list[SeatRow] = []
     for start in range(0, len(ordered), _MOST_NAMES):
         rows = connection.execute(_SEATS, {"names": ordered[start : start + _MOST_NAMES]})
-        found += [SeatRow(*row) for row in rows]
+        found += [_rename(SeatRow(*row), unpack) for row in rows]
     return found
 
 
@@ -97,9 +98,16 @@ def write_seats(
     """Write what became of locked families: their new versions, 0 for a family without seats, which goes. `removed` has
     family, identity and room of seats that are gone, some of which may be among `added` again."""
     if removed:
-        connection.execute(_DELETE, [dict(zip(_KEY, key, strict=True)) for key in removed])
-    write_rows(connection, seats, SeatRow._fields, [*changed, *added], replacing=True)
-    kept = [(name, version) for name, version in versions.items() if version]
+        connection.execute(_DELETE, [dict(zip(_KEY, map(pack, key), strict=True)) for key in removed])
+    write_rows(connection, seats, SeatRow._fields, [_rename(row, pack) for row in (*changed, *added)], replacing=True)
+    kept = [(pack(name), version) for name, version in versions.items() if version]
     write_rows(connection, families, ("name", "version"), kept, replacing=True)
-    if gone := [{"of": name} for name, version in versions.items() if not version]:
+    if gone := [{"of": pack(name)} for name, version in versions.items() if not version]:
         connection.execute(_DISSOLVE, gone)
+
+
+def _rename(row: SeatRow, how: Callable[[str], str]) -> SeatRow:
+    names = how(row.family), how(row.identity), how(row.room)
+    if names == row[:3]:
+        return row
+    return row._replace(family=names[0], identity=names[1], room=names[2])

@@ -141,6 +141,13 @@ def test_stranger_may_not_look_like_somebody_whose_token_the_hub_did_not_make(st
     assert note(store, typed("bob", "bob")) == ["noted"]
 
 
+def test_participant_whose_name_has_nul_comes_and_goes(store: Store) -> None:
+    for here, left in ((True, 1), (False, 0)):
+        joined(store, "a\0b", here=here)
+        with store.reading() as connection:
+            assert connection.execute(select(func.count()).select_from(looks)).scalar() == left
+
+
 def test_stranger_that_is_in_the_room_comes_again_however_long_it_stays(store: Store) -> None:
     note(store, typed("ann", "ann"))
     joined(store, "ann")

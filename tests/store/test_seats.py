@@ -1,6 +1,8 @@
 """Seats as they are written and read again."""
 
-from lkhub.store.seats import SeatRow, lock_families, read_seats, write_seats
+import pytest
+
+from lkhub.store.seats import SeatRow, list_families, lock_families, read_seats, write_seats
 from lkhub.store.store import Store
 
 AWAITED = SeatRow("voice", "ann", "voice", "open", "friends", "", 60.0, 1060.0, "boot-1", 7)
@@ -25,3 +27,17 @@ def test_family_that_comes_again_has_another_version(store: Store) -> None:
         write_seats(connection, {"voice": 0}, added=[], changed=[], removed=[])
     with store.writing() as connection:
         assert lock_families(connection, {"voice"})["voice"] != first
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\0", "\1", "a\1\1b", "\0\1\2\0", "a\2b", "\ufffd"], ids=ascii)
+def test_every_name_that_livekit_takes_is_read_as_it_was_written(store: Store, name: str) -> None:
+    """Applications sign tokens for names that the hub itself would refuse."""
+    seat = SeatRow(name, name, f"{name}(2)", "", "", "PA_1", None, None, "", 7)
+    with store.writing() as connection:
+        lock_families(connection, {name})
+        write_seats(connection, {name: 7}, added=[seat], changed=[], removed=[])
+    with store.writing() as connection:
+        assert (list_families(connection), lock_families(connection, {name})) == ({name: 7}, {name: 7})
+        assert read_seats(connection, [name]) == [seat]
+        write_seats(connection, {name: 0}, added=[], changed=[], removed=[seat[:3]])
+        assert (list_families(connection), read_seats(connection, [name])) == ({}, [])
