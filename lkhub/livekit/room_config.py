@@ -69,6 +69,11 @@ class RoomConfigError(ValueError):
 MOST_FAULTS = 10
 
 
+# A body of 60 KiB can name 20,000 agents. To read them takes as long as a thousand tokens, and LiveKit would call each
+# into the room. A room needs a few.
+MOST_AGENTS = 100
+
+
 class _TooManyError(Exception):
     """There are more faults than are told."""
 
@@ -110,6 +115,9 @@ class _Reader:
         agents = fields.get("agents", [])
         if not isinstance(agents, list):
             self._refuse("agents", f"expected a list, not {_kind(agents)}")
+            agents = []
+        if len(agents) > MOST_AGENTS:
+            self._refuse("agents", f"more than {MOST_AGENTS} agents")
             agents = []
         return RoomConfig(
             name=self._read_text(fields, "name", ""),

@@ -12,6 +12,7 @@ from livekit.protocol.room import RoomConfiguration
 
 from lkhub.livekit.room_config import (
     MAX_UINT32,
+    MOST_AGENTS,
     MOST_FAULTS,
     AgentDispatch,
     RoomConfig,
@@ -160,11 +161,18 @@ def test_all_faults_are_told(given: Any, faults: list[str]) -> None:
     assert str(raised.value) == "; ".join(raised.value.faults)
 
 
+def test_no_caller_has_thousands_of_agents_called() -> None:
+    assert len(read_room_config({"agents": [{}] * MOST_AGENTS}).agents) == MOST_AGENTS
+    with pytest.raises(RoomConfigError) as raised:
+        read_room_config({"agents": [{}] * (MOST_AGENTS + 1)})
+    assert raised.value.faults == ("agents: more than 100 agents",)
+
+
 @pytest.mark.parametrize(
     "given",
     [
         {f"x{number}": 1 for number in range(1000)},
-        {"agents": [{"x": 1}] * 1000},
+        {"agents": [{"x": 1}] * MOST_AGENTS},
         {"agents": [{"attributes": {str(number): 1 for number in range(1000)}}]},
     ],
     ids=["fields", "agents", "attributes"],
