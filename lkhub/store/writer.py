@@ -77,8 +77,10 @@ class Writer:
         self._waiting.append(write)
         if len(self._waiting) >= self._wanted:
             with self._wake:
-                self._wanted = _NEVER
-                self._wake.notify()
+                # Unless the thread has taken it meanwhile, woken by another loop, and waits for the next one.
+                if len(self._waiting) >= self._wanted:
+                    self._wanted = _NEVER
+                    self._wake.notify()
         return await write.done  # type: ignore[no-any-return]
 
     def close(self) -> None:

@@ -190,3 +190,35 @@ def test_caller_whose_loop_has_ended_takes_no_other_with_it(url: str) -> None:
     go.set()
     assert asyncio.run(store.writer.run(add("a"))) == "a"
     store.close()
+
+
+async def test_caller_that_wakes_the_thread_late_keeps_it_from_no_later_write(url: str) -> None:
+    """The caller's write was taken along with one from another loop."""
+    store = Store(url)
+    wake = store.writer._wake
+    late, taken = threading.Event(), threading.Event()
+
+    class Late(threading.Condition):
+        def __enter__(self) -> bool:
+            if threading.current_thread() is caller:
+                late.set()
+                taken.wait(DEADLINE_SECONDS)
+            return super().__enter__()
+
+    caller = threading.Thread(target=lambda: asyncio.run(store.writer.run(add("late"))))
+    wake.__class__ = Late
+    caller.start()
+    assert await asyncio.to_thread(late.wait, DEADLINE_SECONDS)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await store.writer.run(add("other"))
+        await _is_waiting(wake)
+        taken.set()
+        await asyncio.to_thread(caller.join)
+        await store.writer.run(add("next"))
+    assert names(store) == ["late", "next", "other"]
+    store.close()
+
+
+async def _is_waiting(condition: threading.Condition) -> None:
+    while not condition._waiters:  # type: ignore[attr-defined]
+        await asyncio.sleep(0.001)
