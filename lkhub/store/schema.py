@@ -109,7 +109,9 @@ seats = Table(
     Column("caller", Text, nullable=False),  # as in `issued`, "" for a participant that came without a reservation
     Column("party", Text, nullable=False),  # the key that keeps friends together, or ""
     Column("sid", Text, nullable=False),  # of the participant that sits there, "" while it is awaited
-    Column("hold", Float),  # for how many seconds it is awaited; NULL once it has joined
+    # For how many seconds it is awaited. Of a participant that sits there: for how many the seat is kept if it leaves,
+    # NULL unless it has a newer token.
+    Column("hold", Float),
     Column("deadline", Float),  # until when, on a clock that counts since a machine's start: the time of day may jump
     Column("clock", Text, nullable=False),  # which start of which machine that is, "" if it is not known
     Column("changed", _Counter, nullable=False),  # the family's version since when the seat is as it is
