@@ -116,6 +116,18 @@ def test_replay_to_one_receiver(run: Run, hub: StatePaths) -> None:
     assert json.loads(run("webhooks", "replay", "--all", "--url", APP, "--json").out) == {"replayed": 1}
 
 
+@pytest.mark.parametrize("arguments", [["--all"], ["EV_1"]])
+def test_replay_goes_to_every_receiver_that_gave_up(run: Run, hub: StatePaths, arguments: list[str]) -> None:
+    store = Store(f"sqlite:///{hub.store}")
+    with store.writing() as connection:
+        body = json.dumps({"event": "room_started", "id": "EV_1", "room": {"name": "lobby"}})
+        add_events(connection, [NewEvent("EV_1", "lobby", "room_started", body, 1_800_000_000.0, (APP, OTHER))])
+        for url in (APP, OTHER):
+            note_attempts(connection, [Attempt(1, url, "dead", 7, "answered 500", 1_800_000_100.0)])
+    store.close()
+    assert run("webhooks", "replay", *arguments, "--json").json == {"replayed": 2}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
