@@ -1,7 +1,6 @@
 """Reading the body of a request."""
 
 import time
-from math import ceil
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from lkhub.service.access.local import is_local
 from lkhub.service.address import find_client
-from lkhub.service.errors import ApiError
+from lkhub.service.errors import ApiError, refuse_too_many
 from lkhub.service.rates import Windows
 from lkhub.source.json_text import DuplicateKeyError, parse_unique_json
 from lkhub.wire.application import Rate
@@ -50,8 +49,7 @@ class Bodies:
     def _require_few(self, request: Request) -> None:
         client, now = find_client(request, self._config), time.monotonic()
         if wait := self._large.find_wait(client, now):
-            headers = {"retry-after": str(ceil(wait))}
-            raise ApiError(429, "too many large bodies from this address", f"wait {ceil(wait)} s", headers)
+            raise refuse_too_many("large bodies from this address", wait)
         self._large.count(client, now)
 
 
