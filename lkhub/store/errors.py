@@ -4,6 +4,7 @@ import errno
 import sqlite3
 from typing import Any, Literal, TypeAlias
 
+from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -46,6 +47,19 @@ _POSTGRES_WORDS: dict[str, Problem] = {
     "no pg_hba.conf entry": "refused",
 }
 
+# Why there is no connection, by what libpq and psycopg say of it. Their own text is not repeated.
+_NO_CONNECTION = {
+    "refused": "the connection is refused: PostgreSQL does not listen there",
+    "resolve": "the name of the host leads nowhere",
+    "translate host name": "the name of the host leads nowhere",
+    "No such file": "there is no such socket: PostgreSQL does not run here",
+    "timeout": "no answer",
+    "no password supplied": "it wants a password",
+    "authentication failed": "user or password is wrong",
+    "no pg_hba.conf entry": "its pg_hba.conf does not let this machine in",
+    "does not exist": "there is no such database, or no such user",
+}
+
 _OS: dict[int, Problem] = {
     errno.ENOSPC: "full",
     errno.EDQUOT: "full",
@@ -75,9 +89,19 @@ class StoreError(MachineError):
         super().__init__(f"{self.reason}{f': {detail}' if detail else ''}")
 
 
-def explain(error: SQLAlchemyError, name: str) -> StoreError:
-    """What an error of SQLAlchemy means for the database `name`. Parameters of statements are not repeated, and neither
-    is a driver's own text, which may hold the URL."""
+def name_database(url: URL) -> str:
+    """The file, or the database with its user and server, without the password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    user = f" as {url.username}" if url.username else ""
+    server = f"{url.host or url.query.get('host') or 'the local socket'}:{url.port or url.query.get('port') or 5432}"
+    return f"{url.database} at {server}{user}"
+
+
+def explain(error: SQLAlchemyError, url: URL) -> StoreError:
+    """What an error of SQLAlchemy means for this database. Parameters of statements are not repeated, and neither is a
+    driver's own text, which may hold the URL."""
+    name = name_database(url)
     original: Any = error.orig if isinstance(error, DBAPIError) else None
     if isinstance(original, sqlite3.Error):
         # Extended codes have the primary code in their last byte. A driver's own errors have none.
@@ -88,7 +112,8 @@ def explain(error: SQLAlchemyError, name: str) -> StoreError:
     # Of psycopg, which has no code where it can't connect; it is not loaded for a file of SQLite.
     if any(kind.__name__ == "OperationalError" for kind in type(original).__mro__):
         found = (problem for words, problem in _POSTGRES_WORDS.items() if words in str(original))
-        return StoreError(next(found, "gone"), name)
+        why = next((f": {why}" for words, why in _NO_CONNECTION.items() if words in str(original)), "")
+        return StoreError(next(found, "gone"), f"{name}{why}")
     # All connections have been waiting for the server.
     problem: Problem = "gone" if isinstance(error, PoolTimeoutError) else "failed"
     return StoreError(problem, f"{name} ({type(original or error).__name__})")

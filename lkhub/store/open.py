@@ -45,7 +45,7 @@ def open_store(url: str, password: Secret | None = None, *, made: bool = False) 
             _upgrade(connection, made=made)
     except SQLAlchemyError as error:
         engine.dispose()
-        raise explain(error, str(target.database)) from None
+        raise explain(error, target) from None
     except StoreError:
         engine.dispose()
         raise

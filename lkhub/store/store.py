@@ -68,7 +68,7 @@ class Store:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise explain(error, str(self._engine.url.database)) from None
+            raise explain(error, self._engine.url) from None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -78,7 +78,7 @@ class Store:
             with self._readers.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise explain(error, str(self._engine.url.database)) from None
+            raise explain(error, self._engine.url) from None
 
     async def read(self, operation: Callable[[Connection], Result]) -> Result:
         """Call `operation` with a view of the store, in a thread."""

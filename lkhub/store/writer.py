@@ -125,7 +125,7 @@ class Writer:
                 # The pool has forgotten all of its connections by now.
                 return self._commit(writes)
         except SQLAlchemyError as error:
-            explained = explain(error, str(self._engine.url.database))
+            explained = explain(error, self._engine.url)
             if explained.problem == "failed":
                 raise
             raise explained from None
@@ -150,7 +150,7 @@ class Writer:
         try:
             return self._commit_again([write])[0]
         except SQLAlchemyError as error:
-            return explain(error, str(self._engine.url.database))
+            return explain(error, self._engine.url)
         except BaseException as error:
             if isinstance(error, Exception) and not isinstance(error, StopIteration):
                 return error

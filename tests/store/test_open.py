@@ -110,7 +110,16 @@ def test_server_that_is_away_is_told_without_its_password(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match="the store can't be reached: lkhub") as refused:
         open_store(f"postgresql+psycopg://postgres@/lkhub?host={tmp_path}", Secret("XYZXYZ"))
     assert "XYZXYZ" not in str(refused.value)
+    assert f"lkhub at {tmp_path}:5432 as postgres: there is no such socket" in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_server_that_does_not_listen_is_named_with_the_reason() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(StoreError, match=f"lkhub at 127.0.0.1:{port} as ann: the connection is refused") as refused:
+        open_store(f"postgresql+psycopg://ann@127.0.0.1:{port}/lkhub", Secret("XYZXYZ"))
+    assert refused.value.problem == "gone"
 
 
 def test_server_that_lets_nobody_in_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +195,6 @@ def test_database_that_another_session_holds_is_locked(postgres: Postgres, monke
 
 
 def test_database_that_is_not_there_is_told(postgres: Postgres) -> None:
-    with pytest.raises(StoreError, match="the store can't be reached: nowhere") as refused:
+    with pytest.raises(StoreError, match=r"nowhere at .+: there is no such database") as refused:
         open_store(f"postgresql+psycopg://postgres@/nowhere?host={postgres.folder}")
     assert refused.value.problem == "gone"
