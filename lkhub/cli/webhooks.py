@@ -225,7 +225,8 @@ def _show(delivery: "Delivery") -> tuple[str, ...]:
 
 
 def _tell(delivery: "Delivery") -> str:
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(delivery.changed))
+    since = delivery.since if delivery.state == "pending" else delivery.changed
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
     tried = f"{delivery.attempts} {'attempt' if delivery.attempts == 1 else 'attempts'}"
     return f"{_NAMES[delivery.state]} since {at}, {tried}" + (f": {delivery.problem}" if delivery.problem else "")
 

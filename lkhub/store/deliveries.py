@@ -55,10 +55,11 @@ _DELIVERY = (
 _JOINED = deliveries.join(events, events.c.sequence == deliveries.c.event)
 
 
-def list_rooms(connection: Connection, receiver: str) -> list[str]:
-    """The rooms of which events wait for a receiver."""
+def list_rooms(connection: Connection, receiver: str) -> dict[str, int]:
+    """The rooms of which events wait for a receiver, and the sequence of the first event of each."""
     waiting = (deliveries.c.receiver == receiver, deliveries.c.state == "pending")
-    return list(connection.execute(select(deliveries.c.room).where(*waiting).distinct()).scalars())
+    query = select(deliveries.c.room, func.min(deliveries.c.event)).where(*waiting).group_by(deliveries.c.room)
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def list_next(connection: Connection, receiver: str, room: str, limit: int) -> list[tuple[Delivery, str]]:

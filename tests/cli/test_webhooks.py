@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -99,6 +100,16 @@ def test_show_has_the_event_and_what_became_of_it(run: Run, hub: StatePaths) -> 
     assert found["event"]["room"] == {"name": "lobby"}
     assert [(each["state"], each["problem"]) for each in found["deliveries"]] == [("dead", "answered 500")]
     assert run("webhooks", "show", "EV_9").code == 2
+
+
+def test_show_says_since_when_an_event_waits_and_not_when_it_was_tried(run: Run, hub: StatePaths) -> None:
+    fill(hub, ("EV_1", "pending", ""))
+    store = Store(f"sqlite:///{hub.store}")
+    with store.writing() as connection:
+        note_attempts(connection, [Attempt(1, APP, "pending", 7, "answered 500", 1_800_000_100.0)])
+    store.close()
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1_800_000_000))
+    assert f"waiting since {since}, 7 attempts: answered 500" in run("webhooks", "show", "EV_1").out
 
 
 def test_replay_lets_the_dead_wait_again(run: Run, hub: StatePaths) -> None:

@@ -66,7 +66,12 @@ class Receiving:
 
     async def load(self) -> None:
         """See which rooms have something in the store. Raises ApiError."""
-        self.tell(await self._store.read(partial(list_rooms, receiver=self.url)))
+        first = await self._store.read(partial(list_rooms, receiver=self.url))
+        for name, sequence in first.items():
+            room = self._rooms.get(name)
+            if room and room.failed and sequence < room.failed[0]:
+                room.due = self._now()  # it was replayed, and waits for no event after it
+        self.tell(first)
 
     def tell(self, rooms: Iterable[str]) -> None:
         """These rooms have something."""

@@ -317,3 +317,24 @@ async def test_each_event_has_its_own_time_from_its_first_failure(kept: Kept, mo
         await until(lambda: len(states(kept, "delivered")) == 3)
     assert receiver.sent == [0, 0, 1, 1, 2, 1, 1]
     assert tried == [(0, 1), (1, 1), (1, 2), (1, 1)]
+
+
+async def test_replayed_event_does_not_wait_for_one_of_its_room_that_failed_after_it(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    well = False
+
+    async def judge(_: int) -> str:
+        return "" if well else "answered 500"
+
+    receiver = Receiver(judge)
+    monkeypatch.setattr(module, "is_dead", lambda *_: receiver.sent[-1] == 0)
+    kept.add(event(0), event(1))
+    async with delivering(kept, receiver, pause=HOUR) as receiving:
+        await until(lambda: receiver.sent == [0, 1] and not any(room.running for room in receiving._rooms.values()))
+        well = True
+        with kept.store.writing() as connection:
+            assert revive(connection, ["EV_0"], "", time.time()) == 1
+        await receiving.load()
+        await until(lambda: len(states(kept, "delivered")) == 2)
+    assert receiver.sent == [0, 1, 0, 1]
