@@ -174,6 +174,8 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
             return f"{shown(details['input'])} is not true or false", ""
         case "string_type":
             return f"{shown(details['input'])} is not text", ""
+        case "int_type" if isinstance(details["input"], str) and details["input"].isdecimal():
+            return f"{shown(details['input'])} is in quotes, but a number is expected", "write it without the quotes"
         case "int_type":
             return f"{shown(details['input'])} is not a whole number", ""
         case "greater_than_equal":
@@ -204,7 +206,8 @@ def _explain_unknown(path: Path) -> tuple[Statement, str]:
     # A slip of the pen, `mode` for `modes`, is likelier than a key that stands in the wrong part.
     if near := difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=_SLIP):
         return key_unknown(), f"did you mean {near[0]}?"
-    if elsewhere := _find_field(str(path[-1]), Spec):
+    # A key of one item of a list is not one for the whole hub: `name` of a room's preset is not the hub's name.
+    if not any(isinstance(step, int) for step in path) and (elsewhere := _find_field(str(path[-1]), Spec)):
         return key_unknown("unknown key here"), f"it belongs at {elsewhere}"
     return key_unknown(), suggest(str(path[-1]), known)
 

@@ -3,7 +3,7 @@ says what was expected."""
 
 import re
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
@@ -31,18 +31,30 @@ def parse_file_path(value: Any) -> str:
 
 def parse_web_url(value: Any) -> str:
     """An http or https URL with a host, and without a user or a fragment."""
-    if isinstance(value, str) and value.isprintable() and not re.search(r"[\s#]", value):
-        try:
-            parts = urlsplit(value)
-            if parts.scheme in ("http", "https") and parts.hostname and parts.username is None and parts.port != 0:
-                return value
-        except ValueError:
-            pass
-    raise ValueError("not a URL of http or https; write https://HOST/PATH")  # it may hold a secret
+    parts = _split_web_url(value)
+    if parts is None:
+        raise ValueError("not a URL of http or https; write https://HOST/PATH")  # it may hold a secret
+    if parts.username is not None:
+        raise ValueError("has a user or a password, and neither would be sent; write https://HOST/PATH")
+    if "#" in value:
+        raise ValueError("has a fragment, which would not be sent; write it without # and what follows")
+    return str(value)
+
+
+def _split_web_url(value: Any) -> SplitResult | None:
+    if not isinstance(value, str) or not value.isprintable() or re.search(r"\s", value):
+        return None
+    try:
+        parts = urlsplit(value)
+        return parts if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 else None
+    except ValueError:
+        return None
 
 
 def parse_origin(value: Any) -> str:
     """A web page's origin: scheme, host and port alone."""
+    if _split_web_url(value) is None:
+        raise ValueError("not the origin of a web page; write https://HOST, one for each origin")
     url = parse_web_url(value).rstrip("/").lower()
     if urlsplit(url)._replace(scheme="", netloc="").geturl():
         raise ValueError(f"{shown(value)} has more than an origin; write https://HOST")
