@@ -10,6 +10,8 @@ from lkhub.findings.finding import Finding, Fix
 # A receiver that is started anew is away for less.
 FAILING_SECONDS = 60
 
+MEND = "mend the receiver, and see whether it takes a sample"
+
 
 class Receiver(Protocol):
     """What a receiver takes: lkhub.state.webhooks.ReceiverRecord."""
@@ -35,7 +37,7 @@ def check_webhooks(receivers: Iterable[Receiver], now: datetime) -> Iterator[Fin
             yield webhook_receiver_fails(receiver.url).about(
                 receiver.url,
                 detail=f"{wait}; nothing was taken since {since}: {receiver.problem}",
-                fix=(Fix("mend the receiver, and see whether it takes a sample", "lkhub webhooks test --all"),),
+                fix=(*_find_fix(receiver.problem), Fix(MEND, "lkhub webhooks test --all")),
             )
         if receiver.dead:
             yield webhook_events_dead(receiver.url, receiver.dead).about(
@@ -45,3 +47,8 @@ def check_webhooks(receivers: Iterable[Receiver], now: datetime) -> Iterator[Fin
                     Fix("once the receiver is mended, send them again", "lkhub webhooks replay --all"),
                 ),
             )
+
+
+def _find_fix(problem: str) -> Iterator[Fix]:
+    if problem in ("answered 401", "answered 403"):
+        yield Fix("if its application was started with another API key, start it with the current one", "lkhub env")

@@ -10,6 +10,7 @@ from lkhub.cli.shared.keys_show import UNKNOWN, pack_file, pack_keys, show_calle
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.show import out, say
 from lkhub.cli.shared.show_json import show_json
+from lkhub.cli.shared.store import find_receivers
 from lkhub.errors import EXIT_UNWELL, HubError, InputError
 from lkhub.hub.keys import KnownKey, KnownKeys, follow_files, list_keys, require_revocable, revoke, rotate
 from lkhub.hub.locate import find_hub
@@ -109,6 +110,7 @@ def revoke_one(
         if problem is not None:
             say(problem.message, "warning", "yellow")
         _show_consequences(wanted, known)
+        _show_receivers(paths, key)
     if not yes:
         _ask(key)
     changed = revoke(paths, key, now=now)
@@ -171,6 +173,16 @@ def _show_consequences(key: KnownKey, known: KnownKeys) -> None:
         say(f"{_count(key.uses.participants)} in a call came with it and {stay}")
     if any(caller.kind == "agent" for caller in key.uses.callers):
         say("agent workers that came with it are disconnected: start them with the new key")
+
+
+def _show_receivers(paths: StatePaths, key: str) -> None:
+    try:
+        receivers = find_receivers(paths, key)
+    except HubError as error:
+        say(f"it is not known which receivers of webhooks know it: {error.message}", "note", "cyan")
+        return
+    for url in receivers:
+        say(f"{url} took its last webhook with it, and refuses the next unless its application has read the new key")
 
 
 def _ask(key: str) -> None:

@@ -180,6 +180,9 @@ def send_sample(
         show_json({"receivers": [{"url": url, "ok": not problem, "problem": problem} for url, problem in rows]})
     else:
         show_table(("RECEIVER", "RESULT"), [(url, problem or "took it") for url, problem in rows])
+        if not {"answered 401", "answered 403"}.isdisjoint(problems):
+            env = f"`lkhub env{name_state(paths)}`"
+            show_hints([f"401 and 403 mean another API key, as a rule: start the application with that of {env}"])
     if any(problems):
         raise typer.Exit(EXIT_UNWELL)
 

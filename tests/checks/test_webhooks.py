@@ -40,6 +40,12 @@ def test_detail_says_how_many_wait_since_when_and_why() -> None:
     assert found.title == f"an event was given up that {URL} did not take"
 
 
+@pytest.mark.parametrize(("problem", "command"), [("answered 401", ["lkhub env"]), ("answered 500", [])])
+def test_receiver_that_refuses_the_signature_gets_the_key(problem: str, command: list[str]) -> None:
+    [found] = check_webhooks([ReceiverRecord(URL, 1, 0, AGO, problem)], NOW)
+    assert [fix.command for fix in found.fix] == [*command, "lkhub webhooks test --all"]
+
+
 def test_each_receiver_is_judged_by_itself() -> None:
     receivers = [ReceiverRecord("a", 1, 0, AGO, "x"), ReceiverRecord("b"), ReceiverRecord("c", 0, 1)]
     assert [finding.subject for finding in check_webhooks(receivers, NOW)] == ["a", "c"]

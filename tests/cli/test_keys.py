@@ -16,7 +16,10 @@ from lkhub.host.keyfile import dump_keys, load_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
 from lkhub.state.ring import KeyNote, read_notes, write_notes
-from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run
+from lkhub.store.receivers import note_known_keys
+from lkhub.store.store import Store
+from lkhub.wire.application import Application, Receiver
+from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run, write_serve
 from tests.waiting import wait_until
 
 OLD = Secret("OLD" * 15)
@@ -266,6 +269,29 @@ def test_token_that_can_not_be_noted_is_printed_all_the_same(
     done = run("token", "--room", "lobby", "--identity", "kiosk", "--dotenv", "TOKEN")
     assert (done.code, done.out[:6]) == (0, "TOKEN=")
     assert "`lkhub keys revoke` will not name this token: the disk is full" in done.err
+
+
+def test_revoke_names_receivers_of_webhooks_that_took_their_last_event_with_the_key(
+    run: Run, runs: FakeSupervisor, managed: StatePaths
+) -> None:
+    old, new = "https://old.example/hook", "https://new.example/hook"
+    write_serve(managed, Application(used=True, webhooks=(Receiver(old, (), False), Receiver(new, (), False))))
+    store = Store(f"sqlite:///{managed.store}")
+    with store.writing() as connection:
+        note_known_keys(connection, [{old: "APIold", new: "APIcurrent"}])
+    store.close()
+    done = run("keys", "revoke", "APIold", "--yes")
+    assert f"{old} took its last webhook with it" in done.err
+    assert new not in done.err
+
+
+def test_revoke_without_a_store_says_what_is_not_known(run: Run, runs: FakeSupervisor, managed: StatePaths) -> None:
+    receivers = (Receiver("https://old.example/hook", (), False),)
+    write_serve(managed, Application(used=True, webhooks=receivers))
+    Path(managed.store).write_text("damaged" * 1000)
+    done = run("keys", "revoke", "APIold", "--yes")
+    assert done.code == 0
+    assert "it is not known which receivers of webhooks know it: the store is damaged" in done.err
 
 
 def test_revoke_asks(run: Run, runs: FakeSupervisor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from lkhub.host.files import read_text
 from lkhub.host.identity import ensure_identity
 from lkhub.host.placed_secret import read_placed
 from lkhub.hub.applied import ANOTHER, START
+from lkhub.livekit.webhooks import shorten_url
 from lkhub.plan.paths import StatePaths
 from lkhub.state.store import read_store
 from lkhub.wire.application import Application
@@ -50,3 +51,17 @@ def open_hub_store(paths: StatePaths, application: Application) -> Iterator["Sto
         yield store
     finally:
         store.close()
+
+
+def find_receivers(paths: StatePaths, key: str) -> list[str]:
+    """The receivers of webhooks that took their last event with this key of the hub, by their URLs as they are shown.
+    Raises MachineError where the store can't be used."""
+    application = read_application(paths)
+    if not application.webhooks:
+        return []
+    with open_hub_store(paths, application) as store, store.reading() as connection:
+        # Imported here: it loads SQLAlchemy (500 ms).
+        from lkhub.store.receivers import list_known_keys
+
+        known = list_known_keys(connection)
+    return [shorten_url(each.url) for each in application.webhooks if known.get(each.url) == key]

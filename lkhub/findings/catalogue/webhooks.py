@@ -39,4 +39,5 @@ def webhook_events_dead(url: str, number: int) -> Says:
     ```
     """
     events = "an event was" if number == 1 else f"{number} events were"
-    return Says(f"{events} given up that {url} did not take", "a receiver that is away gets its events for a day")
+    why = "an event is sent for a day, or for ten minutes to a receiver that takes others"
+    return Says(f"{events} given up that {url} did not take", why)
