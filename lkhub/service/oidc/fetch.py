@@ -1,5 +1,7 @@
 """Requests to the OpenID provider, whose answers may be anything."""
 
+import errno
+import socket
 import ssl
 from collections.abc import Mapping
 from functools import cached_property
@@ -83,8 +85,7 @@ class Fetcher:
         except httpx.TimeoutException:
             raise ProviderError("the OpenID provider does not answer in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
-            certificate = ": its certificate is not trusted" if _is_about_certificate(error) else ""
-            raise ProviderError(f"the OpenID provider can't be reached{certificate}") from None
+            raise ProviderError(f"the OpenID provider can't be reached{_find_reason(error)}") from None
         return answer.status_code, body
 
     @cached_property
@@ -95,10 +96,19 @@ class Fetcher:
         return httpx.AsyncClient(transport=transport, timeout=self._seconds, trust_env=False, follow_redirects=False)
 
 
-def _is_about_certificate(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+def _find_reason(error: BaseException | None) -> str:
+    """What the system said below httpx's own error, or ""."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return ": its certificate is not trusted"
+        if isinstance(error, socket.gaierror):
+            return ": no address is found for its name"
+        if isinstance(error, ConnectionRefusedError):
+            return ": nothing listens at its address"
+        if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+            return ": no network leads to its address"
         error = error.__cause__ or error.__context__
-    return error is not None
+    return ""
 
 
 async def _read(answer: httpx.Response) -> bytes:

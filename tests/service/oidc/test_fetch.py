@@ -1,3 +1,5 @@
+import errno
+import socket
 import ssl
 
 import httpx
@@ -68,6 +70,22 @@ async def test_provider_that_is_down_is_an_error() -> None:
     with pytest.raises(ProviderError, match="can't be reached") as caught:
         await Fetcher(httpx.MockTransport(refuse)).get(f"{ISSUER}/jwks")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "secret of the network"), "no address is found for its name"),
+        (ConnectionRefusedError(111, "secret of the network"), "nothing listens at its address"),
+        (OSError(errno.ENETUNREACH, "secret of the network"), "no network leads to its address"),
+    ],
+)
+async def test_provider_that_is_down_is_told_with_the_systems_reason(cause: OSError, reason: str) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("secret of the network", request=request) from cause
+
+    with pytest.raises(ProviderError, match=f"^the OpenID provider can't be reached: {reason}$"):
+        await Fetcher(httpx.MockTransport(refuse)).get(f"{ISSUER}/jwks")
 
 
 async def test_certificate_that_is_not_trusted_is_named() -> None:
