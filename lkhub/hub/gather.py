@@ -2,6 +2,7 @@
 
 import contextlib
 
+from lkhub.checks.store import check_store
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import HubError
 from lkhub.findings.finding import Finding
@@ -63,6 +64,13 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         openid=read_openid(served.openid) if served and served.openid else None,
         store=read_store(served.store) if served and served.store else None,
     )
+
+
+def find_in_store(paths: StatePaths) -> list[Finding]:
+    """What keeps the service of the spec in force from its store."""
+    served = _find_served(paths)
+    record = read_store(served.store) if served and served.store else None
+    return list(check_store(record)) if record else []
 
 
 def _find_served(paths: StatePaths) -> ServeConfig | None:

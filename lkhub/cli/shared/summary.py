@@ -18,7 +18,7 @@ from lkhub.cli.shared.show_json import show_json
 from lkhub.findings.fold import fold
 from lkhub.hub.applied import require_applied
 from lkhub.hub.examine import Examined
-from lkhub.hub.gather import read_status
+from lkhub.hub.gather import find_in_store, read_status
 from lkhub.hub.locate import name_state
 from lkhub.hub.status import Verified
 from lkhub.hub.tokens import make_link
@@ -62,7 +62,8 @@ def show_summary(
     # A command without these options is about the hub of another state directory.
     here = name_state(plan.paths)
     findings = find_in_calls(verified, read_called(plan.paths), around, here)
-    show_findings(fold(findings))
+    # Not among `findings`: calls get through without the store.
+    show_findings(fold([*findings, *(each.with_options(here) for each in find_in_store(plan.paths))]))
 
     rows = {
         f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)

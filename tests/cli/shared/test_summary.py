@@ -16,7 +16,10 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan, Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
-from tests.cli.conftest import SECRET
+from lkhub.state.store import StoreRecord, write_store
+from lkhub.wire.application import Application
+from lkhub.wire.serve_config import dump_serve, parse_serve
+from tests.cli.conftest import SECRET, write_serve
 from tests.findings.make import NO_TLS, note
 from tests.machines import make_facts, make_installation
 
@@ -46,6 +49,18 @@ def test_summary_says_where_the_hub_is_and_how_to_join(
     assert link is not None
     assert jwt.decode(link[2], SECRET.reveal(), algorithms=["HS256"])["video"]["room"] == "lobby"
     assert SECRET.reveal() not in shown.out
+
+
+def test_store_that_can_not_be_used_stands_above_a_hub_that_is_up(plan: Plan, capsys: Captured) -> None:
+    write_serve(plan.paths, Application(used=True))
+    served = Path(plan.paths.render("serve.json"))
+    served.write_text(dump_serve(replace(parse_serve(served.read_text()), store=plan.paths.store_state)))
+    write_store(plan.paths.store_state, StoreRecord("", 1.0, "gone", "the store can't be reached: lkhub at a:5432"))
+    show_summary(plan, None)
+    shown = capsys.readouterr()
+    assert "the store can't be reached [store-fails]" in shown.err
+    assert "lkhub at a:5432" in shown.err
+    assert shown.out.startswith("hub is up\n")
 
 
 def test_token_is_not_written_to_what_keeps_it(plan: Plan, capsys: Captured) -> None:
