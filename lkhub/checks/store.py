@@ -22,9 +22,16 @@ class Trouble(Protocol):
     def text(self) -> str: ...
 
 
-def check_store(trouble: Trouble) -> Iterator[Finding]:
-    """A finding where the store can't be used."""
+def check_store(trouble: Trouble, *, read_only: bool = False) -> Iterator[Finding]:
+    """A finding where the store can't be used. `read_only`: its file system takes no writes, so the service could not
+    write that the store can't be used."""
     if trouble.failing is None:
+        if read_only:
+            yield store_fails("the store refuses to be used").about(
+                "store",
+                detail=f"the file system of {trouble.file} is read-only",
+                fix=(Fix("see what is mounted read-only, as after an error of the disk (`dmesg`)", "findmnt -O ro"),),
+            )
         return
     reason, _, detail = trouble.text.partition(": ")
     since = f"{datetime.fromtimestamp(trouble.failing, UTC):%Y-%m-%d %H:%M:%S %Z}"

@@ -7,7 +7,7 @@ from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import HubError
 from lkhub.findings.finding import Finding
 from lkhub.host.control import NotRunningError, ask
-from lkhub.host.files import digest, read_input, read_text
+from lkhub.host.files import digest, is_read_only, read_input, read_text
 from lkhub.host.kernel import read_limits
 from lkhub.host.runs_in import read_runs_in
 from lkhub.hub.applied import describe_unknown
@@ -52,6 +52,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     unknown = describe_unknown(paths) if applied is None else ""
     files = _judge_files(applied) if supervisor or left else ()
     served = _find_served(paths) if supervisor else None
+    store = read_store(served.store) if served and served.store else None
     return HubStatus(
         *(applied, supervisor, left, verified, limits, edited, outside, change, asker),
         around=around,
@@ -62,7 +63,8 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         certificate_files=files,
         receivers=read_webhooks(served.webhooks) if served and served.webhooks else (),
         openid=read_openid(served.openid) if served and served.openid else None,
-        store=read_store(served.store) if served and served.store else None,
+        store=store,
+        store_read_only=bool(served and store and store.file and is_read_only(served.store)),
     )
 
 

@@ -104,6 +104,7 @@ class HubStatus:
     with this state directory, "" where one was. `options`: what commands about this hub are typed with, as in
     `with_options`. `certificate_files`: what is wrong with the operator's own certificate. `receivers`: what the
     receivers of webhooks take. `openid`, `store`: whether the OpenID provider and the store can be used.
+    `store_read_only`: the store is on a file system that takes no writes, nor the service's record of it.
     """
 
     applied: AppliedRecord | None
@@ -124,6 +125,7 @@ class HubStatus:
     receivers: tuple[ReceiverRecord, ...] = ()
     openid: OpenIdRecord | None = None
     store: StoreRecord | None = None
+    store_read_only: bool = False
 
     @property
     def processes(self) -> tuple[ProcessReport, ...]:
@@ -208,7 +210,7 @@ class HubStatus:
             *check_surroundings(self.around),
             *check_pending(report.pending and not report.moved, report.pending_change),
             *check_edited(report.spec if self.edited else None),
-            *(check_store(self.store) if self.store else ()),
+            *(check_store(self.store, read_only=self.store_read_only) if self.store else ()),
             *check_webhooks(self.receivers, now),
             *(check_openid(self.openid.failing, self.openid.problem) if self.openid else ()),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),

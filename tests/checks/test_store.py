@@ -35,3 +35,10 @@ def test_command_can_be_pasted_and_is_for_files_alone() -> None:
     assert found.fix[0].command == f"df -h '{FILE}'"
     [found] = check_store(StoreRecord("", 1.0, "full", "the store has no space left: lkhub (code 53100)"))
     assert found.fix[0].command is None
+
+
+def test_store_on_a_read_only_file_system_fails_although_its_record_does_not_say_it() -> None:
+    [found] = check_store(StoreRecord(FILE), read_only=True)
+    assert (found.code, found.subject, found.severity) == ("store-fails", "store", "error")
+    assert found.title == "the store refuses to be used"
+    assert FILE in found.detail

@@ -241,3 +241,18 @@ def test_file_that_is_read_only(running: Hub) -> None:
     finally:
         subprocess.run(["umount", "-l", store], check=True)
     check_recovers(running)
+
+
+@needs_root
+def test_state_directory_that_is_read_only(running: Hub) -> None:
+    """The service can't write its record of the store either."""
+    subprocess.run(["mount", "--bind", running.state, running.state], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", running.state], check=True)
+        restart(running)
+        assert asked(running) == 503
+        assert "store-fails" in [finding["code"] for finding in findings(running)]
+        assert running.run("status").returncode == 1
+    finally:
+        subprocess.run(["umount", "-l", running.state], check=True)
+    check_recovers(running)
