@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
-import logging
 import re
 import socket
 import subprocess
@@ -22,12 +20,9 @@ from starlette.types import Receive, Scope, Send
 from lkhub.render import caddy
 from lkhub.service import bounded
 from lkhub.service.bounded import (
-    LOG_LINES,
     MOST_HEAD_BYTES,
     MOST_PIPELINED,
     Bounds,
-    FewLines,
-    RareExhaustion,
     bind_protocol,
 )
 from lkhub.service.places import Places
@@ -380,61 +375,3 @@ print(raise_file_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 def test_the_service_takes_the_files_that_it_may_have(soft: int, hard: int, got: int) -> None:
     done = subprocess.run([sys.executable, "-c", _START, str(soft), str(hard)], capture_output=True, text=True)
     assert done.stdout.split() == [str(got), str(got)], done.stderr
-
-
-def test_a_flood_of_lines_is_left_out_of_the_log() -> None:
-    few = FewLines()
-
-    def passed(at: float, times: int) -> int:
-        record = logging.makeLogRecord({"created": at})
-        return sum(few.filter(record) for _ in range(times))
-
-    assert [passed(at, 1000) for at in (1000.0, 1000.9, 1001.0, 1500.0)] == [LOG_LINES, 0, LOG_LINES, LOG_LINES]
-
-
-class Exhausted(socket.socket):
-    """A listener on a machine without a free descriptor, for the first accepts."""
-
-    refusals = 300
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        if self.refusals > 0:
-            self.refusals -= 1
-            raise OSError(errno.EMFILE, "Too many open files")
-        return super().accept()
-
-
-def test_machine_without_descriptors_is_told_in_a_line_and_everybody_gets_in_afterwards() -> None:
-    told: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: told.append(handler.format(record))  # type: ignore[method-assign]
-    logger, rare = logging.getLogger("asyncio"), RareExhaustion()
-
-    async def scene() -> None:
-        with Exhausted() as listener:
-            listener.bind(("127.0.0.1", 0))
-            server = await asyncio.start_server(lambda _, writer: writer.close(), sock=listener, backlog=128)
-            reader, writer = await asyncio.open_connection(*listener.getsockname())
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                assert await reader.read() == b""
-            assert listener.refusals == 0
-            writer.close()
-            server.close()
-
-    logger.addFilter(rare)
-    logger.addHandler(handler)
-    try:
-        # A loop of its own: asyncio tries again once for each refusal, and the last of these come after the scene.
-        asyncio.run(scene())
-    finally:
-        logger.removeHandler(handler)
-        logger.removeFilter(rare)
-    assert told == ["no more connections can be taken: too many open files; tried again every second"]
-
-
-def test_other_errors_of_asyncio_are_reported_in_full() -> None:
-    error = OSError(errno.EIO, "Input/output error")
-    record = logging.LogRecord("asyncio", logging.ERROR, "", 1, "a task", (), (OSError, error, None))
-    rare = RareExhaustion()
-    assert all(rare.filter(record) for _ in range(3))
-    assert record.exc_info is not None
