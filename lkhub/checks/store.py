@@ -72,6 +72,8 @@ def _find_fix(problem: str, file: str) -> Fix:
             return Fix("let this user write to the file and to its folder", f"ls -l {quote(file)}")
         case "refused", False:
             return Fix("see whether the user and the password of `store` are right, and the database takes writes")
+        case "encoding", _:
+            return Fix("make a database in UTF8, and name it in `store`", "createdb -E UTF8 -T template0 NAME")
         case "newer", _:
             return Fix("run the lkhub that wrote it, or put the backup of before its upgrade in its place")
         case _:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lkhub.errors import MachineError
 
-Problem: TypeAlias = Literal["newer", "locked", "full", "corrupted", "gone", "refused", "foreign", "failed"]
+Problem: TypeAlias = Literal["newer", "locked", "full", "corrupted", "gone", "refused", "foreign", "encoding", "failed"]
 """`failed` is a statement that fails by itself. Every other problem is one of the store, whatever is asked of it."""
 
 # SQLite's primary result codes (sqlite.org/rescode.html).
@@ -76,6 +76,7 @@ _WORDS: dict[Problem, str] = {
     "gone": "the store can't be reached",
     "refused": "the store refuses to be used",
     "foreign": "the store belongs to another hub",
+    "encoding": "the store can't keep every name",
     "failed": "the store does not work",
 }
 

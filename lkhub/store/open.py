@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import SQLAlchemyError
 
 from lkhub.secret import Secret
-from lkhub.store.errors import StoreError, explain, explain_os
+from lkhub.store.errors import StoreError, explain, explain_os, name_database
 from lkhub.store.locks import Lock
 
 # How long a statement waits for another process that writes, in seconds.
@@ -85,7 +85,9 @@ def _prepare_postgres(target: URL) -> Engine:
         "keepalives_interval": SILENT_SECONDS // 2,
         "keepalives_count": 1,
     }
-    arguments = {name: value for name, value in waits.items() if name not in target.query}
+    arguments: dict[str, int | str] = {name: value for name, value in waits.items() if name not in target.query}
+    # Else it is the database's own, and psycopg gives bytes for text where that is SQL_ASCII.
+    arguments["client_encoding"] = "UTF8"
     pool = {"pool_pre_ping": True, "pool_size": 4, "max_overflow": 4, "pool_timeout": SILENT_SECONDS}
     engine = create_engine(target, connect_args=arguments, **pool)
     event.listen(engine, "do_connect", _connect_postgres)
@@ -129,6 +131,7 @@ def _begin_writing(connection: Connection) -> None:
 
 def _upgrade(connection: Connection, *, made: bool) -> None:
     if connection.dialect.name == "postgresql":
+        _require_unicode(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": int(Lock.UPGRADE)})
     found = _find_version(connection)
     if found == VERSION:
@@ -141,6 +144,13 @@ def _upgrade(connection: Connection, *, made: bool) -> None:
     from lkhub.store.upgrade import upgrade
 
     upgrade(connection)
+
+
+def _require_unicode(connection: Connection) -> None:
+    """PostgreSQL makes databases in the encoding of its machine's locale, which is SQL_ASCII where none is set."""
+    encoding = connection.execute(text("SHOW server_encoding")).scalar()
+    if encoding != "UTF8":
+        raise StoreError("encoding", f"{name_database(connection.engine.url)} has the encoding {encoding}")
 
 
 def _find_version(connection: Connection) -> str | None:

@@ -21,10 +21,10 @@ class Postgres:
 
     folder: Path
 
-    def create(self) -> str:
+    def create(self, encoding: str = "UTF8") -> str:
         """A new, empty database, as a URL of SQLAlchemy."""
         name = f"lkhub_{uuid4().hex}"
-        self._as_owner([_find("createdb"), "-h", str(self.folder), name])
+        self._as_owner([_find("createdb"), "-E", encoding, "-T", "template0", "-h", str(self.folder), name])
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
     def drop(self, url: str) -> None:

@@ -122,6 +122,13 @@ def test_server_that_does_not_listen_is_named_with_the_reason() -> None:
     assert refused.value.problem == "gone"
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_database_that_can_not_keep_every_name_is_refused(postgres: Postgres, encoding: str) -> None:
+    with pytest.raises(StoreError, match=f"has the encoding {encoding}") as refused:
+        open_store(postgres.create(encoding))
+    assert refused.value.problem == "encoding"
+
+
 def test_server_that_lets_nobody_in_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lkhub.store.open.CONNECT_SECONDS", 2)  # libpq takes no less
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(StoreError) as refused:
