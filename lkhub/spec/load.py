@@ -170,6 +170,8 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
             return "a mapping of keys is expected", f"write {{{_first_key(path)}: …}}"
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"{shown(details['input'])}, but a mapping of keys is expected", ""
+        case "bool_type" if details["input"] in ("true", "false"):
+            return f"{details['input']} is in quotes", "write it without the quotes"
         case "bool_type":
             return f"{shown(details['input'])} is not true or false", ""
         case "string_type":

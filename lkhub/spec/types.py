@@ -53,9 +53,11 @@ def _split_web_url(value: Any) -> SplitResult | None:
 
 def parse_origin(value: Any) -> str:
     """A web page's origin: scheme, host and port alone."""
-    if _split_web_url(value) is None:
+    parts = _split_web_url(value)
+    # Origins are compared as they are, so `*` would stand for no other.
+    if parts is None or parts.username is not None or "*" in parts.netloc:
         raise ValueError("not the origin of a web page; write https://HOST, one for each origin")
-    url = parse_web_url(value).rstrip("/").lower()
+    url = str(value).rstrip("/").lower()
     if urlsplit(url)._replace(scheme="", netloc="").geturl():
         raise ValueError(f"{shown(value)} has more than an origin; write https://HOST")
     # Browsers leave out the port that the scheme has by itself.
