@@ -6,6 +6,7 @@ from typing import Protocol
 
 from lkhub.findings.catalogue.webhooks import webhook_events_dead, webhook_receiver_fails
 from lkhub.findings.finding import Finding, Fix
+from lkhub.livekit.webhooks import may_be_the_key
 
 # A receiver that is started anew is away for less.
 FAILING_SECONDS = 60
@@ -50,5 +51,5 @@ def check_webhooks(receivers: Iterable[Receiver], now: datetime) -> Iterator[Fin
 
 
 def _find_fix(problem: str) -> Iterator[Fix]:
-    if problem in ("answered 401", "answered 403"):
+    if may_be_the_key(problem):
         yield Fix("if its application was started with another API key, start it with the current one", "lkhub env")

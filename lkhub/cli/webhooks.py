@@ -17,7 +17,7 @@ from lkhub.cli.shared.table import show_table
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.locate import find_hub, name_state
-from lkhub.livekit.webhooks import dump_event, shorten_url
+from lkhub.livekit.webhooks import dump_event, may_be_the_key, shorten_url
 from lkhub.shown import printable
 from lkhub.wire.application import Application, Receiver
 
@@ -180,9 +180,9 @@ def send_sample(
         show_json({"receivers": [{"url": url, "ok": not problem, "problem": problem} for url, problem in rows]})
     else:
         show_table(("RECEIVER", "RESULT"), [(url, problem or "took it") for url, problem in rows])
-        if not {"answered 401", "answered 403"}.isdisjoint(problems):
+        if any(map(may_be_the_key, problems)):
             env = f"`lkhub env{name_state(paths)}`"
-            show_hints([f"401 and 403 mean another API key, as a rule: start the application with that of {env}"])
+            show_hints([f"if the application was started with another API key, start it with that of {env}"])
     if any(problems):
         raise typer.Exit(EXIT_UNWELL)
 

@@ -28,6 +28,18 @@ VALID_SECONDS = 300
 # A token of LiveKit's has 250 bytes.
 MAX_TOKEN_BYTES = 4096
 
+NO_ANSWER = "the connection was closed without an answer"
+
+# What receivers answer to a signature that they can't check. The receivers of LiveKit's SDKs raise an error, which many
+# web frameworks answer with 500, and Python's http.server not at all.
+SIGNATURE_REFUSALS = frozenset((400, 401, 403, 500))
+
+
+def may_be_the_key(problem: str) -> bool:
+    """Whether a receiver that did not take an event, because of `problem`, may have another API key."""
+    return problem == NO_ANSWER or problem in {f"answered {status}" for status in SIGNATURE_REFUSALS}
+
+
 FOUND_PREFIX = "FOUND_"
 """How the ID of an event begins that the hub found by asking LiveKit. LiveKit's own begin with `EV_`."""
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lkhub.checks.webhooks import check_webhooks
+from lkhub.livekit.webhooks import NO_ANSWER
 from lkhub.state.webhooks import ReceiverRecord
 
 NOW = datetime(2026, 11, 28, 22, tzinfo=UTC)
@@ -40,7 +41,13 @@ def test_detail_says_how_many_wait_since_when_and_why() -> None:
     assert found.title == f"an event was given up that {URL} did not take"
 
 
-@pytest.mark.parametrize(("problem", "command"), [("answered 401", ["lkhub env"]), ("answered 500", [])])
+@pytest.mark.parametrize(
+    ("problem", "command"),
+    [
+        *((problem, ["lkhub env"]) for problem in (NO_ANSWER, "answered 400", "answered 401", "answered 500")),
+        ("answered 502", []),
+    ],
+)
 def test_receiver_that_refuses_the_signature_gets_the_key(problem: str, command: list[str]) -> None:
     [found] = check_webhooks([ReceiverRecord(URL, 1, 0, AGO, problem)], NOW)
     assert [fix.command for fix in found.fix] == [*command, "lkhub webhooks test --all"]

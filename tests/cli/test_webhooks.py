@@ -234,13 +234,13 @@ def test_sample_is_an_event_that_livekits_receiver_takes(run: Run, hub: StatePat
 
 
 def test_sample_that_was_not_taken_is_a_failure(run: Run, hub: StatePaths) -> None:
-    with receiving(403) as (url, _), receiving(200) as (good, _):
+    with receiving(400) as (url, _), receiving(200) as (good, _):
         put_in_force(hub, Receiver(url, (), True), Receiver(good, (), True))
         done, told = run("webhooks", "test", "--all", "--json"), run("webhooks", "test", "--all")
-    assert "start the application with that of `lkhub env`" in told.err
+    assert "start it with that of `lkhub env`" in told.err
     assert done.code == 1
     assert json.loads(done.out)["receivers"] == [
-        {"url": url, "ok": False, "problem": "answered 403"},
+        {"url": url, "ok": False, "problem": "answered 400"},
         {"url": good, "ok": True, "problem": ""},
     ]
 

@@ -3,13 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from lkhub.host.keyfile import Keys, order_for_receiver
+from lkhub.livekit.webhooks import SIGNATURE_REFUSALS
 from lkhub.secret import Secret
 
 SigningKey = tuple[str, Secret]
-
-# What receivers answer to a signature that they can't check. The receivers of LiveKit's SDKs raise an error, which many
-# web frameworks answer with 500.
-_MAY_BE_THE_KEY = frozenset((400, 401, 403, 500))
 
 
 class ReceiverKeys:
@@ -46,4 +43,4 @@ class ReceiverKeys:
 
 def may_be_the_key(status: int) -> bool:
     """Whether this answer may be about the signature, so that another key is worth trying."""
-    return status in _MAY_BE_THE_KEY
+    return status in SIGNATURE_REFUSALS

@@ -14,7 +14,7 @@ from anyio import CapacityLimiter
 
 from lkhub import __version__
 from lkhub.host.http import httpx
-from lkhub.livekit.webhooks import CONTENT_TYPE, sign
+from lkhub.livekit.webhooks import CONTENT_TYPE, NO_ANSWER, sign
 from lkhub.receiver_addresses import find_refused
 from lkhub.service.webhooks.receiver_keys import ReceiverKeys, SigningKey, may_be_the_key
 from lkhub.wire.application import Receiver
@@ -71,7 +71,7 @@ class Sender:
                 status, problem = await self._post(addresses, body, key)
             except (httpx.RemoteProtocolError, httpx.ReadError) as error:
                 # As some servers do whose handler raises an error: that may be about the signature too.
-                problem = f"the connection failed: {_describe(error)}"
+                problem = _describe_closed(error)
                 continue
             if not problem:
                 self._keys.note_taken(self._receiver.url, key[0])
@@ -131,6 +131,11 @@ async def _look_up(url: httpx.URL, limiter: CapacityLimiter) -> list[str]:
     # The thread may go on for as long as the system waits for a name server.
     found = await anyio.to_thread.run_sync(look_up, limiter=limiter, abandon_on_cancel=True)
     return list(dict.fromkeys(str(row[4][0]) for row in found))
+
+
+def _describe_closed(error: httpx.HTTPError) -> str:
+    closed = isinstance(error, httpx.RemoteProtocolError)
+    return NO_ANSWER if closed else f"the connection failed: {_describe(error)}"
 
 
 def _describe(error: httpx.HTTPError) -> str:
