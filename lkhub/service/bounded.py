@@ -141,7 +141,8 @@ class BoundedProtocol(HttpToolsProtocol):
     run: setting it for each request takes as long as parsing one."""
     _stall_timer: asyncio.TimerHandle | None = None
     _head: int | None = 0
-    """How many bytes have arrived of a head that has not ended; None while a body arrives."""
+    """How many bytes have arrived of a head that has not ended, or after the body's last chunk; None while a body
+    arrives."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -193,6 +194,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse_upgrade()
             return
         super().on_headers_complete()
+        # Fields after the body (trailers) are dropped, as RFC 9112, section 7.1.2 lets a server do. uvicorn adds them
+        # to the request's own, as if a proxy had judged them.
+        self.headers = []
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.scope["extensions"] = {EXTENSION: partial(send_whole, cycle)}  # type: ignore[dict-item]
@@ -213,6 +217,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Clients may offer another protocol with each request, which is answered all the same. uvicorn would log the
         advice to install a library."""
+
+    def on_chunk_header(self) -> None:
+        """The size of a chunk was read. After that of the last one no body comes, but as many trailers as the client
+        likes."""
+        self._head = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._head = None
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

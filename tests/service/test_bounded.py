@@ -131,7 +131,13 @@ async def test_pause_after_a_body_that_came_after_its_answer_is_bounded() -> Non
         writer.close()
 
 
-@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\nx: ", b"GET /", b"GET / HTTP/1.1\r\n"])
+CHUNKED = b"POST / HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"GET / HTTP/1.1\r\nx: ", b"GET /", b"GET / HTTP/1.1\r\n", CHUNKED + b"0\r\nx: ", CHUNKED + b"0\r\n"],
+)
 def test_head_without_end_is_ended(said: bytes) -> None:
     async def scene() -> None:
         places = Places(1, 1)
@@ -142,9 +148,41 @@ def test_head_without_end_is_ended(said: bytes) -> None:
                     while True:
                         writer.write(b"a: b\r\n" * 100 if said.endswith(b"\n") else b"a" * 1000)
                         await writer.drain()
+            writer.close()
             assert places.held("127.0.0.1") == 0
 
     asyncio.run(scene())
+
+
+@pytest.mark.anyio
+async def test_fields_after_a_body_are_not_taken_for_headers() -> None:
+    async def tell(request: Request) -> Response:
+        await request.body()
+        return PlainTextResponse(", ".join(name.decode() for name, _ in request.scope["headers"]) + "; end")
+
+    route = Route("/", tell, methods=["POST"])
+    async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER), route) as dial:
+        reader, writer = await dial((CHUNKED + b"0\r\nx-forwarded-for: 192.0.2.1\r\n\r\n") * 2)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            for _ in range(2):
+                assert (await reader.readuntil(b"end")).endswith(b"\r\n\r\nhost, transfer-encoding; end")
+        writer.close()
+
+
+@pytest.mark.anyio
+async def test_large_chunks_are_no_large_head() -> None:
+    async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER)) as dial:
+        size = 4 * MOST_HEAD_BYTES
+        reader, writer = await dial(b"POST / HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n\r\n")
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            for _ in range(3):
+                for part in (b"%x\r\n" % size, b"a" * size, b"\r\n"):
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+            writer.write(b"0\r\n\r\n")
+            await reader.readuntil(b"%d bytes" % (3 * size))
+        writer.close()
 
 
 def test_large_body_after_a_head_is_no_large_head() -> None:
