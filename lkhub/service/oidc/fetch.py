@@ -3,7 +3,7 @@
 import errno
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Any, TypeAlias
@@ -96,19 +96,27 @@ class Fetcher:
         return httpx.AsyncClient(transport=transport, timeout=self._seconds, trust_env=False, follow_redirects=False)
 
 
-def _find_reason(error: BaseException | None) -> str:
-    """What the system said below httpx's own error, or ""."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return ": its certificate is not trusted"
-        if isinstance(error, socket.gaierror):
-            return ": no address is found for its name"
-        if isinstance(error, ConnectionRefusedError):
-            return ": nothing listens at its address"
-        if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
-            return ": no network leads to its address"
-        error = error.__cause__ or error.__context__
+def _find_reason(error: BaseException) -> str:
+    """What the system said below httpx's own error, or "". A host with several addresses has an error for each."""
+    below = list(_unfold(error))
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in below):
+        return ": its certificate is not trusted"
+    if any(isinstance(each, socket.gaierror) for each in below):
+        return ": no address is found for its name"
+    if any(isinstance(each, ConnectionRefusedError) for each in below):
+        return ": nothing listens at its address"
+    if any(isinstance(each, OSError) and each.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH) for each in below):
+        return ": no network leads to its address"
     return ""
+
+
+def _unfold(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                yield from _unfold(each)
+        error = error.__cause__ or error.__context__
 
 
 async def _read(answer: httpx.Response) -> bytes:

@@ -88,6 +88,17 @@ async def test_provider_that_is_down_is_told_with_the_systems_reason(cause: OSEr
         await Fetcher(httpx.MockTransport(refuse)).get(f"{ISSUER}/jwks")
 
 
+async def test_reason_is_told_of_a_provider_with_several_addresses() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        each = [OSError(errno.ENETUNREACH, "of IPv6"), ConnectionRefusedError(111, "of IPv4")]
+        all_failed = OSError("All connection attempts failed")  # as anyio has it
+        all_failed.__cause__ = ExceptionGroup("multiple connection attempts failed", each)
+        raise httpx.ConnectError("no", request=request) from all_failed
+
+    with pytest.raises(ProviderError, match=r"can't be reached: nothing listens at its address$"):
+        await Fetcher(httpx.MockTransport(refuse)).get(f"{ISSUER}/jwks")
+
+
 async def test_certificate_that_is_not_trusted_is_named() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         wrong = ssl.SSLCertVerificationError("self-signed certificate")
