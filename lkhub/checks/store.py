@@ -30,7 +30,13 @@ def check_store(trouble: Trouble, *, read_only: bool = False) -> Iterator[Findin
             yield store_fails("the store refuses to be used").about(
                 "store",
                 detail=f"the file system of {trouble.file} is read-only",
-                fix=(Fix("see what is mounted read-only, as after an error of the disk (`dmesg`)", "findmnt -O ro"),),
+                # Not `findmnt -O ro`: ext4 that takes no writes after an error stays mounted rw,emergency_ro.
+                fix=(
+                    Fix(
+                        "see how it is mounted: with ro, or with emergency_ro after an error of the disk (`dmesg`)",
+                        f"findmnt -T {quote(trouble.file)}",
+                    ),
+                ),
             )
         return
     reason, _, detail = trouble.text.partition(": ")

@@ -42,3 +42,4 @@ def test_store_on_a_read_only_file_system_fails_although_its_record_does_not_say
     assert (found.code, found.subject, found.severity) == ("store-fails", "store", "error")
     assert found.title == "the store refuses to be used"
     assert FILE in found.detail
+    assert found.fix[0].command == f"findmnt -T '{FILE}'"  # it shows emergency_ro, which `-O ro` leaves out
