@@ -14,6 +14,7 @@ from lkhub.host.files import (
     check_socket_path,
     ensure_private_dir,
     explain_os_errors,
+    is_read_only,
     read_input,
     read_tail,
     read_text,
@@ -263,3 +264,9 @@ def test_file_that_is_too_long_is_damaged(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "x").write_text("zażół")
     with pytest.raises(NotTextError, match="too long"):
         read_text(str(tmp_path / "x"))
+
+
+def test_file_that_is_gone_or_can_be_written_is_on_no_read_only_file_system(tmp_path: Path) -> None:
+    assert not is_read_only(str(tmp_path / "gone"))
+    (tmp_path / "there").touch()
+    assert not is_read_only(str(tmp_path / "there"))

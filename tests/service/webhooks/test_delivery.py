@@ -338,3 +338,14 @@ async def test_replayed_event_does_not_wait_for_one_of_its_room_that_failed_afte
         await receiving.load()
         await until(lambda: len(states(kept, "delivered")) == 2)
     assert receiver.sent == [0, 1, 0, 1]
+
+
+async def test_look_for_new_events_leaves_a_failed_one_its_pause(kept: Kept) -> None:
+    async def judge(_: int) -> str:
+        return "answered 500"
+
+    kept.add(event(0))
+    async with delivering(kept, Receiver(judge), pause=HOUR) as receiving:
+        await until(lambda: any(room.failed and not room.running for room in receiving._rooms.values()))
+        await receiving.load()
+        assert [room.due > receiving._now() for room in receiving._rooms.values()] == [True]
