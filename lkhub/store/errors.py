@@ -47,17 +47,19 @@ _POSTGRES_WORDS: dict[str, Problem] = {
     "no pg_hba.conf entry": "refused",
 }
 
-# Why there is no connection, by what libpq and psycopg say of it. Their own text is not repeated.
+# Why there is no connection, by what libpq and psycopg say of it. Their own text is not repeated. A host with several
+# addresses has a failure for each: what a server said comes first, then that none listens at another address.
 _NO_CONNECTION = {
+    "root certificate file": "the file with the authority of its certificate does not exist (sslrootcert)",
+    "no password supplied": "it wants a password",
+    "authentication failed": "user or password is wrong",
+    "no pg_hba.conf entry": "its pg_hba.conf does not let this machine in",
+    "does not exist": "there is no such database, or no such user",
     "refused": "the connection is refused: PostgreSQL does not listen there",
     "resolve": "the name of the host leads nowhere",
     "translate host name": "the name of the host leads nowhere",
     "No such file": "there is no such socket: PostgreSQL does not run here",
     "timeout": "no answer",
-    "no password supplied": "it wants a password",
-    "authentication failed": "user or password is wrong",
-    "no pg_hba.conf entry": "its pg_hba.conf does not let this machine in",
-    "does not exist": "there is no such database, or no such user",
 }
 
 _OS: dict[int, Problem] = {

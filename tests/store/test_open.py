@@ -6,15 +6,17 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from lkhub.secret import Secret
 from lkhub.store import migrations
-from lkhub.store.errors import StoreError
+from lkhub.store.errors import StoreError, explain
 from lkhub.store.open import VERSION, open_store
 from lkhub.store.schema import metadata
 from lkhub.store.store import Store
@@ -127,6 +129,27 @@ def test_database_that_can_not_keep_every_name_is_refused(postgres: Postgres, en
     with pytest.raises(StoreError, match=f"has the encoding {encoding}") as refused:
         open_store(postgres.create(encoding))
     assert refused.value.problem == "encoding"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            'connection to server at "localhost" (::1), port 5432 failed: Connection refused\n'
+            'connection to server at "localhost" (127.0.0.1), port 5432 failed: FATAL:  password authentication failed '
+            'for user "ann"',
+            "user or password is wrong",
+        ),
+        (
+            'connection to server at "a", port 5432 failed: root certificate file "/ca.pem" does not exist',
+            "the file with the authority of its certificate does not exist (sslrootcert)",
+        ),
+        ('FATAL:  database "lkhub" does not exist', "there is no such database, or no such user"),
+    ],
+)
+def test_reason_is_that_of_the_server_which_answered(said: str, why: str) -> None:
+    error = OperationalError("", {}, psycopg.OperationalError(said))
+    assert str(explain(error, make_url("postgresql+psycopg://ann@a/lkhub"))).endswith(f"lkhub at a:5432 as ann: {why}")
 
 
 def test_server_that_lets_nobody_in_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
