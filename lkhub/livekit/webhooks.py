@@ -32,12 +32,12 @@ NO_ANSWER = "the connection was closed without an answer"
 
 # What receivers answer to a signature that they can't check. The receivers of LiveKit's SDKs raise an error, which many
 # web frameworks answer with 500, and Python's http.server not at all.
-SIGNATURE_REFUSALS = frozenset((400, 401, 403, 500))
+_SIGNATURE_REFUSALS = frozenset((400, 401, 403, 500))
 
 
 def may_be_the_key(problem: str) -> bool:
     """Whether a receiver that did not take an event, because of `problem`, may have another API key."""
-    return problem == NO_ANSWER or problem in {f"answered {status}" for status in SIGNATURE_REFUSALS}
+    return problem == NO_ANSWER or problem in {f"answered {status}" for status in _SIGNATURE_REFUSALS}
 
 
 FOUND_PREFIX = "FOUND_"

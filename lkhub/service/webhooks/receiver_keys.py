@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 from lkhub.host.keyfile import Keys, order_for_receiver
-from lkhub.livekit.webhooks import SIGNATURE_REFUSALS
 from lkhub.secret import Secret
 
 SigningKey = tuple[str, Secret]
@@ -39,8 +38,3 @@ class ReceiverKeys:
         """What was found out since this was last called, by the URLs of receivers."""
         new, self._new = self._new, {}
         return new
-
-
-def may_be_the_key(status: int) -> bool:
-    """Whether this answer may be about the signature, so that another key is worth trying."""
-    return status in SIGNATURE_REFUSALS

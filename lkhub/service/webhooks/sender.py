@@ -14,9 +14,9 @@ from anyio import CapacityLimiter
 
 from lkhub import __version__
 from lkhub.host.http import httpx
-from lkhub.livekit.webhooks import CONTENT_TYPE, NO_ANSWER, sign
+from lkhub.livekit.webhooks import CONTENT_TYPE, NO_ANSWER, may_be_the_key, sign
 from lkhub.receiver_addresses import find_refused
-from lkhub.service.webhooks.receiver_keys import ReceiverKeys, SigningKey, may_be_the_key
+from lkhub.service.webhooks.receiver_keys import ReceiverKeys, SigningKey
 from lkhub.wire.application import Receiver
 
 # How long a receiver may take for an event, from the look-up of its name to its answer.
@@ -68,20 +68,20 @@ class Sender:
         problem = ""
         for key in self._keys.list_for(self._receiver.url):
             try:
-                status, problem = await self._post(addresses, body, key)
+                problem = await self._post(addresses, body, key)
             except (httpx.RemoteProtocolError, httpx.ReadError) as error:
                 # As some servers do whose handler raises an error: that may be about the signature too.
                 problem = _describe_closed(error)
                 continue
             if not problem:
                 self._keys.note_taken(self._receiver.url, key[0])
-            if not may_be_the_key(status):
+            if not may_be_the_key(problem):
                 break
         return problem
 
-    async def _post(self, addresses: list[str], body: bytes, key: SigningKey) -> tuple[int, str]:
-        """Connect to the addresses that were checked, and look nothing up again. Returns the status of the answer, and
-        why the receiver did not take the event."""
+    async def _post(self, addresses: list[str], body: bytes, key: SigningKey) -> str:
+        """Connect to the addresses that were checked, and look nothing up again. Returns why the receiver did not take
+        the event, "" where it did."""
         headers = {
             "host": self._url.netloc.decode(),
             "content-type": CONTENT_TYPE,
@@ -98,7 +98,7 @@ class Sender:
                 if number == len(addresses):
                     raise
                 continue
-            return answer.status_code, await _judge(answer)
+            return await _judge(answer)
         raise AssertionError("a name has an address")
 
 
