@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from lkhub.store.locks import Lock
+from lkhub.store.rows import insert_into
 from lkhub.store.schema import deliveries, events, present
 
 
@@ -109,8 +109,8 @@ def _note_present(connection: Connection, new: Iterable[NewEvent]) -> None:
         columns = (present.c.sid, present.c.room, present.c.participant)
         connection.execute(delete(present).where(or_(*(column.in_(went) for column in columns))))
     if came:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        connection.execute(dialect.insert(present).on_conflict_do_nothing(), [here._asdict() for here in came.values()])
+        arrived = insert_into(connection.dialect, present).on_conflict_do_nothing()
+        connection.execute(arrived, [here._asdict() for here in came.values()])
 
 
 def list_present(connection: Connection) -> list[Here]:

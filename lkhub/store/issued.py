@@ -6,11 +6,10 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import astuple
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from lkhub.store.api_keys import find_revoked
 from lkhub.store.names import pack
-from lkhub.store.rows import write_rows
+from lkhub.store.rows import insert_into, write_rows
 from lkhub.store.schema import issued, looks
 
 # In place of a caller, of those who are in a room: their tokens may be others' than the hub's.
@@ -135,8 +134,7 @@ def _find_row(
 
 
 def _claim(connection: Connection, room: str, identity: str, caller: str, keys: Sequence[str], until: float) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(looks)
+    statement = insert_into(connection.dialect, looks)
     renewed = statement.on_conflict_do_update(
         index_elements=["room", "look", "identity", "caller"],
         set_={"until": statement.excluded.until},

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from lkhub.store.rows import insert_into
 from lkhub.store.schema import receivers
 
 
@@ -15,8 +15,7 @@ def list_known_keys(connection: Connection) -> dict[str, str]:
 
 def note_known_keys(connection: Connection, items: Sequence[Mapping[str, str]]) -> list[None]:
     """Keep the keys that receivers know, by their URLs."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(receivers)
+    statement = insert_into(connection.dialect, receivers)
     noted = statement.on_conflict_do_update(index_elements=["url"], set_={"key": statement.excluded.key})
     known = {url: key for item in items for url, key in item.items()}
     # All processes write them in one order, or PostgreSQL would find two of them waiting for each other.

@@ -30,6 +30,11 @@ def write_rows(
         connection.exec_driver_sql(text, dict(zip(names, values, strict=True)) if names else values)
 
 
+def insert_into(dialect: Dialect, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that can be told what to do ON CONFLICT. Both databases know it; SQLAlchemy has it for each apart."""
+    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+
+
 def _divide(
     rows: Sequence[tuple[str | float | None, ...]],
 ) -> Iterator[Sequence[tuple[str | float | None, ...]]]:
@@ -46,7 +51,7 @@ def _write(
     table: Table, columns: tuple[str, ...], rows: int, dialect: Dialect, replacing: bool
 ) -> tuple[str, tuple[str, ...]]:
     """The statement for the driver, and the names of its parameters, row by row; () where they have no names."""
-    statement = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
+    statement = insert_into(dialect, table)
     statement = statement.values([dict.fromkeys(columns)] * rows)
     if replacing:
         others = [name for name in columns if not table.c[name].primary_key]
