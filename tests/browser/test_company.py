@@ -79,7 +79,9 @@ IS_WHOLE = """
 
 
 def enter(context: BrowserContext, hub: Hub, room: str, name: str, camera: bool = False) -> Page:
-    return join(context, f"http://127.0.0.1:{hub.ports['web']}/join/{room}", name, camera=camera).page
+    page = join(context, f"http://127.0.0.1:{hub.ports['web']}/join/{room}", name, camera=camera).page
+    page.evaluate(HOLD_NOTICES)
+    return page
 
 
 @contextmanager
@@ -123,7 +125,6 @@ def test_people_are_listed_and_their_coming_and_going_is_announced(context: Brow
 
 def test_notices_of_several_who_come_and_go_cover_no_face(context: BrowserContext, hub: Hub) -> None:
     ann = enter(context, hub, "crowd", "Ann")
-    ann.evaluate(HOLD_NOTICES)
     others = [enter(context, hub, "crowd", name) for name in ("Bob", "Eve with a name of some length", "Dan")]
     expect(ann.get_by_test_id("tile")).to_have_count(4)
     others.pop().get_by_test_id("leave").click()

@@ -30,7 +30,7 @@ ARGUMENTS = (
     "--no-first-run",
 )
 
-PAGE_MS = 20_000
+PAGE_MS = DEADLINE_SECONDS * 1000
 expect.set_options(timeout=PAGE_MS)
 
 # After this time a connection that carries packets keeps its path.
