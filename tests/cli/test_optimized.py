@@ -18,7 +18,7 @@ for module in pkgutil.walk_packages(lkhub.__path__, "lkhub."):
 
 
 def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "LKHUB_STATE": str(tmp_path / "state"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**os.environ, "LKHUB_STATE": str(tmp_path / "state")}
     command = [sys.executable, "-OO", *arguments]
     return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
