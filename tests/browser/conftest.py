@@ -8,12 +8,14 @@ from playwright.sync_api import Browser, BrowserContext
 
 from tests.kit.browser import launching, profile
 from tests.kit.hub import Hub, make_hub
+from tests.kit.marks import mark_calls
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            mark_calls(item)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from tests.kit.browser import launching
 from tests.kit.fixtures import hub, lan, machine, means, outside
 from tests.kit.hub import Hub
 from tests.kit.links import root_of
+from tests.kit.marks import mark_calls
 from tests.namespaces.lan import Lan
 
 __all__ = ["hub", "lan", "machine", "means", "outside"]
@@ -34,6 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.namespaces)
             if item.path.stem.startswith(FIELD):
                 item.add_marker(pytest.mark.field)
+            mark_calls(item)
 
 
 @pytest.fixture(scope="module")
