@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from lkhub.findings.catalogue.spec import value_wrong
+from lkhub.findings.finding import Edit
 from lkhub.plan.paths import StatePaths
 from lkhub.receiver_addresses import find_refused
 from lkhub.secret import SecretSource
@@ -22,6 +23,7 @@ from lkhub.spec.rate import Rate as RateSpec
 from lkhub.spec.rooms import RoomPreset as RoomPresetSpec
 from lkhub.spec.store import PostgresStore
 from lkhub.wire.application import (
+    DISCOVERY_PATH,
     Access,
     Application,
     Dispatch,
@@ -159,6 +161,11 @@ def _check_access(loaded: LoadedSpec, modes: tuple[Mode, ...], roles: dict[str, 
     if access.oidc is not None and not _is_private(access.oidc.issuer):
         problem = "the provider's tokens and the client's secret would go over the network in clear"
         loaded.add(("access", "oidc", "issuer"), value_wrong(problem), "write its https address")
+    if access.oidc is not None and (issuer := access.oidc.issuer.rstrip("/")).endswith(DISCOVERY_PATH):
+        issuer = issuer.removesuffix(DISCOVERY_PATH)
+        problem = "the address of the provider's document, and not of the provider, under which lkhub looks for it"
+        edit = Edit("access.oidc.issuer", issuer)
+        loaded.add(("access", "oidc", "issuer"), value_wrong(problem), f"write issuer: {issuer}", edit)
     if access.oidc is not None and "oidc" not in modes:
         loaded.add(("access", "oidc"), value_wrong("not used: `oidc` is not among access.modes"), "add it there")
     room = loaded.spec.livekit.get("room")

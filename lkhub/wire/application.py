@@ -13,6 +13,9 @@ Mode: TypeAlias = Literal["open", "api-keys", "oidc"]
 LIVEKIT_WEBHOOKS = "/api/webhooks/livekit"
 """Where the service takes LiveKit's webhooks."""
 
+DISCOVERY_PATH = "/.well-known/openid-configuration"
+"""Where a provider's document is, under its issuer (OpenID Connect Discovery 1.0, section 4)."""
+
 
 class Role(Struct, frozen=True):
     """What a token of this role allows (`access.roles`). `publish` has LiveKit's names of sources (`screen_share`).

@@ -12,6 +12,7 @@ from jwt.exceptions import PyJWTError
 
 from lkhub.service.oidc.fetch import Document, Fetcher, ProviderError, is_safe
 from lkhub.service.oidc.kept import Kept
+from lkhub.wire.application import DISCOVERY_PATH
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Provider:
         return found or _match(await self._keys.renew(keys), name, algorithm)
 
     async def _fetch_metadata(self) -> Metadata:
-        document = await self.fetcher.get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+        document = await self.fetcher.get(f"{self._issuer.rstrip('/')}{DISCOVERY_PATH}")
         return read_metadata(document, self._issuer)
 
     async def _fetch_keys(self) -> tuple[Key, ...]:
