@@ -27,7 +27,7 @@ def parse_duration(value: Any) -> Duration:
     """`90s`, `30m`, `6h` or `30d`."""
     if isinstance(value, Duration):
         return value
-    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,6})([smhd])", value)):
+    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,9})([smhd])", value)):
         return Duration(int(match[1]) * _UNITS[match[2]])
     raise ValueError(f"{shown(value)} is not a duration; write a number and a unit: 90s, 30m, 6h, 30d")
 

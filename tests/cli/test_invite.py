@@ -109,6 +109,7 @@ def test_room_may_be_called_like_a_command(run: Run, hub: StatePaths, room: str)
         (["staff-1"], "staff-1 is not for role participant"),
         (["lobby", "--ttl", "soon"], "--ttl: soon is not a duration"),
         (["lobby", "--ttl", "0s"], "--ttl: 0s is not between"),
+        (["lobby", "--ttl", "9999999d"], "--ttl: 9999999d is not between"),
         (["lobby", "--uses", "0"], "--uses"),
         (["lobby", "--uses", "many"], "--uses"),
         (["lobby", "hall"], "unexpected"),
