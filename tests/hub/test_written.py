@@ -17,7 +17,7 @@ from lkhub.host.keyfile import dump_keys, load_keys
 from lkhub.hub import written as written_module
 from lkhub.hub.keys import follow_files
 from lkhub.hub.recording import recording
-from lkhub.hub.written import Rewritten, rewrite, write
+from lkhub.hub.written import Rewritten, find_overriding, rewrite, write
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
 from lkhub.state.applied import AppliedRecord, AppliedUrls, write_applied
@@ -272,3 +272,36 @@ def test_file_that_this_user_may_not_write_has_what_to_type(paths: StatePaths, e
     assert result.command.startswith("sudo ")
     assert result.command.endswith(f" env --write {env} --state {paths.root}")
     assert [file.key for file in read_written(paths)] == ["APIold"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "is_told"),
+    [
+        (".env.local", "LIVEKIT_URL=ws://old\n", True),
+        (".env.production", "LIVEKIT_URL=ws://old\n", True),
+        (".env.test.local", "LIVEKIT_URL=ws://old\n", True),
+        (".env.local", "LIVEKIT_URL=ws://hub\n", False),
+        (".env.local", "LIVEKIT_URL=ws://hub\nLIVEKIT_URL=ws://old\n", True),
+        (".env.local", "DB=x\n", False),
+        (".env.staging", "LIVEKIT_URL=ws://old\n", False),
+    ],
+)
+def test_files_that_are_preferred_and_say_otherwise_are_told(
+    tmp_path: Path, name: str, content: str, is_told: bool
+) -> None:
+    (tmp_path / ".env").write_text("LIVEKIT_URL=ws://hub\n")
+    (tmp_path / name).write_text(content)
+    assert find_overriding(str(tmp_path / ".env"), ["LIVEKIT_URL"]) == ((str(tmp_path / name),) if is_told else ())
+
+
+def test_files_beside_another_file_than_env_are_not_about_it(tmp_path: Path) -> None:
+    (tmp_path / "prod.env").write_text("LIVEKIT_URL=ws://hub\n")
+    (tmp_path / ".env.local").write_text("LIVEKIT_URL=ws://old\n")
+    assert find_overriding(str(tmp_path / "prod.env"), ["LIVEKIT_URL"]) == ()
+
+
+def test_preferred_file_that_is_no_text_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LIVEKIT_URL=ws://hub\n")
+    (tmp_path / ".env.local").mkdir()
+    (tmp_path / ".env.production").write_text("LIVEKIT_URL=ws://old\n")
+    assert find_overriding(str(tmp_path / ".env"), ["LIVEKIT_URL"]) == (str(tmp_path / ".env.production"),)

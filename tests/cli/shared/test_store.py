@@ -52,3 +52,13 @@ def test_command_makes_no_store_in_place_of_one_that_was_removed(tmp_path: Path)
         pass
     assert refused.value.problem == "gone"
     assert not Path(paths.store).exists()
+
+
+@pytest.mark.parametrize(("file", "made"), [("lkhub.db", False), ("elsewhere.db", True)])
+def test_store_that_was_not_made_yet_may_be_made(tmp_path: Path, file: str, made: bool) -> None:
+    """The service was not up yet, or the record is of the store that the spec named before."""
+    paths = StatePaths(str(tmp_path))
+    store = tmp_path / "lkhub.db"
+    write_store(paths.store_state, StoreRecord(str(tmp_path / file), made=made))
+    with open_hub_store(paths, wire.Application(store=wire.Store(f"sqlite:///{store}"))):
+        assert store.exists()

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -131,6 +132,30 @@ async def test_answer_without_an_end_is_not_read() -> None:
     async with listen(pour) as port, sending(f"http://127.0.0.1:{port}/") as sender:
         assert await sender.send(BODY) == ""
     assert sent < 1000 * MAX_ANSWER_BYTES
+
+
+@pytest.mark.parametrize("reset", [True, False])
+async def test_connection_that_is_closed_at_one_key_is_tried_with_the_others(reset: bool) -> None:
+    """A handler that raises an error may close the connection, with a reset or without, and without an answer."""
+    taken = Told()
+
+    async def refuse_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not seen:
+            seen.append(await reader.readuntil(b"\r\n\r\n"))
+            if reset:
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        else:
+            await taken(reader, writer)
+
+    seen: list[bytes] = []
+    async with listen(refuse_first) as port:
+        keys = ReceiverKeys(lambda: {"APInew": Secret("new" * 15), "APIold": SECRET})
+        sender = Sender(Receiver(url := f"http://127.0.0.1:{port}/", (), True), keys, 30)
+        assert await sender.send(BODY) == ""
+        await sender.close()
+    assert len(taken.requests) == 1
+    assert keys.take_new() == {url: "APInew"}
 
 
 async def test_receiver_that_does_not_answer_has_a_deadline() -> None:
