@@ -11,6 +11,7 @@ import logging
 import resource
 import time
 from functools import partial
+from itertools import chain
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -27,8 +28,10 @@ STALL_SECONDS = 30.0
 MOST_PER_CLIENT = 1000
 MOST_OPEN = 4096
 
-# Browsers send up to a few KiB of headers.
+# Browsers send up to a few KiB of headers, in some twenty fields. A field takes a hundred bytes of memory besides its
+# own.
 MOST_HEAD_BYTES = 16 * 1024
+MOST_FIELDS = 100
 
 # Requests that one connection may have sent before the first of them is answered. Browsers send none.
 MOST_PIPELINED = 16
@@ -102,6 +105,13 @@ def make_places(files: int) -> Places:
     return Places(places_for(files, MOST_OPEN), MOST_PER_CLIENT)
 
 
+class _Dropped(list[tuple[bytes, bytes]]):
+    """Headers that are not kept."""
+
+    def append(self, field: tuple[bytes, bytes]) -> None:
+        pass
+
+
 class Bounds:
     """What the connections of one service have in common. Deadlines are in seconds."""
 
@@ -168,7 +178,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head is not None:
             self._head += len(data)
         super().data_received(data)
-        if self._head is not None and self._head > MOST_HEAD_BYTES:
+        if self._head is not None and (self._head > MOST_HEAD_BYTES or len(self.headers or ()) > MOST_FIELDS):
             self.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -186,6 +196,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head = None
+        # A head that came in one piece was not counted. uvicorn answers with 400 to what is raised here.
+        if len(self.headers) > MOST_FIELDS or self._measure_head() > MOST_HEAD_BYTES:
+            raise ValueError("the head is too large")
         # A whole read of requests is parsed at once, and each of them would be kept until those before are answered.
         if len(self.pipeline) >= MOST_PIPELINED:
             self.transport.abort()
@@ -196,11 +209,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         # Fields after the body (trailers) are dropped, as RFC 9112, section 7.1.2 lets a server do. uvicorn adds them
         # to the request's own, as if a proxy had judged them.
-        self.headers = []
+        self.headers = _Dropped()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.scope["extensions"] = {EXTENSION: partial(send_whole, cycle)}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
+
+    def _measure_head(self) -> int:
+        return len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
 
     def _has_body(self) -> bool:
         sizes = [value for name, value in self.headers if name in (b"content-length", b"transfer-encoding")]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import uvicorn
@@ -16,12 +17,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from lkhub.render import caddy
 from lkhub.service import bounded
 from lkhub.service.bounded import (
+    MOST_FIELDS,
     MOST_HEAD_BYTES,
     MOST_PIPELINED,
+    BoundedProtocol,
     Bounds,
     bind_protocol,
 )
@@ -167,6 +171,44 @@ async def test_fields_after_a_body_are_not_taken_for_headers() -> None:
             for _ in range(2):
                 assert (await reader.readuntil(b"end")).endswith(b"\r\n\r\nhost, transfer-encoding; end")
         writer.close()
+
+
+def receive(data: bytes) -> tuple[BoundedProtocol, Mock]:
+    """A connection, and its transport, after these bytes have come in one piece: more than real sockets give at
+    once."""
+    config = uvicorn.Config(Starlette(), ws="none", lifespan="off", log_config=None)
+    protocol = bind_protocol(Bounds(Places(9, 9)))(config, ServerState(), {})
+    transport = Mock(spec=asyncio.Transport, get_extra_info=Mock(return_value=None))
+    protocol.connection_made(transport)
+    protocol.data_received(data)
+    protocol.connection_lost(None)
+    return protocol, transport
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 9\r\n"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("more", [b"a:\r\n" * MOST_FIELDS, b"a: " + b"b" * MOST_HEAD_BYTES + b"\r\n"])
+@pytest.mark.parametrize("before", [b"", GET])
+async def test_head_that_comes_in_one_piece_is_bounded(before: bytes, more: bytes) -> None:
+    """A thousand connections with sixteen thousand fields each took a GiB, for as long as their bodies did not come."""
+    protocol, transport = receive(before + HEAD + more + b"\r\n")
+    assert b" 400 " in transport.write.call_args[0][0]
+    transport.close.assert_called()
+    assert not protocol.pipeline
+
+
+@pytest.mark.anyio
+async def test_half_of_a_head_has_few_fields() -> None:
+    _, transport = receive(HEAD + b"a:\r\n" * MOST_FIELDS)
+    transport.abort.assert_called()
+
+
+@pytest.mark.anyio
+async def test_fields_after_a_body_are_not_kept() -> None:
+    protocol, _ = receive(CHUNKED + b"0\r\n" + b"a:\r\n" * 20_000)
+    assert len(protocol.headers) == 0
 
 
 @pytest.mark.anyio
