@@ -35,6 +35,10 @@ type Requests struct {
 // BodyRate is in bytes a second. Only an intentional delay is slower than a telephone modem.
 const BodyRate = 4096
 
+// MaxFields is how many fields the head of a request may have. Browsers send some twenty. A field takes hundreds of
+// bytes of memory, here and in the service, for as long as the body does not arrive.
+const MaxFields = 100
+
 // CaddyModule tells Caddy the module's name.
 func (*Requests) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.lkhub_requests", New: func() caddy.Module { return new(Requests) }}
@@ -53,6 +57,12 @@ var asking = sync.OnceValue(func() *connlimit.Counter { return connlimit.New(max
 
 // ServeHTTP counts the request until it has been answered.
 func (r *Requests) ServeHTTP(w http.ResponseWriter, request *http.Request, next caddyhttp.Handler) error {
+	if countFields(request.Header) > MaxFields {
+		w.Header().Set("Connection", "close")
+		// net/http would wait for the body, and keep the head meanwhile.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+		return caddyhttp.Error(http.StatusRequestHeaderFieldsTooLarge, errors.New("too many fields in the head"))
+	}
 	said, _ := caddyhttp.GetVar(request.Context(), caddyhttp.ClientIPVarKey).(string)
 	ip, _ := netip.ParseAddr(said) // all that is not an address counts as one client
 	client := connlimit.ClientOfIP(ip)
@@ -83,6 +93,14 @@ func (r *Requests) ServeHTTP(w http.ResponseWriter, request *http.Request, next 
 		return caddyhttp.Error(http.StatusRequestTimeout, err)
 	}
 	return err
+}
+
+func countFields(header http.Header) int {
+	count := 0
+	for _, values := range header {
+		count += len(values)
+	}
+	return count
 }
 
 // timedBody is a body that must arrive at a minimum rate.
