@@ -1,15 +1,16 @@
 """A file of an application: read, and replaced in one step with its owner and mode kept.
 
 Root may do this in a folder of another user, who could put a link to any file in its place. A link is followed only if
-it belongs to root, or to the owner of what it leads to, as the kernel does in /tmp (sysctl fs.protected_symlinks).
+it belongs to root, or to the owner of what it leads to, as the kernel does in /tmp (sysctl fs.protected_symlinks). The
+path that is found so is then walked folder by folder, without links: the other user could put one there meanwhile.
 """
 
 import contextlib
 import errno
 import os
+import secrets
 import shlex
 import stat
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ from lkhub.host.files import FILE_MODE, MAX_INPUT_BYTES, user_name
 
 # As the kernel's MAXSYMLINKS.
 _MOST_LINKS = 40
+
+# A folder that is only passed through need not be readable, but macOS can't open it otherwise.
+_PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # What the system says about a path that leads to no file.
 _WRONG_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -49,8 +55,7 @@ def read_app_file(path: str) -> AppFile:
     read it, and MachineError."""
     with _explained(path, "read"):
         real, links = _follow(path)
-        content, status = _read(real)
-        owner = status or _stat_folder(os.path.dirname(real))
+        content, status, owner = _read(real)
     for link in links:
         if os.geteuid() == 0 and link.st_uid not in (0, owner.st_uid):
             raise ForbiddenFileError(
@@ -67,26 +72,25 @@ def read_app_file(path: str) -> AppFile:
 def replace_app_file(file: AppFile, content: bytes) -> None:
     """Give the file this content in one step. Owner, mode and access list stay. Raises ForbiddenFileError, and
     MachineError."""
-    temporary = None
-    try:
-        with _explained(file.path, "write"):
-            folder, name = os.path.split(file.path)
-            # mkstemp creates with 0600: the text is never readable by others, not even for a moment.
-            handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+    name = os.path.basename(file.path)
+    temporary = f".{name}.{secrets.token_hex(4)}"
+    with _explained(file.path, "write"), _opened_folder(file.path) as folder:
+        # With 0600: the text is never readable by others, not even for a moment.
+        handle = os.open(temporary, _CREATE, FILE_MODE, dir_fd=folder)
+        try:
             with os.fdopen(handle, "wb") as written:
                 written.write(content)
-                _give(handle, file)
+                _give(handle, file, folder)
                 written.flush()
                 os.fsync(handle)
-            os.replace(temporary, file.path)
-            temporary = None
-    finally:
-        if temporary:
+            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                os.unlink(temporary, dir_fd=folder)
+            raise
 
 
-def _give(handle: int, file: AppFile) -> None:
+def _give(handle: int, file: AppFile, folder: int) -> None:
     """Give an open file the owner, the group, the access list and the mode of `file`. Everything is done to the
     descriptor, since another user may own the folder."""
     made = os.fstat(handle)
@@ -95,33 +99,51 @@ def _give(handle: int, file: AppFile) -> None:
     os.fchmod(handle, file.mode)
     if file.content is not None and hasattr(os, "listxattr"):
         with contextlib.suppress(FileNotFoundError):
-            for name in os.listxattr(file.path):
-                if name == "system.posix_acl_access":
-                    os.setxattr(handle, name, os.getxattr(file.path, name))
+            before = os.open(os.path.basename(file.path), _READ, dir_fd=folder)
+            try:
+                for name in os.listxattr(before):
+                    if name == "system.posix_acl_access":
+                        os.setxattr(handle, name, os.getxattr(before, name))
+            finally:
+                os.close(before)
 
 
-def _read(real: str) -> tuple[bytes | None, os.stat_result | None]:
-    """Content and status of a regular file; None where there is no file."""
-    try:
-        handle = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None, None
-    with os.fdopen(handle, "rb") as file:
+def _read(real: str) -> tuple[bytes | None, os.stat_result | None, os.stat_result]:
+    """Content and status of a regular file, None where there is no file; and the status of whose owner it is: the
+    file's, else the folder's."""
+    with contextlib.ExitStack() as opened:
+        try:
+            folder = opened.enter_context(_opened_folder(real))
+        except FileNotFoundError:
+            missing = os.path.dirname(real)
+            hint = f"`mkdir -p {shlex.quote(missing)}` makes it"
+            raise MissingFolderError(f"the folder {missing} does not exist", hints=(hint,)) from None
+        try:
+            handle = os.open(os.path.basename(real) or ".", _READ, dir_fd=folder)
+        except FileNotFoundError:
+            return None, None, os.fstat(folder)
+        file = opened.enter_context(os.fdopen(handle, "rb"))
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise InputError(f"{real} is not a regular file")
         content = file.read(MAX_INPUT_BYTES + 1)
     if len(content) > MAX_INPUT_BYTES:
         raise InputError(f"{real} is over {MAX_INPUT_BYTES:,} bytes", hints=("is this the right file?",))
-    return content, status
+    return content, status, status
 
 
-def _stat_folder(folder: str) -> os.stat_result:
+@contextlib.contextmanager
+def _opened_folder(real: str) -> Iterator[int]:
+    """A descriptor of the folder of a file whose path leads through no link. Raises OSError where it does by now."""
+    folder = os.open("/", _PASS)
     try:
-        return os.stat(folder)
-    except FileNotFoundError:
-        hint = f"`mkdir -p {shlex.quote(folder)}` makes it"
-        raise MissingFolderError(f"the folder {folder} does not exist", hints=(hint,)) from None
+        for name in filter(None, os.path.dirname(real).split("/")):
+            inner = os.open(name, _PASS, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def _follow(path: str) -> tuple[str, list[os.stat_result]]:

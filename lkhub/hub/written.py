@@ -167,9 +167,10 @@ def _back_up(paths: StatePaths, file: AppFile) -> str | None:
         return None
     _ensure_backups(paths)
     name = f"{os.path.basename(file.path)[:100]}.{sha256(os.fsencode(file.path)).hexdigest()[:12]}"
-    backup = os.path.join(paths.backups, name)
-    replace_app_file(AppFile(backup, None, os.geteuid(), os.getegid(), FILE_MODE), file.content)
-    return backup
+    # Links lead to the state directory alone: in it, its owner may have put one to a folder of root's.
+    folder = os.path.join(os.path.realpath(paths.root), os.path.relpath(paths.backups, paths.root))
+    replace_app_file(AppFile(os.path.join(folder, name), None, os.geteuid(), os.getegid(), FILE_MODE), file.content)
+    return os.path.join(paths.backups, name)
 
 
 def _ensure_backups(paths: StatePaths) -> None:

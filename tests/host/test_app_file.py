@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lkhub.errors import InputError, MachineError
+from lkhub.host import app_file
 from lkhub.host.app_file import ForbiddenFileError, read_app_file, replace_app_file
 from lkhub.host.files import MAX_INPUT_BYTES
 from tests.host.modes import mode
@@ -146,6 +147,40 @@ def test_root_follows_no_link_of_another_user_to_a_third_ones_file(tmp_path: Pat
     os.chown(real, NOBODY, NOBODY)
     put(given, b"new")
     assert (real.read_bytes(), owner(real)) == (b"new", (NOBODY, NOBODY))
+
+
+@pytest.mark.parametrize("when", ["found", "read"])
+def test_folder_that_becomes_a_link_meanwhile_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The owner of a folder sees when root reads the file in it, and may replace the folder then."""
+    app, other = tmp_path / "app", tmp_path / "other"
+    for folder in (app, other):
+        folder.mkdir()
+        (folder / ".env").write_bytes(folder.name.encode())
+
+    def swap() -> None:
+        app.rename(tmp_path / "away")
+        app.symlink_to(other)
+
+    if when == "found":
+        follow = app_file._follow
+
+        def follow_and_swap(path: str) -> tuple[str, list[os.stat_result]]:
+            found = follow(path)
+            swap()
+            return found
+
+        monkeypatch.setattr(app_file, "_follow", follow_and_swap)
+        with pytest.raises(InputError, match="not a directory"):
+            read_app_file(str(app / ".env"))
+    else:
+        file = read_app_file(str(app / ".env"))
+        swap()
+        with pytest.raises(InputError, match="not a directory"):
+            replace_app_file(file, b"new")
+    assert (other / ".env").read_bytes() == b"other"
+    assert os.listdir(other) == [".env"]
 
 
 @as_user

@@ -68,6 +68,17 @@ def test_file_is_edited_backed_up_and_remembered(paths: StatePaths, env: Path) -
     assert OLD.reveal() not in Path(paths.written).read_text()
 
 
+def test_backup_follows_no_link_out_of_the_state_directory(paths: StatePaths, env: Path, tmp_path: Path) -> None:
+    """Root may write in the state directory of another user, whose link would lead root's file anywhere."""
+    (tmp_path / "other").mkdir()
+    os.symlink(tmp_path / "other", paths.backups)
+    before = env.read_bytes()
+    with pytest.raises(InputError, match="not a directory"):
+        write(paths, str(env), "dotenv", 5.0)
+    assert os.listdir(tmp_path / "other") == []
+    assert env.read_bytes() == before
+
+
 def test_nothing_to_change_changes_nothing(paths: StatePaths, env: Path) -> None:
     first = write(paths, str(env), "dotenv", 5.0)
     before = os.stat(env)
