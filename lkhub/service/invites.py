@@ -1,7 +1,9 @@
 """Invites over HTTP: people take one, and those who may let others in make one."""
 
+import asyncio
 import secrets
 import time
+from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
@@ -51,9 +53,16 @@ class Invites:
         self._presets = Presets(config.application.rooms)
         self._wrong, self._made = Windows(WRONG_SECRETS), Windows(MADE)
         self._trying: dict[str, int] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by tab
 
     async def redeem(self, request: Request, given: RedeemRequest) -> Issued:
         """A token for who has the secret of an invite. Raises ApiError."""
+        # One request of a tab after another: one that is refused gives its use back, and with that same use another one
+        # could have got a token meanwhile.
+        async with self._turns.setdefault(given.tab, asyncio.Lock()):
+            return await self._redeem(request, given)
+
+    async def _redeem(self, request: Request, given: RedeemRequest) -> Issued:
         client = find_client(request, self._config)
         self._require_few(client)
         self._trying[client] = self._trying.get(client, 0) + 1

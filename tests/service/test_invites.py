@@ -18,7 +18,7 @@ from lkhub.service.contract import INVITE, REDEEM
 from lkhub.service.invites import MADE, WRONG_SECRETS
 from lkhub.store.invites import create_invite, list_invites, revoke_invite
 from lkhub.store.store import Store
-from lkhub.wire.application import Application, RoomPreset
+from lkhub.wire.application import Application, Limits, Rate, RoomPreset
 from lkhub.wire.application import Store as StoreSettings
 from lkhub.wire.serve_config import ServeConfig
 from tests.service.conftest import LAN, SECRET, Applied, Connect, check_error
@@ -121,6 +121,34 @@ async def test_use_of_who_was_let_in_is_not_given_back(connect: Connect, applied
     async with connect(applied.config("api-keys"), LAN, "192.168.1.7") as client:
         check_error(await take(client, secret, "tab-of-a-browser-2"), 403, "invite-used")
         assert (await take(client, secret)).status_code == 200
+
+
+async def test_use_is_not_given_back_while_the_same_tab_gets_in(
+    connect: Connect, config: ServeConfig, applied: Applied
+) -> None:
+    """A tab may ask from two addresses at once, one of which has asked too often. With each new tab it would let in
+    another person."""
+    everyone, secret = add(applied.store), add(applied.store, uses=1)
+    access = structs.replace(config.application.access, limits=Limits(None, Rate(1, 60), None))
+    application = structs.replace(config.application, access=access)
+    config = replace(config, authorities=("rtc.example.com",), application=application)
+    async with connect(config, "https://rtc.example.com", "127.0.0.1") as client:
+
+        async def come(invite: str, tab: str, address: str) -> httpx.Response:
+            body = {"secret": invite, "room": "lobby", "tab": tab}
+            return await client.post(REDEEM.path, json=body, headers={"x-forwarded-for": address})
+
+        found: dict[str, int] = {}
+
+        async def note(address: str) -> None:
+            found[address] = (await come(secret, TAB, address)).status_code
+
+        assert (await come(everyone, TAB, "203.0.113.1")).status_code == 200
+        async with anyio.create_task_group() as tasks:
+            for address in ("203.0.113.1", "203.0.113.2"):
+                tasks.start_soon(note, address)
+        assert found == {"203.0.113.1": 429, "203.0.113.2": 200}
+        check_error(await come(secret, "tab-of-a-browser-2", "203.0.113.3"), 403, "invite-used")
 
 
 async def test_uses_are_exact_with_a_hundred_at_once(client: httpx.AsyncClient, applied: Applied) -> None:
