@@ -35,6 +35,10 @@ _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 # marks (Unicode's Default_Ignorable_Code_Point has them), and an empty pattern of Braille.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
+# Places in Unicode without a character, which show nothing either (of Default_Ignorable_Code_Point): programs leave out
+# what may come to stand there.
+_VACANT = (("\u2065", "\u2065"), ("\ufff0", "\ufff8"), ("\U000e0000", "\U000e0fff"))
+
 # But these characters decide how the characters around them join (Persian, many scripts of India, emoji of several
 # people), or which form the character before them has (emoji, Mongolian, Japanese).
 _JOINERS = frozenset("\u200c\u200d")
@@ -53,6 +57,15 @@ PROBE_ROOM_PREFIX = "lkhub-verify-"
 def is_probe_room(room: str) -> bool:
     """Whether it is a room of lkhub's own verification: it takes no seats, and no receiver gets its events."""
     return room.startswith(PROBE_ROOM_PREFIX)
+
+
+def drop_joiners(text: str) -> str:
+    """A text without the characters that may be in a name although they are often not seen. Programs show it with and
+    without them in the same way, for most letters."""
+    return text if text.isascii() else text.translate(_DROPPED)
+
+
+_DROPPED = dict.fromkeys(map(ord, _JOINERS | _SELECTORS))
 
 
 class Grant(Struct, frozen=True):
@@ -83,11 +96,18 @@ def find_unseen(text: str) -> str:
         elif character in _JOINERS:
             hidden = before not in _SELECTORS and not _changes(before)
         else:
-            hidden = character in _BLANK or unicodedata.category(character) in _UNSEEN
+            hidden = character in _BLANK or unicodedata.category(character) in _UNSEEN or _is_vacant(character)
         if hidden:
-            kind = "half a character" if unicodedata.category(character) == "Cs" else "a control character"
+            kind = _KINDS.get(unicodedata.category(character), "a control character")
             return f"U+{ord(character):04X} {unicodedata.name(character, kind)}"
     return ""
+
+
+_KINDS = {"Cs": "half a character", "Cn": "no character"}
+
+
+def _is_vacant(character: str) -> bool:
+    return any(first <= character <= last for first, last in _VACANT)
 
 
 def show_name(name: str) -> str:

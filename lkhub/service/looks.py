@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from unicodedata import normalize
 
+from lkhub.livekit.tokens import drop_joiners
 from lkhub.source.json_text import parse_json
 
 # The table puts what is written from right to left between two of these marks.
@@ -16,7 +17,7 @@ _MARK = "\u200e"
 def find_looks(identity: str) -> tuple[str, str]:
     """The keys of an identity; it looks like another that has one of them too. Case is folded before the letters are
     taken for what they look like, and after it: a capital `I` looks like `l`, and is an `i`."""
-    plain = normalize("NFKC", identity)
+    plain = normalize("NFKC", drop_joiners(identity))
     return _draw(plain.casefold()), _draw(plain)
 
 

@@ -96,6 +96,9 @@ def test_secret_may_be_of_any_length_and_alphabet() -> None:
         ("an\u034fn", "U+034F COMBINING GRAPHEME JOINER"),
         # What joins and varies, where there is nothing that it could change.
         ("an\u200dn", "U+200D ZERO WIDTH JOINER"),
+        ("ann\u2065", "U+2065 no character"),
+        ("a\ufff0nn", "U+FFF0 no character"),
+        ("ann\U000e0080", "U+E0080 no character"),
         ("\u200cann", "U+200C ZERO WIDTH NON-JOINER"),
         ("иван\u200d", "U+200D ZERO WIDTH JOINER"),
         ("\u0645\u200c\u200c", "U+200C ZERO WIDTH NON-JOINER"),
