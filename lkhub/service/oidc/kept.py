@@ -45,6 +45,9 @@ class Kept(Generic[T]):
             if since >= RETRY_USABLE_SECONDS and (self._again is None or self._again.done()):
                 self._again = asyncio.ensure_future(self._try_again())
             return self._value
+        # Before the lock: `renew` has it while a slow provider is asked, for which any stranger can make a token.
+        if self._value is not None and now - self._loaded < FRESH_SECONDS:
+            return self._value
         async with self._lock:
             if self._value is not None and self._clock() - self._loaded < FRESH_SECONDS:
                 return self._value

@@ -138,3 +138,15 @@ async def test_what_lacks_something_while_the_provider_is_away_can_not_be_judged
     source.down = True
     with pytest.raises(ProviderError, match="down"):
         await kept.renew(seen)
+
+
+async def test_made_up_key_makes_nobody_else_wait_for_a_slow_provider(kept: Kept[int], source: Source) -> None:
+    seen = await kept.get()
+    source.answers = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kept.renew, seen)
+        await until(lambda: source.loads == 2)
+        with anyio.move_on_after(1) as waited:
+            assert await kept.get() == 1
+        source.answers.set()
+    assert not waited.cancelled_caught
