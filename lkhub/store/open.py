@@ -108,8 +108,18 @@ def _connect_postgres(
 
 
 def _set_up_postgres(connection: Any, _: object) -> None:
+    settings = {
+        "lock_timeout": int(LOCKED_SECONDS * 1000),
+        # A client that vanished, or whose network was cut, leaves a session with its locks behind. The server by itself
+        # asks after two hours whether the client lives, and until then no other process could lead.
+        "tcp_user_timeout": SILENT_SECONDS * 1000,
+        "tcp_keepalives_idle": SILENT_SECONDS // 2,
+        "tcp_keepalives_interval": SILENT_SECONDS // 2,
+        "tcp_keepalives_count": 1,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = {int(LOCKED_SECONDS * 1000)}")
+        for name, value in settings.items():
+            cursor.execute(f"SET {name} = {value}")
     connection.commit()  # or a rollback would take it back
 
 

@@ -1,9 +1,9 @@
-"""A server of PostgreSQL that listens on a Unix socket alone."""
+"""A server of PostgreSQL that listens on a Unix socket, and at an address only if it is given one."""
 
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +17,18 @@ _BIN = Path("/usr/lib/postgresql")
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running server. Its files are in `folder`, and its socket too."""
+    """A running server. Its files are in `folder`, and its socket too. With an `address`, clients connect to that.
+    `prefix` goes in front of its command lines, to run it in a network namespace."""
 
     folder: Path
+    prefix: Sequence[str] = ()
+    address: str = ""
 
     def create(self, encoding: str = "UTF8") -> str:
         """A new, empty database, as a URL of SQLAlchemy."""
         name = f"lkhub_{uuid4().hex}"
         self._as_owner([_find("createdb"), "-E", encoding, "-T", "template0", "-h", str(self.folder), name])
-        return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
+        return f"postgresql+psycopg://postgres@/{name}?host={self.address or self.folder}"
 
     def drop(self, url: str) -> None:
         """Drop a database, although it is in use."""
@@ -37,10 +40,11 @@ class Postgres:
 
     def authenticate(self, method: str) -> None:
         """From the next start on, let clients in by this method, such as `trust` and `scram-sha-256`."""
-        (self.folder / "data/pg_hba.conf").write_text(f"local all all {method}\n")
+        (self.folder / "data/pg_hba.conf").write_text(f"local all all {method}\nhost all all all {method}\n")
 
     def start(self) -> None:
-        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c max_connections=200"
+        listens = f"-c listen_addresses={self.address} -c unix_socket_directories={self.folder}"
+        options = f"{listens} -c fsync=off -c max_connections=200"
         self._control("-o", options, "-l", str(self.folder / "log"), "-w", "start")
 
     def stop(self) -> None:
@@ -71,16 +75,18 @@ class Postgres:
     def _as_owner(self, command: list[str]) -> None:
         """The server refuses to run as root."""
         owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-        subprocess.run([*owner, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+        command = [*self.prefix, *owner, *command]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
 
 @contextmanager
-def run_postgres() -> Iterator[Postgres]:
+def run_postgres(prefix: Sequence[str] = (), address: str = "") -> Iterator[Postgres]:
     """A server with nothing in it; it is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     shutil.chown(folder, "postgres", "postgres")
-    server = Postgres(folder)
+    server = Postgres(folder, prefix, address)
     server.initialize()
+    server.authenticate("trust")
     try:
         server.start()
         yield server
