@@ -22,8 +22,10 @@ from lkhub.wire.application import Receiver
 # How long a receiver may take for an event, from the look-up of its name to its answer.
 ANSWER_SECONDS = 10.0
 
-# An answer is not read any further, since only its status matters. Where it is longer, the connection is closed.
+# An answer is not read any further, since only its status matters. Where it is longer, or takes longer, the connection
+# is closed.
 MAX_ANSWER_BYTES = 4096
+REST_SECONDS = 1.0
 
 # Each takes a thread for as long as name servers do not answer. The threads are the receiver's own, so that one whose
 # name leads nowhere delays no other.
@@ -106,11 +108,12 @@ async def _judge(answer: httpx.Response) -> str:
     read = 0
     try:
         if answer.is_success:  # only then is the connection worth keeping
-            async for part in answer.aiter_raw():
-                read += len(part)
-                if read > MAX_ANSWER_BYTES:
-                    break
-    except httpx.HTTPError:
+            async with asyncio.timeout(REST_SECONDS):
+                async for part in answer.aiter_raw():
+                    read += len(part)
+                    if read > MAX_ANSWER_BYTES:
+                        break
+    except (httpx.HTTPError, TimeoutError):
         pass  # its status came, and says that it took the event
     finally:
         await answer.aclose()

@@ -181,6 +181,14 @@ async def test_receiver_that_answers_byte_by_byte_has_the_same_deadline() -> Non
 
 
 @pytest.mark.parametrize(
+    "rest", [b"content-length: 9\r\n\r\nok", b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n", b"\r\n"]
+)
+async def test_status_counts_although_the_rest_of_the_answer_does_not_come(rest: bytes) -> None:
+    async with listen(Told(b"HTTP/1.1 200 OK\r\n" + rest)) as port, sending(f"http://127.0.0.1:{port}/") as sender:
+        assert await sender.send(BODY) == ""
+
+
+@pytest.mark.parametrize(
     "answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200", b"HTTP/1.1 999999 X\r\n\r\n", b"\0" * 100_000]
 )
 async def test_what_is_no_answer_is_no_success(answer: bytes) -> None:
