@@ -27,6 +27,9 @@ ANSWER_SECONDS = 10.0
 MAX_ANSWER_BYTES = 4096
 REST_SECONDS = 1.0
 
+# Of the time for an event, the part in which a receiver with several addresses is reached at one of them.
+_CONNECTING = 0.5
+
 # Each takes a thread for as long as name servers do not answer. The threads are the receiver's own, so that one whose
 # name leads nowhere delays no other.
 LOOKUPS_AT_ONCE = 2
@@ -92,11 +95,13 @@ class Sender:
         }
         for number, address in enumerate(addresses, 1):
             url = self._url.copy_with(host=address)
-            name = {"sni_hostname": self._url.raw_host.decode()}
-            request = httpx.Request("POST", url, content=body, headers=headers, extensions=name)
+            extensions: dict[str, object] = {"sni_hostname": self._url.raw_host.decode()}
+            if number < len(addresses):  # packets to one address may lead nowhere, and the next one answers
+                extensions["timeout"] = {"connect": self._seconds * _CONNECTING / len(addresses)}
+            request = httpx.Request("POST", url, content=body, headers=headers, extensions=extensions)
             try:
                 answer = await self._connections.handle_async_request(request)
-            except httpx.ConnectError:
+            except (httpx.ConnectError, httpx.ConnectTimeout):
                 if number == len(addresses):
                     raise
                 continue

@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -266,6 +266,21 @@ async def test_next_address_is_tried_where_one_refuses(monkeypatch: pytest.Monke
         Names(monkeypatch, ["127.0.0.2", "127.0.0.1"])
         async with sending(f"http://app.example.com:{port}/") as sender:
             assert await sender.send(BODY) == ""
+
+
+async def test_next_address_is_tried_where_one_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an address of IPv6 whose packets lead nowhere."""
+    told = Told()
+    async with listen(told) as port:
+        with socket.create_server(("127.0.0.2", port), backlog=0) as silent, ExitStack() as full:
+            for _ in range(3):  # nothing accepts them, and the kernel drops what comes after them
+                waiting = full.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(silent.getsockname())
+            Names(monkeypatch, ["127.0.0.2", "127.0.0.1"])
+            async with sending(f"http://app.example.com:{port}/", seconds=8.0) as sender:
+                assert await sender.send(BODY) == ""
+    assert len(told.requests) == 1
 
 
 async def test_name_server_that_does_not_answer_delays_no_other_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
