@@ -48,13 +48,18 @@ class Store:
         return FileLead(str(self._file), of) if self._file else ServerLead(self._engine, of)
 
     def require_present(self) -> None:
-        """Raise StoreError where the file is another one than was opened. SQLite would go on writing to a file that was
-        deleted, and all of it would be lost at the end."""
+        """Raise StoreError where the file, or SQLite's log beside it, is another one than was opened. SQLite would go
+        on writing to a file that was deleted, and all of it would be lost at the end."""
         if not self._is_present():
             raise StoreError("gone", f"{self._file} was removed or replaced")
+        if not self._has_log():
+            raise StoreError("gone", f"{self._log_file} was removed or replaced")
 
     def _is_present(self) -> bool:
         return self._file is None or (self._identity is not None and _identify(self._file) == self._identity)
+
+    def _has_log(self) -> bool:
+        return self._file is None or _identify(self._log_file) == self._log
 
     @property
     def _log_file(self) -> Path:
@@ -93,13 +98,14 @@ class Store:
         """Commit what waits, and close every connection."""
         if self._writer is not None:
             self._writer.close()
-        if not self._is_present():
+        if not self._is_present() or not self._has_log():
             self._take_log_along()
         self._engine.dispose()
 
     def _take_log_along(self) -> None:
         """Leave no log where another file was put, or will be. SQLite leaves it there, and whoever opens the other
-        file next would apply it to that file. A file that was only moved gets what the log has."""
+        file next would apply it to that file. A file that was only moved, or whose log was removed, gets what the log
+        has."""
         if not self._engine.pool.checkedin():  # type: ignore[attr-defined]  # a new connection would open the other file
             return
         with suppress(SQLAlchemyError, sqlite3.Error, OSError), closing(self._engine.raw_connection()) as connection:

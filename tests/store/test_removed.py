@@ -73,6 +73,16 @@ def test_file_that_was_moved_away_and_back_has_everything(file: Path, store: Sto
     assert names_in(file) == ["a", "b"]
 
 
+def test_log_that_was_removed_takes_nothing_with_it(file: Path, store: Store) -> None:
+    add(store, "a", "b")
+    for suffix in ("-wal", "-shm"):
+        file.with_name(f"store.db{suffix}").unlink()
+    with pytest.raises(StoreError, match=r"store\.db-wal was removed or replaced"):
+        add(store, "c")
+    store.close()
+    assert names_in(file) == ["a", "b"]
+
+
 def test_log_of_another_process_that_went_on_before_is_left_alone(file: Path, store: Store) -> None:
     other = Store(f"sqlite:///{file}")
     add(store, "a")
