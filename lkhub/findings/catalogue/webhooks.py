@@ -28,8 +28,8 @@ def webhook_events_dead(url: str, number: int) -> Says:
     """Events were given up that a receiver did not take. The subject is its URL.
 
     **Why.** An event is given up after a day, or after ten minutes if its receiver takes other events meanwhile: the
-    events of its room wait behind it. Events for a receiver that the spec no longer has are given up at once. What was
-    given up is kept for a week.
+    events of its room wait behind it. Events for a receiver that the spec no longer has are given up after a
+    minute. What was given up is kept for a week.
 
     **What to do.** See which they are, and why; once the receiver is mended, send them again:
 

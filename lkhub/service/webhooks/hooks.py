@@ -43,6 +43,10 @@ _REPORT_EVERY_SECONDS = 10.0
 # After an error that is a bug.
 _AGAIN_SECONDS = 5.0
 
+# A change of the spec that another process refuses is taken back within less (supervise/timings.py, ready), and the
+# service from before has its receivers again.
+KEPT_FOR_UNKNOWN_SECONDS = 60.0
+
 NOT_IN_SPEC = "the spec has no such receiver any more"
 
 log = logging.getLogger("lkhub.webhooks")
@@ -86,16 +90,14 @@ class Webhooks:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _lead(self, lead: Lead) -> None:
-        await self._storage.run(
-            partial(bury_unknown, receivers=list(self._receivers), problem=NOT_IN_SPEC, now=time.time())
-        )
         keys = ReceiverKeys(self._ring.keys, await self._storage.read(list_known_keys))
         senders = [Sender(receiver, keys) for receiver in self._receivers.values()]
         self._receiving = [
             Receiving(self._storage, url, partial(self._send, sender, keys))
             for url, sender in zip(self._receivers, senders, strict=True)
         ]
-        jobs = [*(each.run() for each in self._receiving), self.search.run(), self._tidy(), self._report()]
+        own = (self.search.run(), self._tidy(), self._report(), self._bury())
+        jobs = [*(each.run() for each in self._receiving), *own]
         tasks = [asyncio.ensure_future(job) for job in jobs]
         try:
             while await run_to_end(lead.take):
@@ -156,6 +158,15 @@ class Webhooks:
             except ApiError:
                 pass
             await asyncio.sleep(_TIDY_EVERY_SECONDS)
+
+    async def _bury(self) -> None:
+        """Give up what waits for receivers that the spec no longer has."""
+        while True:
+            await asyncio.sleep(KEPT_FOR_UNKNOWN_SECONDS)
+            with suppress(ApiError):
+                await self._storage.run(
+                    partial(bury_unknown, receivers=list(self._receivers), problem=NOT_IN_SPEC, now=time.time())
+                )
 
     def _tell(self, event: WebhookEvent) -> None:
         urls = self.intake.choose_receivers(event)

@@ -77,7 +77,21 @@ async def test_what_waits_in_the_store_is_delivered(kept: Kept, config: ServeCon
             await until(lambda: len(ids(kept, "delivered")) == 2)
 
 
-async def test_dead_event_is_sent_again_after_a_replay(kept: Kept, config: ServeConfig) -> None:
+async def test_change_that_is_taken_back_gives_up_nothing(kept: Kept, config: ServeConfig) -> None:
+    told = Told()
+    async with listen(told) as port:
+        former, url = f"http://127.0.0.1:{port}/former", f"http://127.0.0.1:{port}/"
+        kept.add(event(1, receivers=(former,)), event(2, receivers=(url,)))
+        async with running(kept, config, url):
+            await until(lambda: ids(kept, "delivered") == ["EV_2"])
+        async with running(kept, config, former):
+            await until(lambda: ids(kept, "delivered") == ["EV_2", "EV_1"])
+
+
+async def test_dead_event_is_sent_again_after_a_replay(
+    kept: Kept, config: ServeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_FOR_UNKNOWN_SECONDS", 0.01)
     told = Told()
     async with listen(told) as port:
         url = f"http://127.0.0.1:{port}/"
@@ -181,6 +195,7 @@ async def test_it_goes_on_after_the_store_was_away_and_after_a_bug(
         kept.broken = GONE if tries == 3 else None
         return 0
 
+    monkeypatch.setattr(module, "KEPT_FOR_UNKNOWN_SECONDS", 0.01)
     monkeypatch.setattr(module, "bury_unknown", fail)
     async with listen(told) as port:
         url = f"http://127.0.0.1:{port}/"
