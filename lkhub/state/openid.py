@@ -8,11 +8,12 @@ from lkhub.state.document import find_record, write_record
 
 @dataclass(frozen=True)
 class OpenIdRecord:
-    """No request to the provider has succeeded since `failing` (epoch seconds), for the last time because of `problem`;
-    None and "" where the last one did."""
+    """No request to the provider `issuer` has succeeded since `failing` (epoch seconds), for the last time because of
+    `problem`; None and "" where the last one did, or none was made."""
 
     failing: Epoch | None
     problem: str
+    issuer: str = ""
 
 
 def write_openid(path: str, record: OpenIdRecord) -> None:

@@ -60,7 +60,7 @@ class SigningIn:
         fetcher: Fetcher | None = None,
     ) -> None:
         self._config, self._access, self._oidc, self._storage = config, config.application.access, oidc, storage
-        told = ProviderState(config.openid)
+        told = ProviderState(config.openid, oidc.issuer)
         self._provider = Provider(oidc.issuer, fetcher or Fetcher(), tell=told)
         self._flow = Flow(self._access, oidc, self._provider, secret)
         self._begun = Windows(BEGINNINGS)

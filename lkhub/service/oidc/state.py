@@ -4,21 +4,26 @@ import logging
 import time
 
 from lkhub.errors import MachineError
-from lkhub.state.openid import OpenIdRecord, write_openid
+from lkhub.state.openid import OpenIdRecord, read_openid, write_openid
 
 log = logging.getLogger(__name__)
 
 
 class ProviderState:
-    """Writes the record at `path` when the provider begins to fail, fails for another reason, or answers again."""
+    """Writes the record at `path` when the provider begins to fail, fails for another reason, or answers again. What is
+    on record of another issuer, which the spec had before, is forgotten."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._record: OpenIdRecord | None = None
+    def __init__(self, path: str, issuer: str) -> None:
+        self._path, self._issuer = path, issuer
+        self._record = read_openid(path) if path else None
+        if self._record and self._record.issuer != issuer:
+            self._write(OpenIdRecord(None, "", issuer))
 
     def __call__(self, problem: str) -> None:
         since = self._record.failing if self._record and self._record.failing else time.time()
-        record = OpenIdRecord(since, problem) if problem else OpenIdRecord(None, "")
+        self._write(OpenIdRecord(since, problem, self._issuer) if problem else OpenIdRecord(None, "", self._issuer))
+
+    def _write(self, record: OpenIdRecord) -> None:
         if not self._path or record == self._record:
             return
         self._record = record

@@ -13,7 +13,7 @@ from lkhub.service.contract import SIGN_IN
 from lkhub.service.oidc import kept, signing_in
 from lkhub.service.oidc.fetch import Fetcher
 from lkhub.service.oidc.signing_in import BEGINNINGS
-from lkhub.state.openid import OpenIdRecord, read_openid
+from lkhub.state.openid import OpenIdRecord, read_openid, write_openid
 from lkhub.wire.serve_config import ServeConfig
 from tests.kit.issuer import Issuer
 from tests.service.conftest import Applied, Connect, check_error
@@ -75,7 +75,20 @@ async def test_provider_in_trouble_is_told_to_status_delays_no_other_caller_and_
         issuer.delay = 0
         issuer.replies.clear()
         assert claims(await client.post(TOKEN, json={"room": "lobby"}, headers=bearer(issuer.sign())))["sub"] == "u-1"
-        assert read_openid(record) == OpenIdRecord(None, "")
+        assert read_openid(record) == OpenIdRecord(None, "", issuer.url)
+
+
+async def test_trouble_with_another_issuer_is_forgotten(connect: Connect, config: ServeConfig, issuer: Issuer) -> None:
+    """The spec had a wrong one before; the trouble with the right one is kept over a restart."""
+    record = f"{config.keys}.openid"
+    config = replace(config, openid=record)
+    write_openid(record, OpenIdRecord(1.0, "no address is found for its name", "https://wrong.example"))
+    async with connect(config, HUB):
+        assert read_openid(record) == OpenIdRecord(None, "", issuer.url)
+    down = OpenIdRecord(2.0, "the OpenID provider does not answer within 5 s", issuer.url)
+    write_openid(record, down)
+    async with connect(config, HUB):
+        assert read_openid(record) == down
 
 
 @pytest.mark.parametrize("path", ["/token", "/jwks", "/userinfo"])
