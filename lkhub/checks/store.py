@@ -79,7 +79,9 @@ def _find_fix(problem: str, file: str) -> Fix:
         case "refused", False:
             return Fix("see whether the user and the password of `store` are right, and the database takes writes")
         case "encoding", _:
-            return Fix("make a database in UTF8, and name it in `store`", "createdb -E UTF8 -T template0 NAME")
+            # Without the locale, PostgreSQL refuses UTF8 where its own locale has another encoding.
+            made = "createdb -E UTF8 --locale=C -T template0 NAME"
+            return Fix("make a database in UTF8, and name it in `store`", made)
         case "newer", _:
             return Fix("run the lkhub that wrote it, or put the backup of before its upgrade in its place")
         case _:

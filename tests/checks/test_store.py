@@ -37,6 +37,12 @@ def test_command_can_be_pasted_and_is_for_files_alone() -> None:
     assert found.fix[0].command is None
 
 
+def test_command_for_a_database_in_utf8_works_whatever_the_locale_of_the_server() -> None:
+    """PostgreSQL refuses UTF8 where its locale has another encoding; C takes every one."""
+    [found] = check_store(StoreRecord("", 1.0, "encoding", "the store can't keep every name: it is in LATIN1"))
+    assert found.fix[0].command == "createdb -E UTF8 --locale=C -T template0 NAME"
+
+
 def test_store_on_a_read_only_file_system_fails_although_its_record_does_not_say_it() -> None:
     [found] = check_store(StoreRecord(FILE), read_only=True)
     assert (found.code, found.subject, found.severity) == ("store-fails", "store", "error")
