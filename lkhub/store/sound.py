@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, text
 
 from lkhub.store.errors import StoreError
+from lkhub.store.schema import metadata
 
 
 def look(connection: Connection) -> None:
@@ -16,6 +17,12 @@ def try_out(connection: Connection) -> None:
 
 
 def check_whole(connection: Connection) -> None:
-    """Raise StoreError where a file of SQLite is damaged. It is read to its end: a second for some hundred MB."""
-    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
-        raise StoreError("corrupted", str(connection.engine.url.database))
+    """Raise StoreError where the store is damaged, or what the database says of it. Every table is read to its end: a
+    second for some hundred MB."""
+    if connection.dialect.name == "sqlite":
+        if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+            raise StoreError("corrupted", str(connection.engine.url.database))
+        return
+    for table in metadata.sorted_tables:
+        # As text, a row is read as a whole, with what is kept outside of it.
+        connection.execute(text(f"SELECT count(whole::text) FROM {table.name} whole"))  # noqa: S608  our own names
