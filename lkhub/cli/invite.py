@@ -200,7 +200,7 @@ def _choose_role(application: Application, wanted: str | None, room: str) -> str
         raise InputError(
             f"role {name} does not lead into {printable(room)}", hints=(f"it leads into {' '.join(role.rooms)}",)
         )
-    if location.preset and location.preset.roles and name not in location.preset.roles:
+    if location.preset and not location.is_for(name):
         hint = f"--role is one of {', '.join(location.preset.roles)}"
         raise InputError(f"{printable(room)} is not for role {name}", hints=(hint,))
     return name

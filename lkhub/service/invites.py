@@ -14,7 +14,7 @@ from lkhub.service.address import find_client
 from lkhub.service.errors import ApiError, refuse_too_many
 from lkhub.service.models import InviteMade, InviteRequest, RedeemRequest
 from lkhub.service.own_origin import find_own_origin
-from lkhub.service.presets import Presets, match_globs
+from lkhub.service.presets import Location, Presets, match_globs
 from lkhub.service.rates import Windows
 from lkhub.service.ring import Ring
 from lkhub.service.roles import Roles
@@ -131,16 +131,20 @@ class Invites:
 
     async def _require_host(self, request: Request, given: InviteRequest) -> tuple[str, str]:
         """Who invites, and the role of those who come: never more than the default, unless the caller may have it."""
+        location = self._presets.locate(given.room)
         if own := read_own_token(find_bearer(request), self._ring.keys(), time.time()):
             # A participant in the call, with the token that it joined with.
             if not own.admin or own.room != given.room:
                 raise _no_host()
             if given.role is not None:
                 raise ApiError(403, "a participant invites others with the default role alone", "leave role out")
+            if not self._leads_into(self._roles.default, location):
+                hint = "the operator may invite them with another: `lkhub invite ROOM --role ROLE`"
+                raise ApiError(403, "this room is not for the default role, with which others would come", hint)
             return f"participant {own.identity}", self._roles.default
         caller = await self._authenticator.identify(request)
         allowed = caller.roles or (self._roles.default,)
-        family = self._presets.locate(given.room).family
+        family = location.family
         # An application gives its users tokens of these roles anyway. A person must be a host.
         hosts = caller.vouches or any(self._roles.is_admin(name, family) for name in allowed)
         if not hosts or not match_globs(caller.rooms)(family):
@@ -148,9 +152,12 @@ class Invites:
         role = self._roles.default
         if caller.vouches or given.role is not None:
             role = self._roles.choose(caller.roles, given.role or "")[0]
-        if not self._roles.leads_into(role, family):
+        if not self._leads_into(role, location):
             raise ApiError(422, f"role: {role} does not lead into this room", "name another role")
         return caller.text, role
+
+    def _leads_into(self, role: str, location: Location) -> bool:
+        return self._roles.leads_into(role, location.family) and location.is_for(role)
 
 
 def _no_host() -> ApiError:

@@ -43,6 +43,10 @@ class Location(Struct, frozen=True):
         """Whether the family has a second room once the first is full."""
         return self.preset is not None and self.preset.overflow == "subrooms"
 
+    def is_for(self, role: str) -> bool:
+        """Whether its preset lets this role in."""
+        return self.preset is None or not self.preset.roles or role in self.preset.roles
+
 
 class Presets:
     """`rooms` of the spec: of the presets that fit a name, the first is the room's."""

@@ -160,7 +160,7 @@ class Issuer:
             raise ApiError(403, f"{_CALLERS[kind]} does not lead into this room")
         if not self._roles.leads_into(name, family):
             raise ApiError(403, f"role {name} does not lead into this room")
-        if preset and preset.roles and name not in preset.roles:
+        if preset and not location.is_for(name):
             raise ApiError(403, f"this room is not for role {name}", f"it is for {', '.join(preset.roles)}")
         return location
 

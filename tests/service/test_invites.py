@@ -21,7 +21,7 @@ from lkhub.store.store import Store
 from lkhub.wire.application import Application, Limits, Rate, RoomPreset
 from lkhub.wire.application import Store as StoreSettings
 from lkhub.wire.serve_config import ServeConfig
-from tests.service.conftest import LAN, SECRET, Applied, Connect, check_error
+from tests.service.conftest import ACCESS, LAN, SECRET, Applied, Connect, check_error
 from tests.service.test_contract import check_body
 
 pytestmark = pytest.mark.anyio
@@ -390,6 +390,25 @@ async def test_application_makes_invites_of_its_roles_and_rooms(client: httpx.As
 async def test_role_that_does_not_lead_there_is_refused(client: httpx.AsyncClient, applied: Applied) -> None:
     _, key = applied.create_key("speaker")
     check_error(await make(client, {"authorization": key}, role="speaker"), 422, "invalid")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rooms": (RoomPreset("*", None, "reject", None, None, "", (), ("admin",)),)},
+        {"access": structs.replace(ACCESS, default_role="speaker")},
+    ],
+    ids=["preset", "role"],
+)
+async def test_nobody_makes_an_invite_by_which_nobody_gets_in(
+    connect: Connect, applied: Applied, changes: dict[str, Any]
+) -> None:
+    _, key = applied.create_key()
+    async with connect(applied.config("api-keys", **changes), LAN, "192.168.1.7") as client:
+        check_error(await make(client, participant()), 403, "not-allowed")
+        check_error(await make(client, {"authorization": key}), 422, "invalid")
+    with applied.store.reading() as connection:
+        assert list_invites(connection) == []
 
 
 async def test_invites_are_not_made_without_end(client: httpx.AsyncClient) -> None:
