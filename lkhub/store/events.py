@@ -47,6 +47,12 @@ class StoredEvent(NamedTuple):
     at: float
 
 
+def name_stored(room: str) -> str:
+    """The name by which events of a room are found. LiveKit takes U+0000 in it, and PostgreSQL refuses that. The body
+    has the name as it is."""
+    return room.replace("\0", "\ufffd")
+
+
 _STORED = (events.c.sequence, events.c.id, events.c.room, events.c.name, events.c.body, events.c.at)
 
 
@@ -66,14 +72,14 @@ def add_events(connection: Connection, items: Sequence[NewEvent]) -> list[bool]:
             new.append(item)
     if not new:
         return results
-    rows = [{"id": e.id, "room": _store(e.room), "name": e.name, "body": e.body, "at": e.at} for e in new]
+    rows = [{"id": e.id, "room": name_stored(e.room), "name": e.name, "body": e.body, "at": e.at} for e in new]
     adding = insert(events).returning(events.c.sequence, sort_by_parameter_order=True)
     sequences = list(connection.execute(adding, rows).scalars())
     pending = [
         {
             "event": sequence,
             "receiver": receiver,
-            "room": _store(event.room),
+            "room": name_stored(event.room),
             "state": "pending",
             "attempts": 0,
             "problem": "",
@@ -87,11 +93,6 @@ def add_events(connection: Connection, items: Sequence[NewEvent]) -> list[bool]:
         connection.execute(insert(deliveries), pending)
     _note_present(connection, new)
     return results
-
-
-def _store(room: str) -> str:
-    """LiveKit takes U+0000 in the name of a room, and PostgreSQL refuses it. The body has the name as it is."""
-    return room.replace("\0", "\ufffd")
 
 
 def _note_present(connection: Connection, new: Iterable[NewEvent]) -> None:

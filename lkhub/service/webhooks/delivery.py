@@ -17,6 +17,7 @@ from lkhub.service.storage import Storage
 from lkhub.service.webhooks.patience import bound_seconds, choose_pause, is_dead
 from lkhub.service.webhooks.sender import ANSWER_SECONDS
 from lkhub.store.deliveries import Attempt, Delivery, State, list_next, list_rooms, note_attempts
+from lkhub.store.events import name_stored
 
 # So many rooms are delivered to a receiver at once. The next room waits for one of them: where a receiver does not
 # answer, for as long as an attempt may take.
@@ -75,7 +76,7 @@ class Receiving:
 
     def tell(self, rooms: Iterable[str]) -> None:
         """These rooms have something."""
-        for name in rooms:
+        for name in map(name_stored, rooms):
             room = self._rooms.setdefault(name, _Room(self._now()))
             room.more = True
         self._wake.set()

@@ -76,6 +76,15 @@ def states(kept: Kept, *wanted: State) -> list[str]:
         return [each.id for each in list_deliveries(connection, wanted, 10_000)]
 
 
+async def test_room_is_told_by_the_name_that_it_has_in_the_store(kept: Kept) -> None:
+    """PostgreSQL would refuse the look-up, again and again, and the store would be told as one that does not work."""
+    receiver = Receiver(take)
+    async with delivering(kept, receiver) as receiving:
+        kept.add(event(1, "a\0b"))
+        receiving.tell(["a\0b"])
+        await until(lambda: receiver.sent == [1] and not receiving._rooms)
+
+
 async def test_what_waits_is_delivered_and_noted(kept: Kept) -> None:
     kept.add(*(event(number) for number in range(3)), event(7, receivers=("http://other.example/",)))
     receiver = Receiver(take)
