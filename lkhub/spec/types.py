@@ -58,8 +58,10 @@ def parse_origin(value: Any) -> str:
     if parts is None or parts.username is not None or "*" in parts.netloc:
         raise ValueError("not the origin of a web page; write https://HOST, one for each origin")
     url = str(value).rstrip("/").lower()
-    if urlsplit(url)._replace(scheme="", netloc="").geturl():
+    if url != f"{parts.scheme}://{parts.netloc.lower()}":
         raise ValueError(f"{shown(value)} has more than an origin; write https://HOST")
+    if not url.isascii():
+        raise ValueError(f"{shown(value)} is not as browsers send it; write the host in ASCII (xn--…)")
     # Browsers leave out the port that the scheme has by itself.
     return url.removesuffix(":443" if url.startswith("https:") else ":80")
 
