@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from lkhub.secret import Secret
 from lkhub.store.errors import StoreError, explain, explain_os, name_database
 from lkhub.store.locks import Lock
+from lkhub.store.schema import usable
 
 # How long a statement waits for another process that writes, in seconds.
 LOCKED_SECONDS = 5.0
@@ -31,7 +32,8 @@ VERSION = "0001"
 
 
 def open_store(url: str, password: Secret | None = None, *, made: bool = False) -> Engine:
-    """Connect to the store and bring it to this version's schema. Raises StoreError.
+    """Connect to the store and bring it to this version's schema, unless a newer lkhub brought it to one that this
+    version can use. Raises StoreError.
 
     `url` is SQLAlchemy's, without a password. `made`: the store was there before. Then a file of SQLite that is gone
     or empty is not made anew: no key would be known, and every seat free.
@@ -149,6 +151,8 @@ def _upgrade(connection: Connection, *, made: bool) -> None:
     if found is None and made and connection.dialect.name == "sqlite":
         raise StoreError("gone", f"{connection.engine.url.database} is empty")
     if found is not None and found > VERSION:
+        if (since := connection.execute(select(usable.c.since)).scalar()) and since <= VERSION:
+            return
         raise StoreError("newer", f"it has version {found}, and this lkhub knows versions up to {VERSION}")
     # Imported here: it costs 80 ms, and most starts do without.
     from lkhub.store.upgrade import upgrade

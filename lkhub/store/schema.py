@@ -182,6 +182,10 @@ owner = Table(
     Column("beat", BigInteger, nullable=False),  # is counted up while a service of the hub uses the store
 )
 
+# The oldest version of the schema whose lkhub can use the store: an upgrade is taken back by starting the lkhub of
+# before. There is one row.
+usable = Table("usable", metadata, Column("since", Text, primary_key=True))
+
 sessions = Table(
     "sessions",
     metadata,

@@ -189,18 +189,22 @@ def test_file_that_another_program_holds(running: Hub) -> None:
 def test_store_of_a_newer_lkhub(running: Hub) -> None:
     store = running.state / "store.db"
 
-    def set_version(version: str) -> None:
+    def set_version(version: str, usable_since: str) -> None:
         with closing(sqlite3.connect(store)) as connection:
             connection.execute("UPDATE alembic_version SET version_num = ?", [version])
+            connection.execute("UPDATE usable SET since = ?", [usable_since])
             connection.commit()
 
     with closing(sqlite3.connect(store)) as connection:
         [[version]] = connection.execute("SELECT version_num FROM alembic_version")
-    set_version("9999")
-    assert room_of(ask(running)) == "voice", "a version that is open can go on: the next leaves what it needs"
+    set_version("9999", version)
+    assert room_of(ask(running)) == "voice"
+    restart(running)
+    assert room_of(ask(running)) == "voice", "the version before goes on: the next leaves what it needs"
+    set_version("9999", "9999")
     restart(running)
     check_refused(running, "the store was written by a newer lkhub")
-    set_version(version)
+    set_version(version, version)
     check_recovers(running)
 
 

@@ -71,6 +71,7 @@ async def test_store_that_was_removed_is_not_made_anew(connect: Connect, applied
 async def test_store_that_another_lkhub_has_changed(connect: Connect, applied: Applied) -> None:
     with applied.store.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE usable SET since = '9999'"))
     async with connect(applied.config("open"), url=LAN) as client:
         check_unavailable(await ask(client), "newer lkhub", applied)
         with applied.store.writing() as connection:

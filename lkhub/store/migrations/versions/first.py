@@ -144,6 +144,12 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("url", name=op.f("pk_receivers")),
     )
+    usable = op.create_table(
+        "usable",
+        sa.Column("since", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("since", name=op.f("pk_usable")),
+    )
+    op.bulk_insert(usable, [{"since": revision}])
     op.create_table(
         "redemptions",
         sa.Column("invite", sa.Text(), nullable=False),
