@@ -387,6 +387,13 @@ async def test_application_makes_invites_of_its_roles_and_rooms(client: httpx.As
     check_error(await make(client, {"authorization": key}, room="voice-1", role="admin"), 403, "not-allowed")
 
 
+async def test_application_gives_no_role_that_its_key_does_not_have(
+    client: httpx.AsyncClient, applied: Applied
+) -> None:
+    _, key = applied.create_key("speaker")
+    assert (await make(client, {"authorization": key}, room="voice-1")).json()["role"] == "speaker"
+
+
 async def test_role_that_does_not_lead_there_is_refused(client: httpx.AsyncClient, applied: Applied) -> None:
     _, key = applied.create_key("speaker")
     check_error(await make(client, {"authorization": key}, role="speaker"), 422, "invalid")

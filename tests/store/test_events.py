@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from lkhub.store import deliveries as owed
 from lkhub.store.deliveries import Attempt
@@ -21,6 +22,8 @@ from lkhub.store.events import (
 )
 from lkhub.store.schema import deliveries
 from lkhub.store.store import Store
+from tests.kit.postgres import Postgres
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 A, B = "https://a.example/", "https://b.example/"
 
@@ -86,6 +89,29 @@ async def test_two_services_that_find_the_same_store_it_once(url: str) -> None:
     finally:
         for store in stores:
             store.close()
+
+
+def test_event_is_not_seen_before_one_that_has_a_smaller_sequence(postgres: Postgres) -> None:
+    """A client of `GET /api/events` that has seen the later one would never be told of the other."""
+    url = postgres.create()
+    first, other = Store(url), Store(url)
+
+    def waits() -> bool:
+        with first.reading() as looking:
+            return bool(looking.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar())
+
+    with ThreadPoolExecutor(1) as pool:
+        with first.writing() as connection:
+            add_events(connection, [event(1)])
+            later = pool.submit(add, other, event(2))
+            wait_until(lambda: later.done() or waits(), "the other service")
+            with other.reading() as reading:
+                assert list_after(reading, 0, 10) == []
+        assert later.result(DEADLINE_SECONDS) == [True]
+    with first.reading() as reading:
+        assert [each.id for each in list_after(reading, 0, 10)] == ["EV_1", "EV_2"]
+    first.close()
+    other.close()
 
 
 def test_delivery_waits_until_it_was_delivered(store: Store) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from livekit.api import TokenVerifier, WebhookReceiver
 
+from lkhub.livekit.webhooks import may_be_the_key
 from lkhub.secret import Secret
 from lkhub.service.webhooks.receiver_keys import ReceiverKeys
 from lkhub.service.webhooks.sender import MAX_ANSWER_BYTES, Sender
@@ -199,6 +200,14 @@ async def test_what_is_no_answer_is_no_success(answer: bytes) -> None:
 
     async with listen(say) as port, sending(f"http://127.0.0.1:{port}/") as sender:
         assert await sender.send(BODY)
+
+
+async def test_receiver_that_ends_the_connection_may_have_another_key() -> None:
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with listen(leave) as port, sending(f"http://127.0.0.1:{port}/") as sender:
+        assert may_be_the_key(await sender.send(BODY))
 
 
 async def test_port_where_nothing_listens() -> None:
