@@ -27,6 +27,9 @@ LOCKED_SECONDS = 5.0
 CONNECT_SECONDS = 5
 SILENT_SECONDS = 10
 
+SQLITE = "sqlite:///"
+"""How the URL of a file begins. What follows is its name, nothing of which is escaped."""
+
 VERSION = "0001"
 """The version of the schema: the last step in `migrations/versions`."""
 
@@ -38,7 +41,7 @@ def open_store(url: str, password: Secret | None = None, *, made: bool = False) 
     `url` is SQLAlchemy's, without a password. `made`: the store was there before. Then a file of SQLite that is gone
     or empty is not made anew: no key would be known, and every seat free.
     """
-    target = make_url(url)
+    target = _parse(url)
     if password is not None:
         target = target.set(password=password.reveal())
     engine = _prepare_sqlite(target, made=made) if target.get_backend_name() == "sqlite" else _prepare_postgres(target)
@@ -52,6 +55,12 @@ def open_store(url: str, password: Secret | None = None, *, made: bool = False) 
         engine.dispose()
         raise
     return engine
+
+
+def _parse(url: str) -> URL:
+    """SQLAlchemy would take `?` in the name of a file for the begin of a query, and `%2F` for a slash."""
+    file = url.removeprefix(SQLITE)
+    return make_url(url) if file == url else URL.create("sqlite", database=file)
 
 
 def _prepare_sqlite(target: URL, *, made: bool) -> Engine:

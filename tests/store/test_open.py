@@ -79,6 +79,19 @@ def test_store_of_a_newer_lkhub_is_left_alone(url: str) -> None:
     assert refused.value.problem == "newer"
 
 
+@pytest.mark.parametrize("name", ["a?b=c", "feature%2Fx", "a%41", "a#b", "a b", "a+b", "a@b:1", "ü"])
+def test_store_is_in_its_folder_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    store = Store(f"sqlite:///{folder}/store.db")
+    lead = store.make_lead("webhooks")
+    assert lead.take()
+    lead.release()
+    store.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert sorted(path.name for path in folder.iterdir()) == ["store.db", "store.db-webhooks-lead"]
+
+
 def test_file_that_was_emptied_is_not_taken_for_a_new_store(tmp_path: Path) -> None:
     """By a slip of the shell, or by a copy that failed."""
     file, backup = tmp_path / "store.db", tmp_path / "backup.db"
