@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,7 +16,7 @@ from livekit.api import TokenVerifier, WebhookReceiver
 from livekit.rtc._proto.room_pb2 import SIMULATE_FULL_RECONNECT, SIMULATE_SIGNAL_RECONNECT
 
 from lkhub.secret import Secret
-from tests.integration.test_calls import UNDISTURBED_SECONDS, start_call
+from tests.integration.test_calls import start_call
 from tests.kit.hub import Hub, kill_supervisor
 from tests.kit.keys import ACCEPTED, REFUSED, Diary, Key, ask, current_key, done, list_keys
 from tests.kit.people import Person
@@ -57,7 +56,7 @@ async def test_whole_rotation_with_a_call_in_progress(running: Hub) -> None:
     for person in people:
         diary.keep(person)
     try:
-        lost, began = await count_lost(bob), time.monotonic()
+        lost = await count_lost(bob)
         name = done(await run_sync(lambda: running.run("keys", "rotate"))).strip()
         new = current_key(running)
         assert name == new[0] != old[0]
@@ -75,7 +74,6 @@ async def test_whole_rotation_with_a_call_in_progress(running: Hub) -> None:
         with pytest.raises(rtc.ConnectError):
             await Person(url, baked).join()
         await bob.wait_heard("ann")
-        assert bob.ear_of("ann").longest_gap(began, time.monotonic()) < UNDISTURBED_SECONDS
         assert await count_lost(bob) == lost
         assert diary.events == []
         assert await run_sync(running.pids) == pids, "no process was restarted"
@@ -168,7 +166,7 @@ async def test_keys_of_a_file_are_replaced_with_a_call_in_progress(hub: Hub) -> 
     try:
         for person in (ann, bob):
             diary.keep(person)
-        began = time.monotonic()
+        lost = await count_lost(bob)
         write("APInew", "APIold")
         await run_sync(hub.up, "--no-verify")
         assert [await ask(url, (name, keys[name])) for name in keys] == [ACCEPTED, ACCEPTED]
@@ -177,7 +175,7 @@ async def test_keys_of_a_file_are_replaced_with_a_call_in_progress(hub: Hub) -> 
         await run_sync(hub.up, "--no-verify")
         assert [await ask(url, (name, keys[name])) for name in keys] == [REFUSED, ACCEPTED]
         await bob.wait_heard("ann")
-        assert bob.ear_of("ann").longest_gap(began, time.monotonic()) < UNDISTURBED_SECONDS
+        assert await count_lost(bob) == lost
         assert diary.events == []
         assert await run_sync(hub.pids) == pids
     finally:
