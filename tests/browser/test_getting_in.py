@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+import jwt
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from starlette.responses import JSONResponse
@@ -167,6 +168,21 @@ def test_sign_in_that_fails_is_explained_and_can_be_repeated(
     issuer.replies.clear()
     page.get_by_test_id("sign-in").click()
     expect(page.get_by_test_id("prejoin")).to_be_visible()
+
+
+def test_link_that_lets_nobody_in_is_no_dead_end(context: BrowserContext, hub: Hub) -> None:
+    """The tab keeps a link for reloads, and would try it again at the room's address."""
+    page = context.new_page()
+    page.goto(f"{address(hub)}#damaged")
+    page.get_by_test_id("without-link").click()
+    expect(page.get_by_test_id("sign-in-page")).to_be_visible()
+    foreign = jwt.encode({"sub": "ann", "video": {"roomJoin": True, "room": "lobby"}}, "of another hub" * 3)
+    page.goto(f"{address(hub)}#{foreign}")
+    page.get_by_test_id("join").click()
+    expect(page.get_by_test_id("join-problem")).to_contain_text("The hub refused this join link")
+    check(page)
+    page.get_by_test_id("without-link").click()
+    expect(page.get_by_test_id("sign-in-page")).to_be_visible()
 
 
 def test_callback_without_a_sign_in_is_a_page(context: BrowserContext, hub: Hub) -> None:

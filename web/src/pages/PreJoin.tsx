@@ -17,6 +17,7 @@ import { DeviceFields } from './DeviceFields';
 import { EncryptionField } from './EncryptionField';
 import { NameField } from './NameField';
 import { PreviewPane } from './PreviewPane';
+import { WithoutLink } from './WithoutLink';
 
 /** A person's choices before joining. */
 export interface Wish {
@@ -108,7 +109,11 @@ export function PreJoin({
               problem={{ title: 'You join as a listener', text: 'This link lets you listen, watch and chat.' }}
             />
           )}
-          {problem && <Notice problem={problem} testId="join-problem" />}
+          {problem && (
+            <Notice problem={problem} testId="join-problem">
+              {admission.by === 'link' && <WithoutLink hub={hub} room={room} />}
+            </Notice>
+          )}
           <NameField
             id={nameId}
             name={nameIsFixed ? displayName(claims) : name}
