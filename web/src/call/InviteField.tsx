@@ -4,7 +4,8 @@ import { useState } from 'react';
 import { ApiError, makeInvite } from '../hub/api';
 import type { InviteMade } from '../hub/contract';
 import { inviteNote } from '../texts/callText';
-import { explainRefusal, hubUnreachable } from '../texts/hubProblem';
+import { hubUnreachable } from '../texts/hubProblem';
+import { explainNoInvite } from '../texts/inviteProblem';
 import type { Problem } from '../texts/problem';
 import { Notice } from '../ui/Notice';
 import { useCall } from './callContext';
@@ -23,7 +24,7 @@ export function InviteField() {
     try {
       setInvite(await makeInvite(session.room.name, session.token));
     } catch (error) {
-      setProblem(error instanceof ApiError ? explainRefusal(error) : hubUnreachable(error));
+      setProblem(error instanceof ApiError ? explainNoInvite(error) : hubUnreachable(error));
     } finally {
       setBusy(false);
     }

@@ -1,4 +1,5 @@
 import { ApiError } from '../hub/api';
+import { explainRefusal } from './hubProblem';
 import type { Problem } from './problem';
 
 const ASK = 'Ask whoever invited you for a new one.';
@@ -19,4 +20,15 @@ const ENDED: Record<string, Problem> = {
 /** Explains why an invite lets nobody in; undefined for a problem of another kind, after which it still may. */
 export function explainInvite(error: unknown): Problem | undefined {
   return error instanceof ApiError && error.code !== undefined ? ENDED[error.code] : undefined;
+}
+
+/** Explains why the hub makes no invite for a person in a call. */
+export function explainNoInvite(error: ApiError): Problem {
+  const problem = explainRefusal(error);
+  if (![401, 403, 422].includes(error.status)) return problem;
+  return {
+    ...problem,
+    title: 'The hub made no invite',
+    text: 'Leave, join again, and try once more. If it stays so, ask whoever runs the hub for an invite.',
+  };
 }

@@ -5,7 +5,7 @@ import { ApiError, readError } from '../hub/api';
 import { CHAT_TEXTS, deliveryText, undecryptable } from './chatText';
 import { encryptionText } from './encryptionText';
 import { explainRefusal } from './hubProblem';
-import { explainInvite } from './inviteProblem';
+import { explainInvite, explainNoInvite } from './inviteProblem';
 import { explainConnect } from './joinProblem';
 import { explainLeft } from './leftReason';
 import { explainMedia, insecureContext, UnpluggedError } from './mediaProblem';
@@ -29,6 +29,15 @@ test.each([
   [403, 'invite-revoked', 'This invite was withdrawn'],
 ])('status %i with %s of an invite', (status, code, title) => {
   expect(explainInvite(new ApiError(status, 'message', 'hint', undefined, code))?.title).toBe(title);
+});
+
+test.each([
+  [401, 'The hub made no invite'],
+  [403, 'The hub made no invite'],
+  [422, 'The hub made no invite'],
+  [429, 'Too many attempts'],
+])('status %i where an invite is made in a call', (status, title) => {
+  expect(explainNoInvite(new ApiError(status, 'message', 'hint'))).toMatchObject({ title, detail: 'message hint' });
 });
 
 test.each([
