@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from lkhub.cli.shared.app import make_app
-from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_name
+from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_linkable, require_name
 from lkhub.cli.shared.roles import require_role
 from lkhub.cli.shared.show import err, out, say, show_hints, show_qr
 from lkhub.cli.shared.show_json import show_json
@@ -85,6 +85,7 @@ def create(
     if not room.strip():
         raise InputError("ROOM is empty")
     require_name("ROOM", room)
+    require_linkable("ROOM", room)
     lasts = parse_ttl(ttl)
     paths = find_hub(spec, state)
     applied = require_applied(paths)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_name
+from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_linkable, require_name
 from lkhub.cli.shared.show import say
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.unopened import warn_of_unopened
@@ -56,6 +56,7 @@ def token(
     require_applied(paths)
     if link:
         _require_names(room, identity or "", name)
+        require_linkable("--room", room)
         print(make_link(paths, room, identity, name, ttl_seconds))
         warn_of_unopened(paths, room)
         return

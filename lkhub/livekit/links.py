@@ -6,6 +6,13 @@ from urllib.parse import quote
 LINK_TTL_SECONDS = 24 * 3600
 
 
+def find_unlinkable(room: str) -> str:
+    """Why a link into a room of this name would lead elsewhere; "" where it leads there."""
+    if room in (".", ".."):
+        return "is a step of a path, which browsers take out of a link"
+    return "begins or ends with a blank, which its page leaves out" if room != room.strip() else ""
+
+
 def join_link(web: str, room: str, token: str) -> str:
     """The link into `room` of the hub whose web application is at `web`. Browsers send no fragment to a server, so the
     token stays out of every log."""

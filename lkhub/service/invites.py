@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
-from lkhub.livekit.links import invite_link
+from lkhub.livekit.links import find_unlinkable, invite_link
 from lkhub.livekit.own_tokens import read_own_token
 from lkhub.service.access.caller import Authenticator, Caller, find_bearer
 from lkhub.service.address import find_client
@@ -109,6 +109,8 @@ class Invites:
 
     async def create(self, request: Request, given: InviteRequest) -> InviteMade:
         """A link into a room, for who administers it. Raises ApiError."""
+        if problem := find_unlinkable(given.room):
+            raise ApiError(422, f"room: {problem}", "name another room")
         creator, role = await self._require_host(request, given)
         now = time.monotonic()
         if wait := self._made.find_wait(creator, now):

@@ -105,6 +105,8 @@ def test_room_may_be_called_like_a_command(run: Run, hub: StatePaths, room: str)
         ([" "], "ROOM is empty"),
         (["x" * 257], "ROOM has 257 bytes"),
         (["a\u202eb"], "RIGHT-TO-LEFT OVERRIDE"),
+        (["lobby "], "ROOM begins or ends with a blank"),
+        ([".."], "ROOM is a step of a path"),
         (["lobby", "--role", "hots"], "there is no role hots"),
         (["staff-1"], "staff-1 is not for role participant"),
         (["lobby", "--ttl", "soon"], "--ttl: soon is not a duration"),

@@ -59,6 +59,14 @@ def test_two_links_are_for_two_people(run: Run) -> None:
     assert len(people) == 5
 
 
+@pytest.mark.parametrize("room", ["lobby ", " lobby", ".", ".."])
+def test_link_that_would_lead_elsewhere_is_refused(run: Run, room: str) -> None:
+    done = run("token", "--room", room, "--link")
+    assert (done.code, done.out) == (2, "")
+    assert "--room " in done.err
+    assert run("token", "--room", room, "--identity", "ann").code == 0, "applications may have such rooms"
+
+
 def test_line_for_a_dotenv_file(run: Run) -> None:
     assert re.fullmatch(r"TOKEN=[\w.-]+\n", run("token", *ANN, "--dotenv", "TOKEN").out)
 

@@ -345,6 +345,15 @@ async def test_host_in_the_call_makes_an_invite_and_not_its_own_token(
     assert claims(await take(client, made["link"].partition("#i=")[2]))["video"]["room"] == "lobby"
 
 
+@pytest.mark.parametrize("room", ["lobby ", ".."])
+async def test_invite_whose_link_would_lead_elsewhere_is_not_made(
+    client: httpx.AsyncClient, applied: Applied, room: str
+) -> None:
+    check_error(await make(client, participant(room), room=room), 422, "invalid")
+    with applied.store.reading() as connection:
+        assert list_invites(connection) == []
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lkhub.errors import InputError
+from lkhub.livekit.links import find_unlinkable
 from lkhub.livekit.tokens import MAX_NAME_BYTES, count_bytes, find_unseen
 from lkhub.spec.duration import Duration, parse_lifetime
 
@@ -38,6 +39,12 @@ def require_name(option: str, text: str) -> None:
         raise InputError(f"{option} has {size} bytes; LiveKit takes {MAX_NAME_BYTES}")
     if unseen := find_unseen(text):
         raise InputError(f"{option} has {unseen}, which can't be seen", hints=("write the name without it",))
+
+
+def require_linkable(option: str, room: str) -> None:
+    """Raise InputError where a link would not lead into the room of this name."""
+    if problem := find_unlinkable(room):
+        raise InputError(f"{option} {problem}", hints=("name another room",))
 
 
 def parse_ttl(text: str) -> Duration:
