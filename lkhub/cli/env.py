@@ -85,6 +85,12 @@ def _write(paths: StatePaths, file: Path, format: Format, json: bool) -> None:
             f"--write edits no file of the format {format}",
             hints=("--format dotenv is for a .env file, --format server-config for the JSON file of echochat",),
         )
+    # By its text an empty file, or one that is not there yet, may become either.
+    if format is Format.dotenv and file.suffix.lower() == ".json":
+        raise InputError(
+            f"{file} would be a .env file, and its name is that of a JSON file",
+            hints=("`--format server-config` writes the JSON file of echochat",),
+        )
     # Imported here: they cost 40 ms, and most calls only print.
     from lkhub.cli.shared.show import say
     from lkhub.hub.written import find_overriding, write

@@ -127,6 +127,18 @@ def test_only_files_with_a_place_for_each_value_are_edited(
     assert "APIcurrent" not in file.read_text()
 
 
+@pytest.mark.parametrize("text", [None, "", '{"name": "EchoChat"}'])
+def test_json_file_does_not_become_a_dotenv_file(run: Run, applied: StatePaths, text: str | None) -> None:
+    path = Path("server_config.json")
+    if text is not None:
+        path.write_text(text)
+    done = run("env", "--write", str(path))
+    assert (done.code, done.out) == (2, "")
+    assert "--format server-config" in done.err
+    assert (path.read_text() if path.exists() else None) == text
+    assert read_written(applied) == ()
+
+
 @pytest.mark.parametrize("name", ["nowhere/.env", ".", ""])
 def test_file_that_can_not_be_is_refused(run: Run, applied: StatePaths, name: str) -> None:
     done = run("env", "--write", name)
