@@ -40,6 +40,7 @@ def hub(issuer: Issuer) -> Iterator[Hub]:
               oidc: {{issuer: "{issuer.url}", client_id: lkhub, role_claim: groups}}
               roles:
                 host: {{admin: true}}
+                speaker: {{publish: [microphone]}}
             """
         )
         made.up("--no-verify")
@@ -168,6 +169,15 @@ def test_sign_in_that_fails_is_explained_and_can_be_repeated(
     issuer.replies.clear()
     page.get_by_test_id("sign-in").click()
     expect(page.get_by_test_id("prejoin")).to_be_visible()
+
+
+def test_who_may_not_publish_a_camera_is_not_told_that_it_failed(context: BrowserContext, hub: Hub) -> None:
+    page = context.new_page()
+    page.goto(hub.run("invite", "lobby", "--role", "speaker").stdout.strip())
+    join(page, "Sam")
+    expect(page.get_by_test_id("microphone")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_test_id("camera")).to_have_count(0)
+    expect(page.get_by_test_id("call")).not_to_contain_text("did not start")
 
 
 def test_link_that_lets_nobody_in_is_no_dead_end(context: BrowserContext, hub: Hub) -> None:

@@ -2,6 +2,7 @@ import { useDisconnectButton, useLocalParticipantPermissions } from '@livekit/co
 import { Track } from 'livekit-client';
 import { MessageSquare, Mic, MicOff, MonitorUp, MonitorX, PhoneOff, Video, VideoOff } from 'lucide-react';
 
+import { mayPublish } from '../lib/permissions';
 import { explainMedia } from '../texts/mediaProblem';
 import type { Problem } from '../texts/problem';
 import { Control } from './Control';
@@ -21,7 +22,10 @@ interface ControlsProps {
 /** The bar at the bottom. */
 export function Controls({ onProblem, chatOpen, unread, onChat, onEscape }: ControlsProps) {
   const permissions = useLocalParticipantPermissions();
-  const canPublish = permissions?.canPublish !== false && window.isSecureContext;
+  const may = (source: Track.Source) => window.isSecureContext && mayPublish(permissions, source);
+  const maySpeak = may(Track.Source.Microphone);
+  const mayShow = may(Track.Source.Camera);
+  const mayShare = may(Track.Source.ScreenShare);
   const microphone = useSwitch(Track.Source.Microphone, (error) => {
     onProblem(explainMedia('microphone', error));
   });
@@ -35,50 +39,50 @@ export function Controls({ onProblem, chatOpen, unread, onChat, onEscape }: Cont
   const leave = useDisconnectButton({}).buttonProps;
 
   useCallShortcuts({
-    m: canPublish ? microphone.toggle : undefined,
-    v: canPublish ? camera.toggle : undefined,
+    m: maySpeak ? microphone.toggle : undefined,
+    v: mayShow ? camera.toggle : undefined,
     Escape: onEscape,
   });
 
   return (
     <footer className="controls" aria-label="Call controls">
-      {canPublish && (
-        <>
-          <Control
-            testId="microphone"
-            label={microphone.on ? 'Mute' : 'Unmute'}
-            title={microphone.on ? 'Mute (M)' : 'Unmute (M)'}
-            shortcut="m"
-            icon={microphone.on ? <Mic /> : <MicOff />}
-            pressed={microphone.on}
-            off={!microphone.on}
-            disabled={microphone.pending}
-            onClick={microphone.toggle}
-          />
-          <Control
-            testId="camera"
-            label="Camera"
-            title={camera.on ? 'Turn the camera off (V)' : 'Turn the camera on (V)'}
-            shortcut="v"
-            icon={camera.on ? <Video /> : <VideoOff />}
-            pressed={camera.on}
-            off={!camera.on}
-            disabled={camera.pending}
-            onClick={camera.toggle}
-          />
-          {'getDisplayMedia' in navigator.mediaDevices && (
-            <Control
-              testId="screenshare"
-              label={screen.on ? 'Stop' : 'Share'}
-              title={screen.on ? 'Stop sharing your screen' : 'Share your screen'}
-              icon={screen.on ? <MonitorX /> : <MonitorUp />}
-              pressed={screen.on}
-              active={screen.on}
-              disabled={screen.pending}
-              onClick={screen.toggle}
-            />
-          )}
-        </>
+      {maySpeak && (
+        <Control
+          testId="microphone"
+          label={microphone.on ? 'Mute' : 'Unmute'}
+          title={microphone.on ? 'Mute (M)' : 'Unmute (M)'}
+          shortcut="m"
+          icon={microphone.on ? <Mic /> : <MicOff />}
+          pressed={microphone.on}
+          off={!microphone.on}
+          disabled={microphone.pending}
+          onClick={microphone.toggle}
+        />
+      )}
+      {mayShow && (
+        <Control
+          testId="camera"
+          label="Camera"
+          title={camera.on ? 'Turn the camera off (V)' : 'Turn the camera on (V)'}
+          shortcut="v"
+          icon={camera.on ? <Video /> : <VideoOff />}
+          pressed={camera.on}
+          off={!camera.on}
+          disabled={camera.pending}
+          onClick={camera.toggle}
+        />
+      )}
+      {mayShare && 'getDisplayMedia' in navigator.mediaDevices && (
+        <Control
+          testId="screenshare"
+          label={screen.on ? 'Stop' : 'Share'}
+          title={screen.on ? 'Stop sharing your screen' : 'Share your screen'}
+          icon={screen.on ? <MonitorX /> : <MonitorUp />}
+          pressed={screen.on}
+          active={screen.on}
+          disabled={screen.pending}
+          onClick={screen.toggle}
+        />
       )}
       <Control
         testId="chat"
@@ -90,7 +94,7 @@ export function Controls({ onProblem, chatOpen, unread, onChat, onEscape }: Cont
         count={unread}
         onClick={onChat}
       />
-      <DeviceMenu canPublish={canPublish} onProblem={onProblem} />
+      <DeviceMenu canPublish={maySpeak || mayShow} onProblem={onProblem} />
       <Control testId="leave" label="Leave" title="Leave the call" icon={<PhoneOff />} danger onClick={leave.onClick} />
     </footer>
   );

@@ -4,6 +4,7 @@ import { DefaultReconnectPolicy, LogLevel, Room, RoomEvent, setLogLevel, Track }
 import type { Admission } from '../lib/admission';
 import type { Chat } from '../lib/chat';
 import { part } from '../lib/part';
+import { mayPublish } from '../lib/permissions';
 import { audioOptions, videoOptions } from '../media/preview';
 import { ENCRYPTION_FAILED, explainConnect } from '../texts/joinProblem';
 import { explainMedia } from '../texts/mediaProblem';
@@ -129,12 +130,15 @@ async function encryptionInForce(room: Room): Promise<void> {
 }
 
 /**
- * Publishes the devices that were opened before the call. If one fails, the call goes on, and the failure is returned
- * as a problem.
+ * Publishes the devices that were opened before the call, and closes those that this person may not publish: of a token
+ * that the hub gives, the page before the call knows nothing. If a device fails, the call goes on, and the failure is
+ * returned as a problem.
  */
 async function publish(room: Room, tracks: (LocalAudioTrack | LocalVideoTrack | undefined)[]): Promise<Problem[]> {
   const opened = tracks.filter((track) => track !== undefined);
-  const problems = await Promise.all(opened.map((track) => publishOne(room, track)));
+  const allowed = opened.filter((track) => mayPublish(room.localParticipant.permissions, track.source));
+  for (const track of opened) if (!allowed.includes(track)) track.stop();
+  const problems = await Promise.all(allowed.map((track) => publishOne(room, track)));
   return problems.filter((problem) => problem !== undefined);
 }
 
