@@ -300,3 +300,11 @@ def test_the_tree_of_contributing_shows_every_package() -> None:
     assert not missing
     packages = {str(found.parent.relative_to(ROOT)) for found in ROOT.glob("lkhub/*/__init__.py")}
     assert packages <= paths
+
+
+@pytest.mark.parametrize("name", ["echochat", "haven"])
+def test_example_installs_into_an_environment_of_its_own(name: str) -> None:
+    """Debian's and Ubuntu's Python refuse to install into themselves (PEP 668)."""
+    text = (ROOT / "examples" / name / "README.md").read_text()
+    assert re.findall(r"(\S*)pip\s+install", text) == [".venv/bin/"]
+    assert ".venv/" in (ROOT / "examples" / name / ".gitignore").read_text().split()
