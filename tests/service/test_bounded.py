@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from lkhub.render import caddy
@@ -25,7 +26,6 @@ from lkhub.service.bounded import (
     MOST_FIELDS,
     MOST_HEAD_BYTES,
     MOST_PIPELINED,
-    BoundedProtocol,
     Bounds,
     bind_protocol,
 )
@@ -173,7 +173,7 @@ async def test_fields_after_a_body_are_not_taken_for_headers() -> None:
         writer.close()
 
 
-def receive(data: bytes) -> tuple[BoundedProtocol, Mock]:
+def receive(data: bytes) -> tuple[HttpToolsProtocol, Mock]:
     """A connection, and its transport, after these bytes have come in one piece: more than real sockets give at
     once."""
     config = uvicorn.Config(Starlette(), ws="none", lifespan="off", log_config=None)

@@ -156,7 +156,7 @@ async def test_status_is_told_when_the_provider_fails_and_when_it_is_back(
     fetcher: Fetcher, issuer: Issuer, clock: Clock, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "openid.json")
-    provider = Provider(ISSUER, fetcher, clock, ProviderState(path))
+    provider = Provider(ISSUER, fetcher, clock, ProviderState(path, ISSUER))
     assert read_openid(path) is None
     issuer.replies["/.well-known/openid-configuration"] = JSONResponse({}, 503)
     for _ in range(2):
@@ -169,9 +169,9 @@ async def test_status_is_told_when_the_provider_fails_and_when_it_is_back(
     assert record.problem == "the OpenID provider answers with status 503"
     issuer.replies.clear()
     await provider.metadata()
-    assert read_openid(path) == OpenIdRecord(None, "")
+    assert read_openid(path) == OpenIdRecord(None, "", ISSUER)
 
 
 async def test_status_that_can_not_be_told_stops_no_sign_in(fetcher: Fetcher, clock: Clock) -> None:
-    provider = Provider(ISSUER, fetcher, clock, ProviderState("/nowhere/openid.json"))
+    provider = Provider(ISSUER, fetcher, clock, ProviderState("/nowhere/openid.json", ISSUER))
     assert await provider.metadata()

@@ -100,8 +100,8 @@ async def test_dead_event_is_sent_again_after_a_replay(
             await until(lambda: ids(kept, "dead") == ["EV_1"] and ids(kept, "delivered") == ["EV_2"])
             with kept.store.reading() as connection:
                 assert [each.problem for each in list_deliveries(connection, ["dead"], 9)] == [NOT_IN_SPEC]
-        with kept.store.writing() as connection:
-            revive(connection, None, "", 1.0)
+        # After what the service still had to write.
+        await kept.run(lambda connection: revive(connection, None, "", 1.0))
         async with running(kept, config, url, "http://127.0.0.1:1/gone"):
             await until(lambda: "connection refused" in str(recorded(config)))
 
