@@ -10,6 +10,7 @@ import anyio.abc
 import anyio.to_thread
 
 from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten
+from lkhub.host.files import remove_half_written
 from lkhub.host.keyfile import Keys, revoke_key
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
@@ -56,6 +57,7 @@ async def run_hub(
     """
     paths, say = hub.plan.paths, calmly(say)
     with _unwrapped(), hold_lock(paths, timings.lock) as lock:
+        remove_half_written(paths.root)
         async with _supervision(paths, say, timings) as supervisor:
             supervisor.shared.use_environ(hub.environ)
             await adopt(supervisor, hub.plan.processes)
