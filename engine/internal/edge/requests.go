@@ -57,7 +57,7 @@ var asking = sync.OnceValue(func() *connlimit.Counter { return connlimit.New(max
 
 // ServeHTTP counts the request until it has been answered.
 func (r *Requests) ServeHTTP(w http.ResponseWriter, request *http.Request, next caddyhttp.Handler) error {
-	if countFields(request.Header) > MaxFields {
+	if countFields(request) > MaxFields {
 		w.Header().Set("Connection", "close")
 		// net/http would wait for the body, and keep the head meanwhile.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
@@ -95,9 +95,11 @@ func (r *Requests) ServeHTTP(w http.ResponseWriter, request *http.Request, next 
 	return err
 }
 
-func countFields(header http.Header) int {
-	count := 0
-	for _, values := range header {
+// countFields counts fields that come after the body too. net/http keeps a place for each that a head names in a single
+// field `Trailer`.
+func countFields(request *http.Request) int {
+	count := len(request.Trailer)
+	for _, values := range request.Header {
 		count += len(values)
 	}
 	return count
