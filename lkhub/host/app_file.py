@@ -25,6 +25,8 @@ _PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+_ACCESS_LIST = "system.posix_acl_access"
+
 # What the system says about a path that leads to no file.
 _WRONG_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -96,14 +98,16 @@ def _give(handle: int, file: AppFile, folder: int) -> None:
     made = os.fstat(handle)
     if (made.st_uid, made.st_gid) != (file.uid, file.gid):
         os.fchown(handle, file.uid, file.gid)
+    if hasattr(os, "listxattr") and _ACCESS_LIST in os.listxattr(handle):
+        # It comes from the folder's default list. The mode's bits for the group would put it into force.
+        os.removexattr(handle, _ACCESS_LIST)
     os.fchmod(handle, file.mode)
     if file.content is not None and hasattr(os, "listxattr"):
         with contextlib.suppress(FileNotFoundError):
             before = os.open(os.path.basename(file.path), _READ, dir_fd=folder)
             try:
-                for name in os.listxattr(before):
-                    if name == "system.posix_acl_access":
-                        os.setxattr(handle, name, os.getxattr(before, name))
+                if _ACCESS_LIST in os.listxattr(before):
+                    os.setxattr(handle, _ACCESS_LIST, os.getxattr(before, _ACCESS_LIST))
             finally:
                 os.close(before)
 

@@ -93,23 +93,39 @@ def test_path_of_no_file_is_refused(tmp_path: Path) -> None:
         assert "\0" not in refused.value.message
 
 
-def test_access_list_stays(tmp_path: Path) -> None:
-    file = tmp_path / ".env"
-    file.write_bytes(b"old")
-    # user::rw-, user:nobody:r--, group::---, mask::r--, other::--- as the kernel packs it (linux/posix_acl_xattr.h).
+def allow_nobody(path: Path, name: str) -> bytes:
+    """Set an access list: user::rw-, user:nobody:r--, group::---, mask::r--, other::--- as the kernel packs it
+    (linux/posix_acl_xattr.h)."""
     entries = ((1, 6, 0xFFFFFFFF), (2, 4, NOBODY), (4, 0, 0xFFFFFFFF), (0x10, 4, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF))
     packed = (2).to_bytes(4, "little")
     packed += b"".join(
         tag.to_bytes(2, "little") + perm.to_bytes(2, "little") + id.to_bytes(4, "little") for tag, perm, id in entries
     )
     try:
-        os.setxattr(file, "system.posix_acl_access", packed)
+        os.setxattr(path, name, packed)
     except OSError as error:
         pytest.skip(f"this file system has no access lists: {error}")
+    return packed
+
+
+def test_access_list_stays(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"old")
+    packed = allow_nobody(file, "system.posix_acl_access")
     before = mode(file)
     put(file, b"new")
     assert os.getxattr(file, "system.posix_acl_access") == packed
     assert mode(file) == before
+
+
+def test_file_gets_no_access_list_of_its_folder(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"old")
+    file.chmod(0o640)
+    allow_nobody(tmp_path, "system.posix_acl_default")
+    put(file, b"new")
+    assert "system.posix_acl_access" not in os.listxattr(file)
+    assert mode(file) == 0o640
 
 
 @as_root
