@@ -14,11 +14,14 @@ from lkhub.source.json_text import parse_json
 _MARK = "\u200e"
 
 
-def find_looks(identity: str) -> tuple[str, str]:
+def find_looks(identity: str) -> tuple[str, ...]:
     """The keys of an identity; it looks like another that has one of them too. Case is folded before the letters are
-    taken for what they look like, and after it: a capital `I` looks like `l`, and is an `i`."""
-    plain = normalize("NFKC", drop_joiners(identity))
-    return _draw(plain.casefold()), _draw(plain)
+    taken for what they look like, and after it: a capital `I` looks like `l`, and is an `i`. NFKC makes letters of some
+    that look otherwise: a lunate sigma looks like `c`, and becomes another sigma."""
+    seen = drop_joiners(identity)
+    plain = normalize("NFKC", seen)
+    keys = _draw(plain.casefold()), _draw(plain)
+    return keys if plain == seen else (*keys, _draw(seen))
 
 
 def _draw(text: str) -> str:

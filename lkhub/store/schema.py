@@ -79,8 +79,8 @@ issued = Table(
     Column("address", Text, nullable=False),
 )
 
-# How the identities look that can join a room now, so that a stranger gets none that looks like another's. Two keys for
-# an identity (lkhub/service/looks.py).
+# How the identities look that can join a room now, so that a stranger gets none that looks like another's. Two or three
+# keys for an identity (lkhub/service/looks.py).
 looks = Table(
     "looks",
     metadata,
