@@ -24,7 +24,7 @@ from lkhub.service.whole import EXTENSION, send_whole
 REQUEST_SECONDS = 10.0
 STALL_SECONDS = 30.0
 
-# As at the edge. Memory is bounded by MOST_OPEN where descriptors are plenty: up to 16 KiB for half a request.
+# As at the edge. Memory is bounded by MOST_OPEN where descriptors are plenty: up to 32 KiB for half a request.
 MOST_PER_CLIENT = 1000
 MOST_OPEN = 4096
 
@@ -175,6 +175,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        # One read has up to 256 KiB. Of a head that begins after another request, the part in the same piece is not
+        # counted.
+        for start in range(0, len(data), MOST_HEAD_BYTES):
+            self._receive(data[start : start + MOST_HEAD_BYTES])
+            if self.transport.is_closing():
+                return
+
+    def _receive(self, data: bytes) -> None:
         if self._head is not None:
             self._head += len(data)
         super().data_received(data)

@@ -68,6 +68,7 @@ def receive(data: bytes) -> tuple[HttpToolsProtocol, Mock]:
     config = uvicorn.Config(Starlette(), ws="none", lifespan="off", log_config=None)
     protocol = bind_protocol(Bounds(Places(9, 9)))(config, ServerState(), {})
     transport = Mock(spec=asyncio.Transport, get_extra_info=Mock(return_value=None))
+    transport.is_closing.side_effect = lambda: transport.abort.called or transport.close.called
     protocol.connection_made(transport)
     protocol.data_received(data)
     protocol.connection_lost(None)
@@ -91,6 +92,14 @@ async def test_head_that_comes_in_one_piece_is_bounded(before: bytes, more: byte
 @pytest.mark.anyio
 async def test_half_of_a_head_has_few_fields() -> None:
     _, transport = receive(HEAD + b"a:\r\n" * MOST_FIELDS)
+    transport.abort.assert_called()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("before", [b"", GET, CHUNKED + b"0\r\n\r\n"])
+async def test_half_of_a_head_is_short(before: bytes) -> None:
+    """After another request in the same read, it could have 256 KiB until the deadline."""
+    _, transport = receive(before + HEAD + b"a: " + b"b" * 3 * MOST_HEAD_BYTES)
     transport.abort.assert_called()
 
 
