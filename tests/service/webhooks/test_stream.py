@@ -90,7 +90,7 @@ async def listening(events: Events, last: str | None = None) -> AsyncIterator[Li
             listener.text += message["body"].decode()
             listener.ended = not message.get("more_body", False)
 
-    headers = [(b"last-event-id", last.encode())] if last is not None else []
+    headers = [(b"last-event-id", last.encode("latin-1"))] if last is not None else []
     scope = {"type": "http", "method": "GET", "path": "/api/events", "headers": headers, "query_string": b""}
     task = asyncio.ensure_future(app(scope, receive, send))
     try:
@@ -170,7 +170,7 @@ async def test_key_that_ends_hears_no_more(kept: Kept, events: Events, door: Doo
     assert len(listener.events) == 1
 
 
-@pytest.mark.parametrize("last", ["x", "-1", "1.5", "", "1" * 30, "٣"])
+@pytest.mark.parametrize("last", ["x", "-1", "1.5", "", "9" * 19, "²"])
 async def test_place_that_is_none_is_refused(events: Events, last: str) -> None:
     async with listening(events, last) as listener:
         assert listener.status == 400
