@@ -308,3 +308,14 @@ def test_example_installs_into_an_environment_of_its_own(name: str) -> None:
     text = (ROOT / "examples" / name / "README.md").read_text()
     assert re.findall(r"(\S*)pip\s+install", text) == [".venv/bin/"]
     assert ".venv/" in (ROOT / "examples" / name / ".gitignore").read_text().split()
+
+
+@pytest.mark.parametrize(("name", "files"), [("echochat", {"hub.key", "server_config.json"}), ("haven", {".env"})])
+def test_files_in_which_an_example_keeps_secrets_stay_out_of_git(name: str, files: set[str]) -> None:
+    """Neither are they there already, with a mode that lets everybody read what is written into them."""
+    folder = ROOT / "examples" / name
+    first = next(block for block in list_blocks(folder / "README.md") if block.language == "sh")
+    assert set(re.findall(r"(?:--write|>) ([\w.]+)", first.text)) == files
+    assert files <= set((folder / ".gitignore").read_text().split())
+    tracked = subprocess.run(["git", "ls-files", *files], cwd=folder, check=True, capture_output=True, text=True)
+    assert tracked.stdout == ""

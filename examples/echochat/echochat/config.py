@@ -22,7 +22,7 @@ class Config:
 
 
 def load_config(path: Path) -> Config:
-    """The file, without keys of other versions."""
-    given = json.loads(path.read_text())
+    """The file, without keys of other versions. Until there is one, everything has its default."""
+    given = json.loads(path.read_text()) if path.exists() else {}
     known = {field.name for field in fields(Config)}
     return Config(**{key: value for key, value in given.items() if key in known})
