@@ -27,6 +27,7 @@ def test_echochat_takes_its_calls_from_a_hub(machine: Namespace, tmp_path: Path)
         with run_program(desk, ["-m", "echochat.app"], URL), launching(tmp_path, machine.prefix) as browser:
             ports = meet(browser)
             assert all(50000 <= port <= 60000 for port in ports)
+            join_without_a_camera(browser)
             move_to_one_port(desk)
             assert meet(browser) == {7882}
         desk.type("lkhub down --now")
@@ -64,6 +65,17 @@ def meet(browser: Browser) -> set[int]:
             page.click("text=Leave the call")
             expect(page.locator("#call-state")).to_have_text("")
         return {int(end.rpartition(":")[2]) for end in ends}
+
+
+def join_without_a_camera(browser: Browser) -> None:
+    """The person is told why, and is not in the call that the page says it has left."""
+    with profile(browser) as one:
+        page = sign_in(one.new_page(), "Ada")
+        page.evaluate("navigator.mediaDevices.getUserMedia = async () => { throw new Error('no camera'); }")
+        page.click("text=Join the call")
+        expect(page.locator("#call-state")).to_have_text("no camera")
+        expect(page.locator("#call")).to_have_text("Join the call")
+        page.wait_for_function("window.sockets.every((socket) => !/rtc/.test(socket.url) || socket.readyState > 1)")
 
 
 def sign_in(page: Page, name: str) -> Page:

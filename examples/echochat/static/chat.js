@@ -74,8 +74,8 @@ async function join() {
     await call.localParticipant.enableCameraAndMicrophone();
     show(call.localParticipant.getTrackPublication(Track.Source.Camera).track, call.localParticipant.identity);
   } catch (error) {
+    await leave(); // also where only the camera failed: this person would stay in the call without a way out
     find("call-state").textContent = error.message;
-    call = undefined;
   }
 }
 
