@@ -28,6 +28,7 @@ def test_echochat_takes_its_calls_from_a_hub(machine: Namespace, tmp_path: Path)
             ports = meet(browser)
             assert all(50000 <= port <= 60000 for port in ports)
             join_without_a_camera(browser)
+            write_after_a_connection_was_lost(browser)
             move_to_one_port(desk)
             assert meet(browser) == {7882}
         desk.type("lkhub down --now")
@@ -71,11 +72,30 @@ def join_without_a_camera(browser: Browser) -> None:
     """The person is told why, and is not in the call that the page says it has left."""
     with profile(browser) as one:
         page = sign_in(one.new_page(), "Ada")
-        page.evaluate("navigator.mediaDevices.getUserMedia = async () => { throw new Error('no camera'); }")
+        page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('no camera')); }")
         page.click("text=Join the call")
         expect(page.locator("#call-state")).to_have_text("no camera")
         expect(page.locator("#call")).to_have_text("Join the call")
         page.wait_for_function("window.sockets.every((socket) => !/rtc/.test(socket.url) || socket.readyState > 1)")
+
+
+def write_after_a_connection_was_lost(browser: Browser) -> None:
+    """What is written meanwhile stays where it was written, and no message looks sent that was not."""
+    with profile(browser) as one:
+        page = sign_in(one.new_page(), "Ada")
+        page.wait_for_function("window.sockets[0].readyState === WebSocket.OPEN")
+        left = page.evaluate(
+            """() => {
+              window.sockets[0].close();
+              document.getElementById('text').value = 'still here';
+              document.querySelector('#write button').click();
+              return document.getElementById('text').value;
+            }"""
+        )
+        assert left == "still here"
+        page.wait_for_function("window.sockets[1]?.readyState === WebSocket.OPEN")
+        page.click("text=Send")
+        expect(page.locator("#messages li").last).to_have_text("Ada still here")
 
 
 def sign_in(page: Page, name: str) -> Page:

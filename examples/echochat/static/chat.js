@@ -38,22 +38,29 @@ async function open() {
 
 async function enter(name) {
   await leave();
-  socket?.close();
   room = name;
   find("room").textContent = name;
-  find("messages").replaceChildren();
-  socket = new WebSocket(new URL(`chat/${encodeURIComponent(name)}`, location.href).href.replace(/^http/, "ws"));
-  socket.onmessage = ({ data }) => {
+  listen();
+}
+
+function listen() {
+  socket?.close();
+  const url = new URL(`chat/${encodeURIComponent(room)}`, location.href).href.replace(/^http/, "ws");
+  const own = (socket = new WebSocket(url));
+  find("messages").replaceChildren(); // the server begins with the last ones
+  own.onmessage = ({ data }) => {
     const { author, text } = JSON.parse(data);
     const line = document.createElement("li");
     line.append(Object.assign(document.createElement("b"), { textContent: author }), ` ${text}`);
     find("messages").append(line);
     line.scrollIntoView();
   };
+  own.onclose = () => setTimeout(() => own === socket && listen(), 2000);
 }
 
 find("write").addEventListener("submit", (event) => {
   event.preventDefault();
+  if (socket.readyState !== WebSocket.OPEN) return; // the text stays until it can be sent
   socket.send(JSON.stringify({ text: find("text").value }));
   find("text").value = "";
 });
