@@ -109,11 +109,16 @@ async def test_id_token_that_does_not_count_signs_nobody_in(
     assert not await is_signed_in(client)
 
 
+@pytest.mark.parametrize(
+    ("named", "other"), [(False, "&iss=https%3A%2F%2Fevil.example"), (True, "")], ids=["named", "not-named"]
+)
 async def test_answer_of_another_issuer_is_refused(
-    client: httpx.AsyncClient, provider_client: httpx.AsyncClient, issuer: Issuer
+    client: httpx.AsyncClient, provider_client: httpx.AsyncClient, issuer: Issuer, named: bool, other: str
 ) -> None:
-    """Mix-up (RFC 9207)."""
+    """Mix-up (RFC 9207). An answer without a name is another's too, where the provider names itself in each."""
+    issuer.metadata["authorization_response_iss_parameter_supported"] = named
     link = (await provider_client.get(await begin(client))).headers["location"]
-    answer = await client.get(link.replace("iss=https%3A%2F%2Fid.example", "iss=https%3A%2F%2Fevil.example"))
+    assert "&iss=https%3A%2F%2Fid.example" in link
+    answer = await client.get(link.replace("&iss=https%3A%2F%2Fid.example", other))
     assert answer.headers["location"] == f"{JOIN}?sign-in=failed"
     assert "/token" not in issuer.asked

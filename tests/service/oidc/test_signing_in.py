@@ -53,6 +53,12 @@ async def test_provider_is_asked_by_the_book(client: httpx.AsyncClient, config: 
     assert "Domain" not in cookie
 
 
+async def test_query_of_the_providers_page_stays(client: httpx.AsyncClient, issuer: Issuer) -> None:
+    """Azure AD B2C names its policy there."""
+    issuer.metadata["authorization_endpoint"] = f"{issuer.url}/authorize?p=policy"
+    assert (await begin(client)).startswith(f"{issuer.url}/authorize?p=policy&response_type=code&")
+
+
 async def test_scope_of_the_role_claim_is_asked_for_where_there_is_one(
     client: httpx.AsyncClient, issuer: Issuer
 ) -> None:
