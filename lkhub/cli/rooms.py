@@ -10,6 +10,7 @@ from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State, require_name
 from lkhub.cli.shared.rooms_show import (
     describe_count,
+    describe_end,
     describe_source,
     pack_name,
     pack_occupied,
@@ -92,12 +93,12 @@ def create(
         # LiveKit would give the settings to a room that is open as well, and replace its metadata.
         is_new = preset is not None and not service.ask(list_rooms(room)).rooms
         settings = room_config(preset).as_request() if preset and is_new else {}
-        seconds = service.ask(create_room(room, settings)).empty_timeout
+        made = service.ask(create_room(room, settings))
     if json:
-        show_json({"room": room, "empty_timeout": seconds})
+        show_json({"room": room, "empty_timeout": made.empty_timeout})
     else:
         out.print(room)
-        err.print(f"the room is open; it closes when nobody has been in it for {seconds} s")
+        err.print(f"the room is open; it {describe_end(made)}")
 
 
 @app.command("list")

@@ -39,6 +39,11 @@ def describe_filling(occupied: Occupied) -> str:
     return f"{len(occupied.participants)} of {limit}" if limit else str(len(occupied.participants))
 
 
+def describe_end(room: Room) -> str:
+    empty, departure = room.empty_timeout, room.departure_timeout
+    return f"closes if nobody joins within {empty} s, or {departure} s after the last one left"
+
+
 def describe_count(participants: int) -> str:
     return "1 participant" if participants == 1 else f"{participants} participants"
 
@@ -49,9 +54,7 @@ def show_room(occupied: Occupied) -> None:
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(room.created_at))
     out.print(f"{show_name(room.name)}  {room.sid}")
     out.print(f"  created {created}, {lasting(room.created_at)} ago; metadata: {_describe_size(room.metadata)}")
-    out.print(
-        f"  closes if nobody joins within {room.empty_timeout} s, or {room.departure_timeout} s after the last one left"
-    )
+    out.print(f"  {describe_end(room)}")
     out.print(f"  participants: {describe_filling(occupied)}")
     for participant in occupied.participants:
         _show_participant(participant)

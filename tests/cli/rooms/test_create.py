@@ -49,6 +49,8 @@ def test_room_that_is_open_stays_as_it_is(run: Run, sfu: Sfu) -> None:
 
 
 def test_room_is_opened(run: Run, sfu: Sfu) -> None:
-    assert run("rooms", "create", ODD).out == f"{ODD}\n"
+    done = run("rooms", "create", ODD)
+    assert done.out == f"{ODD}\n"
+    assert "it closes if nobody joins within 300 s, or 20 s after the last one left" in " ".join(done.err.split())
     assert run("rooms", "create", ODD, "--json").json == {"room": ODD, "empty_timeout": 300}
     assert list(sfu.rooms) == [ODD]
