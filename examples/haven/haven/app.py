@@ -17,7 +17,8 @@ HERE = Path(__file__).parent.parent
 
 
 async def join(request: Request) -> Response:
-    """`{"user", "room"}` → `{"url", "token"}`."""
+    """`{"user", "room"}` → `{"url", "token"}`. A real backend takes the user from its own session: here anybody may say
+    any name."""
     given = await request.json()
     return JSONResponse(join_room(given["user"], given["room"]))
 
