@@ -17,19 +17,22 @@ def test_whole_store_is_whole(store: Store) -> None:
         check_whole(connection)
 
 
-def test_damaged_table_of_postgresql_is_found_without_a_request_that_needs_it() -> None:
+@pytest.mark.parametrize(("damaged", "place"), [("families", 0), ("pk_families", 8192)], ids=["table", "index"])
+def test_damage_in_postgresql_is_found_without_a_request_that_needs_it(damaged: str, place: int) -> None:
+    """`place`: where the page begins. An index has its own account of itself in the first, and rows in the next."""
     with run_postgres() as server:
         url = server.create()
         store = Store(url)
         with store.writing() as connection:
-            connection.execute(insert(families).values(name="lobby", version=1))
-            table = connection.execute(text("SELECT pg_relation_filepath('families')")).scalar()
+            connection.execute(insert(families), [{"name": f"room-{number}", "version": 1} for number in range(2000)])
+            file = connection.execute(text(f"SELECT pg_relation_filepath('{damaged}')")).scalar()
         store.close()
         server.stop()
         server.start()  # it writes the page, which was in its log alone
         server.stop()
-        with (server.folder / "data" / str(table)).open("r+b") as file:
-            file.write(os.urandom(8192))
+        with (server.folder / "data" / str(file)).open("r+b") as opened:
+            opened.seek(place)
+            opened.write(os.urandom(8192))
         server.start()
         store = Store(url)
         with pytest.raises(StoreError) as found, store.reading() as connection:
