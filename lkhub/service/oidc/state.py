@@ -15,7 +15,7 @@ class ProviderState:
 
     def __init__(self, path: str, issuer: str) -> None:
         self._path, self._issuer = path, issuer
-        self._record = read_openid(path) if path else None
+        self._record = self._written = read_openid(path) if path else None
         if self._record and self._record.issuer != issuer:
             self._write(OpenIdRecord(None, "", issuer))
 
@@ -24,10 +24,11 @@ class ProviderState:
         self._write(OpenIdRecord(since, problem, self._issuer) if problem else OpenIdRecord(None, "", self._issuer))
 
     def _write(self, record: OpenIdRecord) -> None:
-        if not self._path or record == self._record:
-            return
         self._record = record
+        if not self._path or record == self._written:
+            return
         try:
             write_openid(self._path, record)
+            self._written = record
         except (OSError, MachineError) as error:
             log.warning("the state of the OpenID provider can't be told to `lkhub status`: %s", type(error).__name__)

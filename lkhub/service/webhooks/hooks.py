@@ -68,6 +68,7 @@ class Webhooks:
         self._receiving: list[Receiving] = []
         self._record = config.webhooks
         self._recorded: WebhooksRecord | None = None
+        self._unrecorded: WebhooksRecord | None = None  # the last that could not be written
 
     def routes(self) -> list[Route]:
         return [WEBHOOK.route(self.intake.receive)]
@@ -140,11 +141,15 @@ class Webhooks:
             waiting, dead = numbers.get((each.url, "pending"), 0), numbers.get((each.url, "dead"), 0)
             found.append(ReceiverRecord(shorten_url(each.url), waiting, dead, since, problem))
         record = WebhooksRecord(tuple(found))
-        if record != self._recorded:
-            try:
-                write_webhooks(self._record, record)
-            except (OSError, MachineError) as error:
+        if record == self._recorded:
+            return
+        try:
+            write_webhooks(self._record, record)
+        except (OSError, MachineError) as error:  # it is tried again: a disk that was full may have space by then
+            if record != self._unrecorded:
                 log.warning("what receivers take can't be told to `lkhub status`: %s", type(error).__name__)
+            self._unrecorded = record
+        else:
             self._recorded = record
 
     async def _tidy(self) -> None:

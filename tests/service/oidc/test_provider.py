@@ -175,3 +175,16 @@ async def test_status_is_told_when_the_provider_fails_and_when_it_is_back(
 async def test_status_that_can_not_be_told_stops_no_sign_in(fetcher: Fetcher, clock: Clock) -> None:
     provider = Provider(ISSUER, fetcher, clock, ProviderState("/nowhere/openid.json", ISSUER))
     assert await provider.metadata()
+
+
+def test_status_is_told_later_what_could_not_be_written_before(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    told = ProviderState(str(folder / "openid.json"), ISSUER)
+    told("it does not answer")
+    told("")
+    told("it does not answer")
+    folder.mkdir()
+    told("it does not answer")
+    record = read_openid(str(folder / "openid.json"))
+    assert record is not None
+    assert record.problem == "it does not answer"

@@ -14,6 +14,7 @@ import pytest
 from msgspec import structs
 
 from lkhub.checks.webhooks import FAILING_SECONDS, check_webhooks
+from lkhub.errors import MachineError
 from lkhub.host.keyfile import dump_keys
 from lkhub.livekit.room_info import Room
 from lkhub.service.rooms.sfu import Media
@@ -21,7 +22,7 @@ from lkhub.service.webhooks import hooks as module
 from lkhub.service.webhooks.hooks import NOT_IN_SPEC, Webhooks
 from lkhub.service.webhooks.missed import Listing, Search
 from lkhub.service.webhooks.sender import Sender
-from lkhub.state.webhooks import ReceiverRecord, read_webhooks
+from lkhub.state.webhooks import ReceiverRecord, WebhooksRecord, read_webhooks
 from lkhub.store.deliveries import State, list_deliveries, revive
 from lkhub.store.events import list_after
 from lkhub.wire.application import Application, Receiver
@@ -35,6 +36,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.anyio
 
 NO = b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n"
+YES = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 
 @pytest.fixture(autouse=True)
@@ -253,8 +255,32 @@ async def test_status_is_told_what_receivers_take(kept: Kept, config: ServeConfi
             [record] = recorded(config)
             assert (record.url, record.waiting, record.dead) == (f"http://127.0.0.1:{port}/?…", 1, 0)
             assert record.problem == "answered 500"
-            told.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+            told.answer = YES
             await until(lambda: recorded(config)[0] == ReceiverRecord(record.url))
+
+
+async def test_status_is_told_what_could_not_be_written_before(
+    kept: Kept, config: ServeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[WebhooksRecord] = []
+
+    def refuse(_: str, record: WebhooksRecord) -> None:
+        tried.append(record)
+        raise MachineError("no space left on device")
+
+    told = Told(NO)
+    async with listen(told) as port:
+        kept.add(event(1, receivers=(f"http://127.0.0.1:{port}/",)))
+        async with running(kept, config, f"http://127.0.0.1:{port}/"):
+            await until(lambda: recorded(config) and recorded(config)[0].failing)
+            with monkeypatch.context() as patched:
+                patched.setattr(module, "write_webhooks", refuse)
+                told.answer = YES
+                well = WebhooksRecord((ReceiverRecord(f"http://127.0.0.1:{port}/"),))
+                await until(lambda: well in tried)
+                assert recorded(config)[0].failing, "what it says is old"
+            await until(lambda: recorded(config)[0].failing is None)
+    assert caplog.text.count("can't be told") <= len(set(tried))
 
 
 async def test_what_is_old_is_forgotten_and_what_was_missed_is_found(
