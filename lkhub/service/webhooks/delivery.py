@@ -61,9 +61,17 @@ class Receiving:
         self._rooms: dict[str, _Room] = {}
         self._wake = asyncio.Event()
         self._took: float | None = None
-        self.failing: tuple[float, str] | None = None
-        """Since when it has taken nothing (epoch seconds), and the last problem."""
+        self._failing: tuple[float, str] | None = None  # since when, on the loop's clock
         self._troubled = False
+
+    @property
+    def failing(self) -> tuple[float, str] | None:
+        """Since when it has taken nothing (epoch seconds, as the clock is set now), and the last problem."""
+        if self._failing is None:
+            return None
+        since, problem = self._failing
+        # Whole seconds, so that it is the same each time while the clock is not set.
+        return float(round(time.time() - (self._now() - since))), problem
 
     async def load(self) -> None:
         """See which rooms have something in the store. Raises ApiError."""
@@ -145,7 +153,7 @@ class Receiving:
         problem = await self._send(body)
         attempts = delivery.attempts + 1
         pause = 0.0
-        self.failing = (self.failing[0] if self.failing else time.time(), problem) if problem else None
+        self._failing = (self._failing[0] if self._failing else self._now(), problem) if problem else None
         if not problem:
             self._note_success()
             state: State = "delivered"

@@ -358,3 +358,18 @@ async def test_look_for_new_events_leaves_a_failed_one_its_pause(kept: Kept) -> 
         await until(lambda: any(room.failed and not room.running for room in receiving._rooms.values()))
         await receiving.load()
         assert [room.due > receiving._now() for room in receiving._rooms.values()] == [True]
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+async def test_since_when_a_receiver_fails_follows_a_clock_that_is_set(kept: Kept, jump: Jump, seconds: float) -> None:
+    """Else `lkhub status` would be silent for an hour, or speak of an hour too many."""
+
+    async def refuse(body: str) -> str:
+        return "answered 500"
+
+    kept.add(event(1))
+    async with delivering(kept, refuse) as receiving:
+        await until(lambda: receiving.failing is not None)
+        jump(seconds)
+        assert receiving.failing
+        assert abs(time.time() - receiving.failing[0]) < HOUR / 2
