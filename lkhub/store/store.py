@@ -30,6 +30,7 @@ class Store:
         self._file = Path(name) if self.is_sqlite and name else None
         self._identity = _identify(self._file) if self._file else None
         self._log = _identify(self._log_file) if self._file else None
+        self._index = _identify(self._index_file) if self._file else None
         self._writer: Writer | None = None
 
     @property
@@ -48,12 +49,15 @@ class Store:
         return FileLead(str(self._file), of) if self._file else ServerLead(self._engine, of)
 
     def require_present(self) -> None:
-        """Raise StoreError where the file, or SQLite's log beside it, is another one than was opened. SQLite would go
-        on writing to a file that was deleted, and all of it would be lost at the end."""
+        """Raise StoreError where the file, or one of SQLite's beside it, is another one than was opened. SQLite would
+        go on writing to a file that was deleted, and all of it would be lost at the end. Processes with different
+        indexes of one log do not see what the others write, and write over it."""
         if not self._is_present():
             raise StoreError("gone", f"{self._file} was removed or replaced")
         if not self._has_log():
             raise StoreError("gone", f"{self._log_file} was removed or replaced")
+        if not self._has_index():
+            raise StoreError("gone", f"{self._index_file} was removed or replaced")
 
     def _is_present(self) -> bool:
         return self._file is None or (self._identity is not None and _identify(self._file) == self._identity)
@@ -61,9 +65,16 @@ class Store:
     def _has_log(self) -> bool:
         return self._file is None or _identify(self._log_file) == self._log
 
+    def _has_index(self) -> bool:
+        return self._file is None or _identify(self._index_file) == self._index
+
     @property
     def _log_file(self) -> Path:
         return Path(f"{self._file}-wal")
+
+    @property
+    def _index_file(self) -> Path:
+        return Path(f"{self._file}-shm")
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -113,7 +124,7 @@ class Store:
                 busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if not busy and _identify(self._log_file) == self._log:
                 self._log_file.unlink()
-                Path(f"{self._file}-shm").unlink()
+                self._index_file.unlink()
 
 
 def _identify(file: Path) -> tuple[int, int] | None:

@@ -83,6 +83,16 @@ def test_log_that_was_removed_takes_nothing_with_it(file: Path, store: Store) ->
     assert names_in(file) == ["a", "b"]
 
 
+def test_index_that_was_removed_is_noticed(file: Path, store: Store) -> None:
+    """Another process would make one of its own, and the two would write over each other's transactions."""
+    add(store, "a")
+    file.with_name("store.db-shm").unlink()
+    with pytest.raises(StoreError, match=r"store\.db-shm was removed or replaced"):
+        add(store, "b")
+    store.close()
+    assert names_in(file) == ["a"]
+
+
 def test_log_of_another_process_that_went_on_before_is_left_alone(file: Path, store: Store) -> None:
     other = Store(f"sqlite:///{file}")
     add(store, "a")
