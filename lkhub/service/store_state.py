@@ -18,6 +18,7 @@ class StoreState:
     def __init__(self, path: str = "", file: str = "") -> None:
         self._path, self._file = path, file
         self._since: float | None = None
+        self._owed: StoreRecord | None = None  # what could not be written
         before = read_store(path) if path else None
         self.made = before is not None and before.made and before.file == file
         self._write(StoreRecord(file, made=self.made))  # a full disk has space for another only where one was
@@ -32,10 +33,23 @@ class StoreState:
         self._since = self._since or time.time()
         self._write(StoreRecord(self._file, self._since, error.problem, str(error), self.made))
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last record could not be written."""
+        return self._owed is not None
+
+    def catch_up(self) -> None:
+        """Write what could not be written, such as while the state directory was read-only."""
+        if self._owed:
+            self._write(self._owed)
+
     def _write(self, record: StoreRecord) -> None:
         if not self._path:
             return
         try:
             write_store(self._path, record)
+            self._owed = None
         except (OSError, MachineError) as problem:
-            log.warning("the state of the store can't be told to `lkhub status`: %s", type(problem).__name__)
+            if record != self._owed:
+                log.warning("the state of the store can't be told to `lkhub status`: %s", type(problem).__name__)
+            self._owed = record

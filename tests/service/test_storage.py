@@ -1,5 +1,6 @@
 """A store that can't be used: requests that need it say why, and it is used again once it can be."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,16 @@ import pytest
 from sqlalchemy import delete, text
 
 from lkhub.service import storage as storage_module
+from lkhub.service.storage import Storage
+from lkhub.service.store_state import StoreState
+from lkhub.state.store import read_store
 from lkhub.store import open as open_module
 from lkhub.store.errors import StoreError
 from lkhub.store.schema import issued
+from lkhub.store.store import Store
 from lkhub.wire.application import Store as StoreSettings
 from tests.service.conftest import LAN, Applied, Connect, check_error
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -135,3 +141,29 @@ async def test_store_that_cannot_be_used_is_not_tried_for_each_request(
             check_unavailable(await ask(client), "can't be reached", applied)
         assert (await client.get("/api/hub")).status_code == 200, "what needs no store is there"
     assert tried == 1
+
+
+async def test_status_is_told_later_what_could_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state directory was read-only, or away, when the store could be used again."""
+    monkeypatch.setattr(storage_module, "WATCH_SECONDS", 0.02)
+    folder, away = tmp_path / "state", tmp_path / "away"
+    folder.mkdir()
+    record = str(folder / "store.json")
+    state = StoreState(record)
+    state.note_failure(StoreError("gone"))
+    folder.rename(away)
+    state.note_success()
+    away.rename(folder)
+    found = read_store(record)
+    assert found
+    assert found.failing
+    url = f"sqlite:///{tmp_path}/store.db"
+    Store(url).close()
+    storage = Storage(StoreSettings(url=url), state)
+    watching = asyncio.ensure_future(storage.watch())
+    try:
+        await until(lambda: (found := read_store(record)) is not None and found.failing is None)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await storage.close()
