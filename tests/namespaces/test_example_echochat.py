@@ -62,7 +62,9 @@ def meet(browser: Browser) -> set[int]:
         expect(lin.locator("video[data-identity=Lin]")).to_have_count(1)
         expect(lin.locator("video")).to_have_count(1)
         ends = Guest(ada).ends() | Guest(grace).ends()
-        for page in (ada, grace, lin):
+        grace.click("text=Leave the call")
+        expect(ada.locator("[data-identity=Grace]")).to_have_count(0)
+        for page in (ada, lin):
             page.click("text=Leave the call")
             expect(page.locator("#call-state")).to_have_text("")
         return {int(end.rpartition(":")[2]) for end in ends}

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.documents import ROOT
 from tests.kit.browser import Guest, launching, profile
@@ -61,3 +61,5 @@ def meet(browser: Browser) -> None:
         wait_seen_and_heard(guests["Grace"], "Ada")
         assert Guest(guests["Ada"]).paths() == {"udp"}
         assert Guest(guests["Grace"]).paths() == {"relay/udp"}
+        guests["Grace"].close()
+        expect(guests["Ada"].locator("[data-identity=Grace]")).to_have_count(0)

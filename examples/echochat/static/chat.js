@@ -73,7 +73,6 @@ async function join() {
     const given = await ask("api/livekit/token", { room });
     call = new Room({ adaptiveStream: true, dynacast: true });
     call.on(RoomEvent.TrackSubscribed, (track, _, participant) => show(track, participant.identity));
-    call.on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()));
     call.on(RoomEvent.Disconnected, leave);
     await call.connect(given.url, given.token);
     find("call").textContent = "Leave the call";
@@ -88,6 +87,7 @@ async function join() {
 
 function show(track, identity) {
   const element = track.attach();
+  track.once("elementDetached", () => element.remove());
   element.dataset.identity = identity;
   find("people").append(element);
 }

@@ -13,7 +13,6 @@ find("join").addEventListener("submit", async (event) => {
     const { url, token } = await answer.json();
     const call = new Room();
     call.on(RoomEvent.TrackSubscribed, (track, _, participant) => show(track, participant.identity));
-    call.on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()));
     call.on(RoomEvent.Disconnected, () => (find("state").textContent = "left"));
     const rtcConfig = find("relayed").checked ? { iceTransportPolicy: "relay" } : undefined;
     await call.connect(url, token, { rtcConfig });
@@ -27,6 +26,7 @@ find("join").addEventListener("submit", async (event) => {
 
 function show(track, identity) {
   const element = track.attach();
+  track.once("elementDetached", () => element.remove());
   element.dataset.identity = identity;
   find("people").append(element);
 }
