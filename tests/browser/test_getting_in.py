@@ -41,6 +41,7 @@ def hub(issuer: Issuer) -> Iterator[Hub]:
               roles:
                 host: {{admin: true}}
                 speaker: {{publish: [microphone]}}
+                presenter: {{publish: [screen]}}
             """
         )
         made.up("--no-verify")
@@ -177,6 +178,16 @@ def test_who_may_not_publish_a_camera_is_not_told_that_it_failed(context: Browse
     join(page, "Sam")
     expect(page.get_by_test_id("microphone")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_test_id("camera")).to_have_count(0)
+    expect(page.get_by_test_id("call")).not_to_contain_text("did not start")
+
+
+def test_who_may_publish_no_sound_of_the_screen_shares_its_picture(context: BrowserContext, hub: Hub) -> None:
+    page, other = context.new_page(), context.new_page()
+    for each, role in ((other, "speaker"), (page, "presenter")):
+        each.goto(hub.run("invite", "talk", "--role", role).stdout.strip())
+        join(each, role)
+    page.get_by_test_id("screenshare").click()
+    expect(other.get_by_test_id("call")).to_contain_text("presenter’s screen")
     expect(page.get_by_test_id("call")).not_to_contain_text("did not start")
 
 

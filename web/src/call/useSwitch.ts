@@ -1,13 +1,13 @@
 import type { ToggleSource } from '@livekit/components-core';
-import { useRoomContext, useTrackToggle } from '@livekit/components-react';
+import { useLocalParticipantPermissions, useRoomContext, useTrackToggle } from '@livekit/components-react';
 import type { LocalTrack } from 'livekit-client';
 import { Track, TrackEvent } from 'livekit-client';
 import { useCallback, useSyncExternalStore } from 'react';
 
+import { mayPublish } from '../lib/permissions';
 import { useHeld, useIsRestarting } from './useHeld';
 
-// The sound of a shared tab is sent too, if the browser offers it.
-const SCREEN_OPTIONS = { audio: true, selfBrowserSurface: 'include', surfaceSwitching: 'include' } as const;
+const SCREEN_OPTIONS = { selfBrowserSurface: 'include', surfaceSwitching: 'include' } as const;
 
 interface Switch {
   on: boolean;
@@ -19,10 +19,13 @@ interface Switch {
 /** A device of this person as a switch. Errors go to `onError`. */
 export function useSwitch(source: ToggleSource, onError: (error: Error) => void): Switch {
   const { localParticipant } = useRoomContext();
+  // The sound of a shared tab is sent too, if the browser offers it. Where it may not be published, livekit-client would
+  // stop the picture with it.
+  const withSound = mayPublish(useLocalParticipantPermissions(), Track.Source.ScreenShareAudio);
   const { toggle, enabled, pending } = useTrackToggle<ToggleSource>({
     source,
     onDeviceError: onError,
-    ...(source === Track.Source.ScreenShare ? { captureOptions: SCREEN_OPTIONS } : {}),
+    ...(source === Track.Source.ScreenShare ? { captureOptions: { ...SCREEN_OPTIONS, audio: withSound } } : {}),
   });
   const restarting = useIsRestarting();
   const wasOn = useHeld(enabled);
