@@ -180,6 +180,8 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
             return f"{shown(details['input'])} is in quotes, but a number is expected", "write it without the quotes"
         case "int_type":
             return f"{shown(details['input'])} is not a whole number", ""
+        case "string_too_short":
+            return "empty; write a value", ""
         case "greater_than_equal":
             return f"{shown(details['input'])} is less than {context['ge']}", ""
         case "less_than_equal":
