@@ -1,6 +1,6 @@
 """Whether the store can be used: tried with what every store has, and no request changes."""
 
-from sqlalchemy import Connection, func, literal, select, text
+from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, func, literal, select, text
 
 from lkhub.store.errors import StoreError
 from lkhub.store.schema import metadata
@@ -31,6 +31,9 @@ def check_whole(connection: Connection) -> None:
     for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
         connection.execute(text(f"SET LOCAL {setting} = off"))
     for table in metadata.sorted_tables:
-        for columns in (table.primary_key.columns, *(index.columns for index in table.indexes)):
+        keys = [
+            each.columns for each in table.constraints if isinstance(each, (PrimaryKeyConstraint, UniqueConstraint))
+        ]
+        for columns in (*keys, *(index.columns for index in table.indexes)):
             ordered = select(literal(1)).select_from(table).order_by(*columns).offset(0).subquery()
             connection.execute(select(func.count()).select_from(ordered))
