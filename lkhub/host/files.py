@@ -5,10 +5,8 @@ import errno
 import hashlib
 import os
 import pwd
-import re
 import stat
 import tempfile
-import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -22,10 +20,6 @@ MAX_INPUT_BYTES = 1024 * 1024
 
 # The largest file of a state directory is a key file or a rendered spec, of a megabyte at most.
 MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
-
-# The names that mkstemp makes for files that are written beside their place.
-_HALF_WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}")
-_MAY_BE_WRITTEN_SECONDS = 60.0
 
 # Room for the address of a Unix socket, with its closing zero: 108 on Linux, 104 on macOS.
 MAX_SOCKET_PATH = 103
@@ -160,16 +154,6 @@ def _written_beside(path: str, text: str, mode: int, owner: tuple[int, int] | No
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-
-
-def remove_half_written(folder: str) -> None:
-    """Remove what processes were writing in `folder`, and below it, when they were killed: keys would stay there for
-    ever. Files of the last minute are left, since they may still be written; so is what can't be removed."""
-    for inner, _, names in os.walk(folder):
-        for path in (os.path.join(inner, name) for name in names if _HALF_WRITTEN.fullmatch(name)):
-            with contextlib.suppress(OSError):
-                if time.time() - os.lstat(path).st_mtime > _MAY_BE_WRITTEN_SECONDS:
-                    os.unlink(path)
 
 
 def open_lock(path: str) -> int:

@@ -1,13 +1,20 @@
 """The state directory: a private folder that has files of a hub alone."""
 
+import contextlib
 import os
+import re
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import ensure_private_dir, explain_os_errors
 from lkhub.plan.paths import STATE_NAMES
+
+# The names that mkstemp makes for files that are written beside their place.
+_HALF_WRITTEN = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
+_MAY_BE_WRITTEN_SECONDS = 60.0
 
 _HINTS = ("choose a new or empty folder with --state DIR",)
 
@@ -29,7 +36,13 @@ def ensure_state_dir(path: str) -> None:
 
 
 def _is_foreign(path: Path, mode: int) -> bool:
-    return bool(mode & stat.S_ISVTX) or not {entry.name for entry in path.iterdir()} <= STATE_NAMES
+    return bool(mode & stat.S_ISVTX) or not all(_is_own(entry.name) for entry in path.iterdir())
+
+
+def _is_own(name: str) -> bool:
+    """Whether it is in a state directory, or is written beside what is in it."""
+    half = _HALF_WRITTEN.fullmatch(name)
+    return (half[1] if half else name) in STATE_NAMES
 
 
 def _list_planted(path: str) -> Iterator[str]:
@@ -39,3 +52,17 @@ def _list_planted(path: str) -> Iterator[str]:
             file = os.path.join(folder, name)
             if os.lstat(file).st_uid != os.geteuid():
                 yield file
+
+
+def remove_half_written(path: str) -> None:
+    """Remove what processes were writing in a state directory when they were killed: keys would stay there for ever.
+    Files of the last minute are left, since they may still be written; so is what can't be removed, and what is not
+    the hub's: a folder that is private already may have a `.env.template` in it."""
+    for folder, folders, names in os.walk(path):
+        if folder == path:
+            folders[:] = [name for name in folders if name in STATE_NAMES]
+            names = [name for name in names if _is_own(name)]
+        for file in (os.path.join(folder, name) for name in names if _HALF_WRITTEN.fullmatch(name)):
+            with contextlib.suppress(OSError):
+                if time.time() - os.lstat(file).st_mtime > _MAY_BE_WRITTEN_SECONDS:
+                    os.unlink(file)

@@ -10,10 +10,10 @@ import anyio.abc
 import anyio.to_thread
 
 from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten
-from lkhub.host.files import remove_half_written
 from lkhub.host.keyfile import Keys, revoke_key
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
+from lkhub.host.state_directory import remove_half_written
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub, prepare_hub
 from lkhub.prepare.secrets import rotate_keys

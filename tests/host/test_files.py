@@ -1,10 +1,7 @@
 import contextlib
 import errno
 import os
-import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +19,6 @@ from lkhub.host.files import (
     read_tail,
     read_text,
     remove,
-    remove_half_written,
     remove_others,
     write_private,
 )
@@ -274,23 +270,3 @@ def test_file_that_is_gone_or_can_be_written_is_on_no_read_only_file_system(tmp_
     assert not is_read_only(str(tmp_path / "gone"))
     (tmp_path / "there").touch()
     assert not is_read_only(str(tmp_path / "there"))
-
-
-def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
-    """It has the keys of the hub."""
-    inner = tmp_path / "run"
-    inner.mkdir()
-    kill = "import os, signal, sys; from lkhub.host import files; files.os.replace = lambda *_: os.kill(os.getpid(), 9)"
-    for path in (tmp_path / "keys.yaml", inner / "hub.json"):
-        write_private(str(path), "whole")
-        code = f"{kill}; files.write_private(sys.argv[1], 'half')"
-        assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == -signal.SIGKILL
-    left = [path for path in tmp_path.rglob(".*") if path.is_file()]
-    assert len(left) == 2
-    (tmp_path / ".keys.yaml.mine").write_text("")
-    remove_half_written(str(tmp_path))
-    assert all(path.exists() for path in left), "another process may be writing them now"
-    for path in left:
-        os.utime(path, (1.0, 1.0))
-    remove_half_written(str(tmp_path))
-    assert {path.name for path in tmp_path.rglob("*")} == {"keys.yaml", "run", "hub.json", ".keys.yaml.mine"}
