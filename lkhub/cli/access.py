@@ -148,17 +148,20 @@ def log(
     if room == "":
         raise InputError("--room is empty")
     paths = find_hub(spec, state)
-    with open_hub_store(paths, read_application(paths)) as store, store.reading() as connection:
+    application = read_application(paths)
+    with open_hub_store(paths, application) as store, store.reading() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.issued import list_issued
 
         found = list_issued(connection, number, room or "")[::-1]
+    if not application.used and "open" in application.access.modes:
+        say("this hub gives tokens to every program of this machine, and notes those of invites alone", "note", "cyan")
+    elif not found:
+        say("no token was given away" if room is None else f"no token was given away for room {printable(room)}")
     if json:
         show_json({"issued": [_describe_issued(entry) for entry in found]})
-        return
-    show_table(("AT", "CALLER", "IDENTITY", "ROOM", "ROLE", "FROM"), [_show_issued(entry) for entry in found])
-    if not found:
-        say("no token was given away")
+    else:
+        show_table(("AT", "CALLER", "IDENTITY", "ROOM", "ROLE", "FROM"), [_show_issued(entry) for entry in found])
 
 
 def _parse_globs(given: list[str]) -> list[str]:

@@ -204,6 +204,20 @@ def test_key_that_is_named_instead_of_its_id(run: Run, hub: StatePaths) -> None:
     assert f"{ids[1]} has that name" in run("access", "revoke", "shop").err
 
 
+def test_hub_that_notes_nothing_does_not_say_that_it_gave_nothing_away(run: Run, applied: StatePaths) -> None:
+    access = Access(modes=("open",), roles={"participant": PLAIN}, default_role="participant")
+    write_serve(applied, Application(used=False, access=access))
+    done = run("access", "log")
+    assert "no token was given away" not in done.err
+    assert "notes those of invites alone" in done.err
+    assert "notes those of invites alone" in run("access", "log", "--json").err
+
+
+def test_log_of_a_room_says_nothing_of_others(run: Run, hub: StatePaths) -> None:
+    note(hub, Entry(1_800_000_000.0, "api-key x", "ann", "hall", "speaker", "127.0.0.1"))
+    assert run("access", "log", "--room", "lobby").err == "no token was given away for room lobby\n"
+
+
 def test_hub_that_was_never_up(run: Run) -> None:
     done = run("access", "list")
     assert (done.code, done.out) == (3, "")
