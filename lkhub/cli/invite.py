@@ -38,18 +38,25 @@ class Invites(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            self._refuse_slip(args[0])
+            self._refuse_slip(args)
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
-    def _refuse_slip(self, word: str) -> None:
-        """Raise InputError for `lst`: an invite into a room of that name would be open for a week, unnoticed."""
-        if near := difflib.get_close_matches(word, self.commands, n=1):
+    def _refuse_slip(self, args: list[str]) -> None:
+        """Raise InputError for `lst` and `--json list`: an invite into a room of that name would be open for a week,
+        unnoticed."""
+        if late := next((each for each in args if each in self.commands), "") if args[0].startswith("-") else "":
+            hints = (
+                f"options come after it: `lkhub invite {late} …`",
+                f"`lkhub invite {self.default} …` makes an invite into a room of that name",
+            )
+            raise InputError(f"{late} is a command", hints=hints)
+        if near := difflib.get_close_matches(args[0], self.commands, n=1):
             hints = (
                 f"did you mean `lkhub invite {near[0]}`?",
-                f"`lkhub invite {self.default} {shlex.quote(word)}` makes an invite into a room of that name",
+                f"`lkhub invite {self.default} {shlex.quote(args[0])}` makes an invite into a room of that name",
             )
-            raise InputError(f"{printable(word)} looks like a command", hints=hints)
+            raise InputError(f"{printable(args[0])} looks like a command", hints=hints)
 
 
 app = make_app(cls=Invites, no_args_is_help=True)

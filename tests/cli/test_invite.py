@@ -93,6 +93,14 @@ def test_slip_of_a_command_makes_no_invite(run: Run, hub: StatePaths, typed: str
     assert f"/join/{typed}#i=" in run("invite", "create", typed).out
 
 
+@pytest.mark.parametrize("command", ["list", "revoke", "create"])
+def test_command_behind_options_makes_no_invite(run: Run, hub: StatePaths, command: str) -> None:
+    done = run("invite", "--json", "--ttl", "1h", command)
+    assert (done.code, done.out) == (2, "")
+    assert f"options come after it: `lkhub invite {command} …`" in done.err
+    assert run("invite", "list").out == ""
+
+
 @pytest.mark.parametrize("room", ["list", "revoke", "create"])
 def test_room_may_be_called_like_a_command(run: Run, hub: StatePaths, room: str) -> None:
     assert f"/join/{room}#i=" in run("invite", "create", room).out
