@@ -153,7 +153,9 @@ def list_all(spec: HubSpec = None, state: State = None, json: Json = False) -> N
 
 @app.command()
 def revoke(
-    name: Annotated[str, typer.Argument(metavar="ID", help="The invite, as `lkhub invite list` shows it.")],
+    name: Annotated[
+        str, typer.Argument(metavar="ID", help="The invite, as `lkhub invite list` shows it, or its link in quotes.")
+    ],
     spec: HubSpec = None,
     state: State = None,
     json: Json = False,
@@ -165,13 +167,15 @@ def revoke(
     paths = find_hub(spec, state)
     with open_hub_store(paths, read_application(paths)) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
-        from lkhub.store.invites import revoke_invite
+        from lkhub.store.invites import find_secret, revoke_invite
 
         now = time.time()
-        found = revoke_invite(connection, name, now)
+        before, is_link, secret = name.partition("#i=")
+        found = revoke_invite(connection, find_secret(connection, secret or name) or name, now)
     if found is None:
         hint = f"`lkhub invite list{name_state(paths)}` shows those that there are"
-        raise InputError(f"there is no invite {printable(name)}", hints=(hint,))
+        which = f"with the link {printable(before)}#…" if is_link else printable(name)  # no message repeats a secret
+        raise InputError(f"there is no invite {which}", hints=(hint,))
     if json:
         show_json(describe(found, now))
     else:

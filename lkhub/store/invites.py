@@ -88,6 +88,12 @@ def revoke_invite(connection: Connection, name: str, now: float) -> Invite | Non
     return _read(row) if row else None
 
 
+def find_secret(connection: Connection, secret: str) -> str:
+    """The ID of the invite with this secret, "" where there is none."""
+    named = select(invites.c.id).where(invites.c.digest == digest(secret))
+    return connection.execute(named).scalar() or ""
+
+
 def redeem(
     connection: Connection,
     *,

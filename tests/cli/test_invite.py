@@ -217,6 +217,19 @@ def test_revoked_invite_lets_nobody_in(run: Run, hub: StatePaths) -> None:
     assert run("invite", "revoke", entry["id"], "--json").json["state"] == "revoked"
 
 
+def test_link_that_went_astray_is_revoked_by_itself(run: Run, hub: StatePaths) -> None:
+    """Of several invites into a room, the list does not tell which one has the link."""
+    run("invite", "lobby")
+    link = run("invite", "lobby").out.strip()
+    done = run("invite", "revoke", link)
+    assert done.code == 0
+    assert take(hub, link) == "revoked"
+    assert [each["state"] for each in run("invite", "list", "--json").json["invites"]] == ["revoked", "open"]
+    foreign = run("invite", "revoke", f"{link}x")
+    assert foreign.code == 2
+    assert link.partition("#i=")[2] not in done.err + foreign.err
+
+
 def test_store_that_is_damaged_is_an_error(run: Run, hub: StatePaths) -> None:
     Path(hub.store).write_bytes(b"no database" * 1000)
     done = run("invite", "lobby")
