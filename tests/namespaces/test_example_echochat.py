@@ -27,6 +27,7 @@ def test_echochat_takes_its_calls_from_a_hub(machine: Namespace, tmp_path: Path)
         with run_program(desk, ["-m", "echochat.app"], URL), launching(tmp_path, machine.prefix) as browser:
             ports = meet(browser)
             assert all(50000 <= port <= 60000 for port in ports)
+            join_without_devices(browser)
             join_without_a_camera(browser)
             write_after_a_connection_was_lost(browser)
             move_to_one_port(desk)
@@ -71,6 +72,23 @@ def meet(browser: Browser) -> set[int]:
 
 
 def join_without_a_camera(browser: Browser) -> None:
+    """Most desktop computers have none, and their users can speak."""
+    with profile(browser) as one:
+        page = sign_in(one.new_page(), "Ada")
+        page.evaluate(
+            """() => {
+              const devices = navigator.mediaDevices;
+              const original = devices.getUserMedia.bind(devices);
+              const refuse = () => Promise.reject(new Error('no camera'));
+              devices.getUserMedia = (wanted) => (wanted.video ? refuse() : original(wanted));
+            }"""
+        )
+        page.click("text=Join the call")
+        expect(page.locator("#call-state")).to_have_text("in general")
+        page.click("text=Leave the call")
+
+
+def join_without_devices(browser: Browser) -> None:
     """The person is told why, and is not in the call that the page says it has left."""
     with profile(browser) as one:
         page = sign_in(one.new_page(), "Ada")

@@ -40,6 +40,7 @@ async function enter(name) {
   await leave();
   room = name;
   find("room").textContent = name;
+  find("messages").replaceChildren();
   listen();
 }
 
@@ -47,7 +48,7 @@ function listen() {
   socket?.close();
   const url = new URL(`chat/${encodeURIComponent(room)}`, location.href).href.replace(/^http/, "ws");
   const own = (socket = new WebSocket(url));
-  find("messages").replaceChildren(); // the server begins with the last ones
+  own.onopen = () => find("messages").replaceChildren(); // the server begins with the last ones
   own.onmessage = ({ data }) => {
     const { author, text } = JSON.parse(data);
     const line = document.createElement("li");
@@ -77,10 +78,12 @@ async function join() {
     await call.connect(given.url, given.token);
     find("call").textContent = "Leave the call";
     find("call-state").textContent = `in ${given.room}`;
-    await call.localParticipant.enableCameraAndMicrophone();
-    show(call.localParticipant.getTrackPublication(Track.Source.Camera).track, call.localParticipant.identity);
+    const me = call.localParticipant;
+    await me.enableCameraAndMicrophone().catch(() => me.setMicrophoneEnabled(true)); // there may be no camera
+    const camera = me.getTrackPublication(Track.Source.Camera)?.track;
+    if (camera) show(camera, me.identity);
   } catch (error) {
-    await leave(); // also where only the camera failed: this person would stay in the call without a way out
+    await leave(); // also where both devices failed: this person would stay in the call without a way out
     find("call-state").textContent = error.message;
   }
 }

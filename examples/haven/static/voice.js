@@ -4,6 +4,7 @@ const find = (id) => document.getElementById(id);
 find("join").addEventListener("submit", async (event) => {
   event.preventDefault();
   find("state").textContent = "joining";
+  let call;
   try {
     const answer = await fetch("api/voice/join", {
       method: "POST",
@@ -11,15 +12,18 @@ find("join").addEventListener("submit", async (event) => {
       body: JSON.stringify({ user: find("user").value, room: find("room").value }),
     });
     const { url, token } = await answer.json();
-    const call = new Room();
+    call = new Room();
     call.on(RoomEvent.TrackSubscribed, (track, _, participant) => show(track, participant.identity));
     call.on(RoomEvent.Disconnected, () => (find("state").textContent = "left"));
     const rtcConfig = find("relayed").checked ? { iceTransportPolicy: "relay" } : undefined;
     await call.connect(url, token, { rtcConfig });
     find("state").textContent = `in ${call.name}`;
-    await call.localParticipant.enableCameraAndMicrophone();
-    show(call.localParticipant.getTrackPublication(Track.Source.Camera).track, call.localParticipant.identity);
+    const me = call.localParticipant;
+    await me.enableCameraAndMicrophone().catch(() => me.setMicrophoneEnabled(true)); // there may be no camera
+    const camera = me.getTrackPublication(Track.Source.Camera)?.track;
+    if (camera) show(camera, me.identity);
   } catch (error) {
+    await call?.disconnect(); // where both devices failed: this person would hear the others, and think otherwise
     find("state").textContent = error.message;
   }
 });
