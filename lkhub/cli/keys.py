@@ -189,7 +189,7 @@ def _ask(key: str) -> None:
     if not sys.stdin.isatty():
         raise InputError("nobody can be asked here whether to revoke it", hints=("`--yes` revokes it without asking",))
     if not typer.confirm(f"revoke {show_name(key)}?", err=True):
-        say("nothing was changed")
+        say(f"{show_name(key)} was not revoked")
         raise typer.Exit(EXIT_UNWELL)
 
 
