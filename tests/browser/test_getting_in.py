@@ -88,6 +88,39 @@ def test_person_signs_in_and_joins_and_a_reload_goes_on(context: BrowserContext,
 
 
 @pytest.mark.field
+def test_hub_for_everyone_lets_people_sign_in_too(context: BrowserContext, issuer: Issuer) -> None:
+    """An account leads into rooms that are closed to others."""
+    issuer.user = {"sub": "u-2", "name": "Hana Host", "groups": ["host"]}
+    with make_hub() as both:
+        both.write_spec(
+            f"""
+            access:
+              modes: [open, oidc]
+              oidc: {{issuer: "{issuer.url}", client_id: lkhub, role_claim: groups}}
+              roles:
+                host: {{admin: true}}
+            rooms:
+              - match: "staff-*"
+                roles: [host]
+            """
+        )
+        both.up("--no-verify")
+        page = context.new_page()
+        page.goto(address(both, "lobby"))
+        page.get_by_test_id("as-guest").click()
+        join(page, "Gus")
+        page.goto(address(both, "staff-1"))
+        check(page)
+        page.get_by_test_id("as-guest").click()
+        page.get_by_test_id("name-input").fill("Gus")
+        page.get_by_test_id("join").click()
+        page.get_by_test_id("sign-in-instead").click()
+        page.get_by_test_id("sign-in").click()
+        expect(page.get_by_test_id("name-input")).to_have_value("Hana Host")
+        join(page)
+
+
+@pytest.mark.field
 def test_person_signs_out(context: BrowserContext, hub: Hub) -> None:
     page = context.new_page()
     sign_in(page, hub)

@@ -19,11 +19,16 @@ interface AccountGateProps {
   signInProblem: string | undefined;
 }
 
-/** The way in for people with an account: who is signed in goes on, everyone else may sign in. */
+/**
+ * The way in for people with an account: who is signed in goes on, everyone else may sign in, or join without an account
+ * where the hub gives tokens to everyone. An account may lead into more rooms.
+ */
 export function AccountGate({ hub, room, signInProblem }: AccountGateProps) {
   const [session, retry] = useSession();
   const [ended, setEnded] = useState(false);
+  const [guest, setGuest] = useState(false);
 
+  if (guest) return <Visit hub={hub} room={room} admission={{ by: 'open' }} />;
   if (session.is === 'loading') {
     return (
       <Page hubName={hub.name}>
@@ -52,11 +57,23 @@ export function AccountGate({ hub, room, signInProblem }: AccountGateProps) {
     );
   }
   const before = ended ? SESSION_ENDED : signInProblem === undefined ? undefined : explainSignIn(signInProblem);
-  return <SignInPage hub={hub} room={room} before={before} />;
+  const asGuest = () => {
+    setGuest(true);
+  };
+  return <SignInPage hub={hub} room={room} before={before} onGuest={hub.tokens === 'open' ? asGuest : undefined} />;
 }
 
-/** Before a person signs in. `before` is what happened to an earlier attempt. */
-function SignInPage({ hub, room, before }: { hub: Hub; room: string; before: Problem | undefined }) {
+interface SignInPageProps {
+  hub: Hub;
+  room: string;
+  /** What happened to an earlier attempt. */
+  before: Problem | undefined;
+  /** Undefined where nobody joins without an account. */
+  onGuest: (() => void) | undefined;
+}
+
+/** Before a person signs in. */
+function SignInPage({ hub, room, before, onGuest }: SignInPageProps) {
   const [problem, setProblem] = useState(before);
   const [busy, setBusy] = useState(false);
 
@@ -73,7 +90,9 @@ function SignInPage({ hub, room, before }: { hub: Hub; room: string; before: Pro
 
   const title = {
     title: `Sign in to join “${room}”`,
-    text: 'People with an account join here. Without one, ask whoever invited you for an invite or a join link.',
+    text: onGuest
+      ? 'Some rooms are for people with an account alone.'
+      : 'People with an account join here. Without one, ask whoever invited you for an invite or a join link.',
   };
   return (
     <MessagePage
@@ -93,6 +112,11 @@ function SignInPage({ hub, room, before }: { hub: Hub; room: string; before: Pro
       >
         {busy ? 'One moment…' : 'Sign in'}
       </button>
+      {onGuest && (
+        <button type="button" className="button" data-testid="as-guest" onClick={onGuest}>
+          Join without an account
+        </button>
+      )}
       <a className="button" href="/">
         To the start page
       </a>

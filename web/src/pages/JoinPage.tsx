@@ -26,8 +26,8 @@ export default function JoinPage({ hub, room, signInProblem }: JoinPageProps) {
 
   if (token === undefined) {
     if (invite !== undefined) return <Visit hub={hub} room={room} admission={{ by: 'invite', secret: invite }} />;
-    if (hub.tokens === 'open') return <Visit hub={hub} room={room} admission={{ by: 'open' }} />;
     if (hub.sign_in) return <AccountGate hub={hub} room={room} signInProblem={signInProblem} />;
+    if (hub.tokens === 'open') return <Visit hub={hub} room={room} admission={{ by: 'open' }} />;
     return <Refused hub={hub} room={room} problem={LINK_NEEDED} />;
   }
   const claims = readClaims(token);

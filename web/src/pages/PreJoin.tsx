@@ -5,6 +5,8 @@ import { useEffect, useId, useState } from 'react';
 import type { Hub } from '../hub/contract';
 import type { Admission } from '../lib/admission';
 import { displayName } from '../lib/displayName';
+import { navigate } from '../lib/navigation';
+import { joinPath } from '../lib/route';
 import type { Preview } from '../media/preview';
 import { savedSpeaker, saveSpeaker } from '../media/speaker';
 import { insecureContext } from '../texts/mediaProblem';
@@ -112,6 +114,7 @@ export function PreJoin({
           {problem && (
             <Notice problem={problem} testId="join-problem">
               {admission.by === 'link' && <WithoutLink hub={hub} room={room} />}
+              {admission.by === 'open' && hub.sign_in && <SignInInstead room={room} />}
             </Notice>
           )}
           <NameField
@@ -148,6 +151,17 @@ export function PreJoin({
 /** An account has a name already; otherwise it is the one that this browser used before. */
 function nameToStartWith(admission: Admission, used: string): string {
   return (admission.by === 'account' && admission.name) || used;
+}
+
+function SignInInstead({ room }: { room: string }) {
+  const goOn = () => {
+    navigate(joinPath(room));
+  };
+  return (
+    <button type="button" className="button" data-testid="sign-in-instead" onClick={goOn}>
+      Sign in instead
+    </button>
+  );
 }
 
 function InsecureNotice() {
