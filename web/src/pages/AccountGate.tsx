@@ -5,9 +5,9 @@ import { ApiError, beginSignIn } from '../hub/api';
 import type { Hub } from '../hub/contract';
 import { useSession } from '../hub/useSession';
 import { joinPath } from '../lib/route';
-import { explainRefusal, hubUnreachable } from '../texts/hubProblem';
+import { hubUnreachable } from '../texts/hubProblem';
 import type { Problem } from '../texts/problem';
-import { explainSignIn, SESSION_ENDED } from '../texts/signInProblem';
+import { explainSignIn, explainSignInRefusal, SESSION_ENDED } from '../texts/signInProblem';
 import { MessagePage } from '../ui/MessagePage';
 import { Notice } from '../ui/Notice';
 import { Page } from '../ui/Page';
@@ -122,9 +122,4 @@ function SignInPage({ hub, room, before, onGuest }: SignInPageProps) {
       </a>
     </MessagePage>
   );
-}
-
-function explainSignInRefusal(error: ApiError): Problem {
-  if (error.status !== 503) return explainRefusal(error);
-  return { ...explainSignIn('unavailable'), detail: error.message };
 }

@@ -23,6 +23,18 @@ export function explainSignIn(why: string): Problem {
   }
 }
 
+/** Explains why the hub lets nobody begin to sign in. */
+export function explainSignInRefusal(error: ApiError): Problem {
+  if (error.status === 503) return { ...explainSignIn('unavailable'), detail: error.message };
+  const problem = explainRefusal(error);
+  if (error.status !== 403) return problem;
+  return {
+    ...problem,
+    title: 'Signing in does not work at this address',
+    text: 'It needs an address of the hub that begins with https. Open that one, or ask whoever runs the hub for it.',
+  };
+}
+
 export const SESSION_ENDED: Problem = {
   title: 'You are signed out',
   text: 'You signed in a while ago, or the hub has forgotten it. Sign in again to join.',

@@ -9,7 +9,7 @@ import { explainInvite, explainNoInvite } from './inviteProblem';
 import { explainConnect } from './joinProblem';
 import { explainLeft } from './leftReason';
 import { explainMedia, insecureContext, UnpluggedError } from './mediaProblem';
-import { explainAccount, explainSignIn } from './signInProblem';
+import { explainAccount, explainSignIn, explainSignInRefusal } from './signInProblem';
 
 test.each([
   [403, 'The hub did not let you in'],
@@ -66,6 +66,14 @@ test('an account that does not lead into a room is told so', () => {
     detail: 'm h',
   });
   expect(explainAccount(new ApiError(409, 'm')).title).toBe('The room is full');
+});
+
+test('who can not sign in over http is not sent away for a join link', () => {
+  const { title, text } = explainSignInRefusal(new ApiError(403, 'signing in needs https'));
+  expect(title).toBe('Signing in does not work at this address');
+  expect(text).not.toContain('join link');
+  expect(text).toContain('https');
+  expect(explainSignInRefusal(new ApiError(503, 'm')).title).toBe('Signing in does not work at the moment');
 });
 
 test('says how long to wait', () => {
