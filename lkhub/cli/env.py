@@ -62,13 +62,13 @@ def env(
     url = require_applied(paths).urls.livekit
     key, secret = next(iter(load_keys(paths.keys).items()))
     variables = {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": key, "LIVEKIT_API_SECRET": secret.reveal()}
-    if json or format is Format.json:
-        show_json(variables)
-    elif format is Format.server_config:
+    if format is Format.server_config:
         # Imported here: it costs 20 ms, which the variables do not need.
         from lkhub.env_files.formats import SERVER_CONFIG
 
         show_json(SERVER_CONFIG.describe(url, key, secret))
+    elif json or format is Format.json:
+        show_json(variables)
     elif format is Format.shell:
         print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()), end="")
     else:

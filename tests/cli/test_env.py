@@ -51,6 +51,7 @@ def test_server_config_has_echochats_five_settings(run: Run, applied: StatePaths
         "livekit_api_key": "APIcurrent",
         "livekit_api_secret": SECRET.reveal(),
     }
+    assert run("env", "--format", "server-config", "--json").out == run("env", "--format", "server-config").out
 
 
 def test_secret_that_programs_would_read_differently_is_not_printed_as_dotenv(run: Run, applied: StatePaths) -> None:
