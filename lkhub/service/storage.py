@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -49,7 +50,7 @@ class Storage:
         self._settings, self._state = settings, state or StoreState()
         self._ownership = Ownership(settings.hub) if settings.hub else None
         self._store: Store | None = None
-        self._lock = asyncio.Lock()
+        self._lock, self._closing = asyncio.Lock(), asyncio.Lock()
         self._problem: StoreError | None = None
         self._telling = anyio.CapacityLimiter(1)
         self._tried = self._told = -_TOLD_EVERY_SECONDS
@@ -117,7 +118,9 @@ class Storage:
         """Commit what waits, and close the store."""
         store, self._store = self._store, None
         if store is not None:
-            await anyio.to_thread.run_sync(store.close)
+            # Connections of one process to one file share its index, also one that was removed.
+            async with self._closing if store.is_sqlite else nullcontext():
+                await anyio.to_thread.run_sync(store.close)
 
     async def _open(self) -> Store:
         async with self._lock:
@@ -125,6 +128,8 @@ class Storage:
                 return self._store
             if self._problem and time.monotonic() - self._tried < RETRY_SECONDS:
                 raise _unavailable(self._problem)
+            async with self._closing:
+                pass
             try:
                 store = await run_to_end(self._open_now)
             except StoreError as error:

@@ -4,8 +4,10 @@ The store's version is looked up without Alembic, which takes 80 ms to load and 
 starts.
 """
 
+import fcntl
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,11 @@ LOCKED_SECONDS = 5.0
 # answer is waited for. Without them, the system decides: minutes for what was sent, and two hours for an answer.
 CONNECT_SECONDS = 5
 SILENT_SECONDS = 10
+
+_LOOK_SECONDS = 0.05
+
+# The bytes of a file that each user of it locks.
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 
 SQLITE = "sqlite:///"
 """How the URL of a file begins. What follows is its name, nothing of which is escaped."""
@@ -81,11 +88,36 @@ def _prepare_sqlite(target: URL, *, made: bool) -> Engine:
 def _ensure_private(file: Path, *, made: bool) -> None:
     """SQLite makes the files beside the database with the mode of the database."""
     try:
-        os.close(os.open(file, os.O_RDWR | (0 if made else os.O_CREAT), 0o600))
+        opened = os.open(file, os.O_RDWR | (0 if made else os.O_CREAT), 0o600)
     except OSError as error:
         if made and isinstance(error, FileNotFoundError):
             raise StoreError("gone", f"{file} was removed") from None
         raise explain_os(error, str(file)) from None
+    try:
+        _await_index(file, opened)
+    finally:
+        os.close(opened)
+
+
+def _await_index(file: Path, opened: int) -> None:
+    """Wait while another process uses the file, and the index of its log was removed. SQLite would make another one,
+    and what is written with that is lost: the other process removes the log at its end, of which it knows only what
+    its own index has. A service sees within seconds that its index is gone. Raises StoreError."""
+    end = time.monotonic() + LOCKED_SECONDS
+    while os.path.exists(f"{file}-wal") and not os.path.exists(f"{file}-shm") and _is_used(opened):
+        if time.monotonic() >= end:
+            raise StoreError("gone", f"{file}-shm was removed, and another process uses {file}")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _is_used(opened: int) -> bool:
+    """Whether another process has the file open in SQLite, which locks these bytes (SHARED_FIRST of its os.h)."""
+    try:
+        fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+    except OSError:
+        return True
+    fcntl.lockf(opened, fcntl.LOCK_UN, _SHARED_SIZE, _SHARED_FIRST)
+    return False
 
 
 def _prepare_postgres(target: URL) -> Engine:

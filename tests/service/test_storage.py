@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lkhub.state.store import read_store
 from lkhub.store import open as open_module
 from lkhub.store.errors import StoreError
 from lkhub.store.schema import issued
+from lkhub.store.sound import try_out
 from lkhub.store.store import Store
 from lkhub.wire.application import Store as StoreSettings
 from tests.service.conftest import LAN, Applied, Connect, check_error
@@ -167,3 +169,28 @@ async def test_status_is_told_later_what_could_not_be_written(tmp_path: Path, mo
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await storage.close()
+
+
+async def test_store_is_closed_before_it_is_opened_again(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite would go on with the index that was removed: connections of one process share it."""
+    applied.store.close()
+    file = file_of(applied)
+    storage = Storage(StoreSettings(f"sqlite:///{file}"))
+    await storage.run(try_out)
+    close, may_close = Store.close, threading.Event()
+
+    def close_late(store: Store) -> None:
+        assert may_close.wait(30)
+        close(store)
+
+    monkeypatch.setattr(Store, "close", close_late)
+    file.with_name(f"{file.name}-shm").unlink()
+    asks = [asyncio.ensure_future(storage.run(try_out)) for _ in range(2)]
+    await until(lambda: storage._closing.locked())
+    again = asyncio.ensure_future(storage.run(try_out))
+    await asyncio.sleep(0.2)
+    assert storage._store is None
+    may_close.set()
+    await again
+    await asyncio.gather(*asks, return_exceptions=True)
+    await storage.close()

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -91,6 +93,39 @@ def test_index_that_was_removed_is_noticed(file: Path, store: Store) -> None:
         add(store, "b")
     store.close()
     assert names_in(file) == ["a"]
+
+
+_COMMAND = """
+import sys
+from pathlib import Path
+from lkhub.store import open
+from tests.store.test_removed import Store, add
+
+open.LOCKED_SECONDS = float(sys.argv[2])
+store = Store(f"sqlite:///{sys.argv[1]}")
+add(store, "of a command")
+store.close()
+"""
+
+
+def command(file: Path, seconds: float) -> "subprocess.Popen[str]":
+    """Another process that writes; `seconds` is how long it waits."""
+    return subprocess.Popen([sys.executable, "-c", _COMMAND, file, str(seconds)], stderr=subprocess.PIPE, text=True)
+
+
+def test_command_beside_a_service_whose_index_was_removed_loses_nothing(file: Path, store: Store) -> None:
+    """`lkhub access create` would print a key that nobody knows afterwards."""
+    add(store, "a")
+    file.with_name("store.db-shm").unlink()
+    with command(file, 0.1) as early:
+        assert "-shm was removed, and another process uses" in early.communicate()[1]
+        assert early.returncode
+    with command(file, 60.0) as patient:
+        with pytest.raises(StoreError):
+            add(store, "b")
+        store.close()
+        assert patient.wait(60) == 0
+    assert names_in(file) == ["a", "of a command"]
 
 
 def test_log_of_another_process_that_went_on_before_is_left_alone(file: Path, store: Store) -> None:
