@@ -93,7 +93,7 @@ class SigningIn:
         cookie = read_session(request, secure=find_own_origin(request, self._config).secure)
         if not cookie or not is_own_page(request):
             return None
-        return await self._storage.read(lambda connection: find_session(connection, cookie, time.time()))
+        return await self._storage.read(lambda connection: find_session(connection, self._bind(cookie), time.time()))
 
     # --- signing in and out
 
@@ -154,15 +154,20 @@ class SigningIn:
             return "unavailable", ""
         cookie, now = secrets.token_urlsafe(32), time.time()
         session = Session(user.subject, user.name, user.roles, now + SESSION_SECONDS)
-        await self._storage.run(lambda connection: add_session(connection, cookie, session, now))
+        await self._storage.run(lambda connection: add_session(connection, self._bind(cookie), session, now))
         return "", cookie
 
     async def sign_out(self, request: Request) -> Callable[[Response], None]:
         """End the session. Returns what deletes its cookie."""
         secure = find_own_origin(request, self._config).secure
         if cookie := read_session(request, secure=secure):
-            await self._storage.run(lambda connection: end_session(connection, cookie))
+            await self._storage.run(lambda connection: end_session(connection, self._bind(cookie)))
         return lambda response: set_session(response, "", 0, secure=secure)
+
+    def _bind(self, cookie: str) -> str:
+        """The cookie as the store knows it. A session ends with the provider that vouched for it: at another one, its
+        subject may be another person."""
+        return f"{self._oidc.issuer} {cookie}"
 
     def _require_private(self, request: Request) -> OwnOrigin:
         own = find_own_origin(request, self._config)

@@ -2,15 +2,18 @@
 
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from msgspec import structs
 
 from lkhub.service.contract import SESSION, SIGN_OUT
 from lkhub.service.oidc.signing_in import SESSION_SECONDS
 from lkhub.store.schema import sessions
 from lkhub.wire.serve_config import ServeConfig
+from tests.kit.issuer import ISSUER
 from tests.service.conftest import Applied, Connect, check_error
 from tests.service.oidc.kit import HUB, TOKEN, is_signed_in, sign_in
 from tests.service.test_contract import check_body
@@ -30,7 +33,7 @@ async def test_session_cookie_is_for_this_host_alone(
     value = session.partition("=")[2].partition(";")[0]
     with applied.store.reading() as connection:
         (row,) = connection.execute(sessions.select()).all()
-    assert row.id == hashlib.sha256(value.encode()).digest()
+    assert row.id == hashlib.sha256(f"{ISSUER} {value}".encode()).digest()
     assert value not in repr(row)
 
 
@@ -72,6 +75,20 @@ async def test_session_outlives_the_service(
     await sign_in(client, provider_client)
     async with connect(config, HUB, cookies=client.cookies) as later:
         assert await is_signed_in(later)
+
+
+async def test_session_ends_with_the_provider_that_vouched_for_it(
+    connect: Connect, config: ServeConfig, client: httpx.AsyncClient, provider_client: httpx.AsyncClient
+) -> None:
+    """Another person may have the same subject at another provider, and its roles are not those of this one."""
+    await sign_in(client, provider_client)
+    access = config.application.access
+    assert access.oidc
+    other = structs.replace(access.oidc, issuer="https://other.example")
+    application = structs.replace(config.application, access=structs.replace(access, oidc=other))
+    async with connect(replace(config, application=application), HUB, cookies=client.cookies) as later:
+        assert not await is_signed_in(later)
+        check_error(await later.post(TOKEN, json={"room": "lobby"}), 401, "not-authenticated")
 
 
 async def test_session_is_for_the_hubs_own_pages(client: httpx.AsyncClient, provider_client: httpx.AsyncClient) -> None:
