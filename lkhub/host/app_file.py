@@ -98,18 +98,27 @@ def _give(handle: int, file: AppFile, folder: int) -> None:
     made = os.fstat(handle)
     if (made.st_uid, made.st_gid) != (file.uid, file.gid):
         os.fchown(handle, file.uid, file.gid)
-    if hasattr(os, "listxattr") and _ACCESS_LIST in os.listxattr(handle):
+    if _has_access_list(handle):
         # It comes from the folder's default list. The mode's bits for the group would put it into force.
         os.removexattr(handle, _ACCESS_LIST)
     os.fchmod(handle, file.mode)
-    if file.content is not None and hasattr(os, "listxattr"):
+    if file.content is not None:
         with contextlib.suppress(FileNotFoundError):
             before = os.open(os.path.basename(file.path), _READ, dir_fd=folder)
             try:
-                if _ACCESS_LIST in os.listxattr(before):
+                if _has_access_list(before):
                     os.setxattr(handle, _ACCESS_LIST, os.getxattr(before, _ACCESS_LIST))
             finally:
                 os.close(before)
+
+
+def _has_access_list(handle: int) -> bool:
+    try:
+        return hasattr(os, "listxattr") and _ACCESS_LIST in os.listxattr(handle)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:  # as sshfs says, and virtiofsd unless it is told otherwise
+            raise
+        return False
 
 
 def _read(real: str) -> tuple[bytes | None, os.stat_result | None, os.stat_result]:

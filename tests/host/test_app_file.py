@@ -118,6 +118,23 @@ def test_access_list_stays(tmp_path: Path) -> None:
     assert mode(file) == before
 
 
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_file_is_written_where_there_are_no_access_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes | None
+) -> None:
+    """Such as on sshfs, and in a folder that a virtual machine shares with its host."""
+
+    def refuse(handle: int) -> list[str]:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(os, "listxattr", refuse, raising=False)
+    file = tmp_path / ".env"
+    if before:
+        file.write_bytes(before)
+    put(file, b"new")
+    assert file.read_bytes() == b"new"
+
+
 def test_file_gets_no_access_list_of_its_folder(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_bytes(b"old")
