@@ -145,11 +145,14 @@ def is_kept(connection: Connection, sequence: int) -> bool:
 
 def forget_events(connection: Connection, before: float, most: int, limit: int) -> int:
     """Delete up to `limit` events that were stored before a time, or that are more than `most`, the oldest first, with
-    their deliveries. An event that waits for a receiver is kept. Returns how many were deleted."""
+    their deliveries. An event that waits for a receiver is kept. So is the last of all: after a quiet week SQLite would
+    begin again with the first sequence, and readers remember the last that they have seen. Returns how many were
+    deleted."""
+    last = find_last(connection)
     waits = exists().where(deliveries.c.event == events.c.sequence, deliveries.c.state == "pending")
-    surplus = events.c.sequence <= find_last(connection) - most
-    old = select(events.c.sequence).where(or_(events.c.at < before, surplus), ~waits)
-    found = list(connection.execute(old.order_by(events.c.sequence).limit(limit)).scalars())
+    old = or_(events.c.at < before, events.c.sequence <= last - most)
+    gone = select(events.c.sequence).where(old, ~waits, events.c.sequence < last)
+    found = list(connection.execute(gone.order_by(events.c.sequence).limit(limit)).scalars())
     if found:
         connection.execute(delete(events).where(events.c.sequence.in_(found)))
     return len(found)

@@ -297,6 +297,6 @@ async def test_what_is_old_is_forgotten_and_what_was_missed_is_found(
 
     monkeypatch.setattr(module, "list_all", list_one)
     monkeypatch.setattr(module, "Search", partial(Search, sure=0.01))
-    kept.add(replace(event(1, receivers=()), at=0.0))
+    kept.add(*(replace(event(number, receivers=()), at=0.0) for number in (1, 2)))
     async with running(kept, config):
-        await until(lambda: stored() == ["FOUND_room_started_RM_1"])
+        await until(lambda: stored() == ["EV_2", "FOUND_room_started_RM_1"])

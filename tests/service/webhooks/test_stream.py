@@ -1,6 +1,7 @@
 """The events as they come, over HTTP."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -137,6 +138,17 @@ async def test_client_whose_place_is_forgotten_is_told(kept: Kept, events: Event
             await until(lambda: len(listener.events) == 6)
         assert listener.events[0] == ("", "lost")
         assert [id for id, _ in listener.events[1:]] == ["6", "7", "8", "9", "10"]
+
+
+async def test_client_hears_what_comes_after_a_quiet_week(kept: Kept, events: Events) -> None:
+    put(kept, events, *range(1, 11))
+    async with listening(events, "9") as listener:
+        await until(lambda: len(listener.events) == 1)
+        with kept.store.writing() as connection:
+            assert forget_events(connection, time.time() + 1.0, 1000, 1000) == 9
+        put(kept, events, 11)
+        await until(lambda: len(listener.events) == 2)
+    assert [id for id, _ in listener.events] == ["10", "11"]
 
 
 async def test_client_hears_the_rooms_of_its_key_and_their_subrooms(kept: Kept, events: Events, door: Door) -> None:
