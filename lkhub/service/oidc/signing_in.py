@@ -124,7 +124,7 @@ class SigningIn:
         query = request.query_params
         state = query.get("state", "")
         cookie = read_login(request, state, secure=own.secure)
-        if not cookie or not hmac.compare_digest(hash_text(cookie), state):
+        if not cookie or not hmac.compare_digest(hash_text(cookie).encode(), state.encode(errors="replace")):
             raise _over()
         login = await self._storage.run(lambda connection: take_login(connection, state, time.time()))
         if login is None:

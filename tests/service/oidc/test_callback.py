@@ -63,6 +63,12 @@ async def test_cookie_that_an_attacker_chose_fits_no_state(
         check_error(await client.get(link), 400, "bad-request")
 
 
+@pytest.mark.parametrize("odd", ["%C3%A9", "%ED%A0%80", "%FF"])
+async def test_state_that_no_hub_makes_fits_no_cookie(client: httpx.AsyncClient, odd: str) -> None:
+    cookie = {"cookie": "__Host-lkhub-login-12345678=x"}
+    check_error(await client.get(f"{CALLBACK}?state=12345678{odd}&code=x", headers=cookie), 400, "bad-request")
+
+
 @pytest.mark.parametrize(
     "query", ["", "state=", "state=x", "code=x", "state=x&state=y", "state=%00", "state=%F0%9F%A4%A1"]
 )
