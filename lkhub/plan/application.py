@@ -65,11 +65,12 @@ def plan_application(loaded: LoadedSpec, paths: StatePaths, *, has_edge: bool) -
 
 
 def _is_used(spec: Spec, modes: tuple[Mode, ...]) -> bool:
-    """Whether the spec asks for anything that needs the store. Mode `open` with the plain role does not."""
+    """Whether the spec asks for anything that needs the store. Mode `open` with the plain role does not. Whether a
+    database of PostgreSQL has an invite shows only in there, and not by a file."""
     access = spec.access
     proven = {"api-keys", "oidc"} & set(modes)
     asked = access.roles or access.open_to_anyone or access.origins or "limits" in access.model_fields_set
-    return bool(proven or asked or spec.rooms or spec.webhooks)
+    return bool(proven or asked or spec.rooms or spec.webhooks or isinstance(spec.store, PostgresStore))
 
 
 def _plan_access(spec: Spec, modes: tuple[Mode, ...], roles: dict[str, RoleSpec], paths: StatePaths) -> Access:

@@ -47,6 +47,7 @@ def test_a_hub_is_open_only_to_its_own_machine_unless_it_says_otherwise(text: st
         "access: {limits: {room: off}}",
         "rooms: [{match: a}]",
         "webhooks: [{url: 'https://a.example'}]",
+        "store: postgresql://lkhub@127.0.0.1/lkhub",
     ],
 )
 def test_spec_that_asks_for_some_of_it_uses_it(text: str) -> None:
