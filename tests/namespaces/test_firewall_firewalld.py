@@ -13,7 +13,7 @@ import pytest
 from tests.kit.hub import Hub, make_hub
 from tests.namespaces.lan import HUB, HUB_SPEC, PORTS, Lan, make_lan
 from tests.namespaces.reach import CONTROL, Port, answering, reach
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 OPEN: tuple[Port, ...] = (("udp", 7882), ("tcp", 7881), ("udp", 3478))
 
@@ -169,4 +169,4 @@ def test_a_firewalld_that_does_not_answer_is_reported_as_unknown(
         codes = {finding["code"] for finding in hub.findings()}
         return "port-closed" in codes and "firewall-unknown" not in codes
 
-    wait_until(is_known, "a firewalld that answers again")
+    wait_until(is_known, "a firewalld that answers again", 3 * DEADLINE_SECONDS)
