@@ -295,8 +295,10 @@ async def test_what_is_old_is_forgotten_and_what_was_missed_is_found(
         with kept.store.reading() as connection:
             return [each.id for each in list_after(connection, 0, 10)]
 
+    found = "FOUND_room_started_RM_1"
     monkeypatch.setattr(module, "list_all", list_one)
     monkeypatch.setattr(module, "Search", partial(Search, sure=0.01))
     kept.add(*(replace(event(number, receivers=()), at=0.0) for number in (1, 2)))
     async with running(kept, config):
-        await until(lambda: stored() == ["EV_2", "FOUND_room_started_RM_1"])
+        # The last event of all is kept, whatever its age: it is EV_2 if the old ones were forgotten first.
+        await until(lambda: stored() in (["EV_2", found], [found]))
