@@ -1,4 +1,4 @@
-import { redeemInvite, requestToken } from '../hub/api';
+import { ApiError, fetchSession, redeemInvite, requestToken } from '../hub/api';
 import type { Hub } from '../hub/contract';
 import type { Claims } from './claims';
 import type { TokenStore } from './joinLink';
@@ -25,6 +25,10 @@ export async function requestGrant(
     case 'invite':
       return redeemInvite(admission.secret, room, tabKey(store), name);
     case 'account':
+      // Where everyone gets tokens, a person whose session has ended would get one of a guest: without the account's
+      // name and role, and none for a room that is for certain roles.
+      if (hub.tokens === 'open' && !(await fetchSession()).signed_in) throw new ApiError(401, 'nobody is signed in');
+      return requestToken(room, name);
     case 'open':
       return requestToken(room, name);
   }
