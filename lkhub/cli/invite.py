@@ -165,12 +165,17 @@ def revoke(
     Nobody joins by its link any more. Who is in the room already stays there.
     """
     paths = find_hub(spec, state)
+    name = name.strip()  # as the page of a link takes it
+    before, is_link, fragment = name.partition("#")
+    secret = fragment.removeprefix("i=")
+    if is_link and secret == fragment:
+        hint = "it ends by itself; before that, `lkhub keys rotate` and `lkhub keys revoke` end all that its key signed"
+        raise InputError("this is a join link, and no invite", hints=(hint,))
     with open_hub_store(paths, read_application(paths)) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.invites import find_secret, revoke_invite
 
         now = time.time()
-        before, is_link, secret = name.partition("#i=")
         found = revoke_invite(connection, find_secret(connection, secret or name) or name, now)
     if found is None:
         hint = f"`lkhub invite list{name_state(paths)}` shows those that there are"

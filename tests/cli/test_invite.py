@@ -230,6 +230,20 @@ def test_link_that_went_astray_is_revoked_by_itself(run: Run, hub: StatePaths) -
     assert link.partition("#i=")[2] not in done.err + foreign.err
 
 
+def test_link_is_revoked_with_the_blanks_around_it(run: Run, hub: StatePaths) -> None:
+    """Its page leaves them out too, so the link works for whoever has it like this."""
+    link = run("invite", "lobby").out.strip()
+    assert run("invite", "revoke", f" {link}\n").code == 0
+    assert take(hub, link) == "revoked"
+
+
+def test_join_link_is_no_invite_and_is_not_repeated(run: Run, hub: StatePaths) -> None:
+    done = run("invite", "revoke", "http://127.0.0.1:8080/join/lobby#eyJhbGciOi.eyJ2aWRl.c2ln")
+    assert done.code == 2
+    assert "this is a join link, and no invite" in done.err
+    assert "eyJ" not in done.err
+
+
 def test_store_that_is_damaged_is_an_error(run: Run, hub: StatePaths) -> None:
     Path(hub.store).write_bytes(b"no database" * 1000)
     done = run("invite", "lobby")
