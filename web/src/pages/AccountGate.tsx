@@ -83,7 +83,8 @@ function SignInPage({ hub, room, before, onGuest }: SignInPageProps) {
       const { url } = await beginSignIn(joinPath(room));
       location.assign(url);
     } catch (error) {
-      setProblem(error instanceof ApiError ? explainSignInRefusal(error) : hubUnreachable(error));
+      const https = location.protocol === 'https:';
+      setProblem(error instanceof ApiError ? explainSignInRefusal(error, https) : hubUnreachable(error));
       setBusy(false);
     }
   };

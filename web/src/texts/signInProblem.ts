@@ -23,15 +23,17 @@ export function explainSignIn(why: string): Problem {
   }
 }
 
-/** Explains why the hub lets nobody begin to sign in. */
-export function explainSignInRefusal(error: ApiError): Problem {
+/** Explains why the hub lets nobody begin to sign in. `https`: whether the page's own address begins with it. */
+export function explainSignInRefusal(error: ApiError, https: boolean): Problem {
   if (error.status === 503) return { ...explainSignIn('unavailable'), detail: error.message };
   const problem = explainRefusal(error);
   if (error.status !== 403) return problem;
   return {
     ...problem,
     title: 'Signing in does not work at this address',
-    text: 'It needs an address of the hub that begins with https. Open that one, or ask whoever runs the hub for it.',
+    text: https
+      ? 'The hub does not take this address for its own: a proxy in front of it may hide it. Tell whoever runs the hub.'
+      : 'It needs an address of the hub that begins with https. Open that one, or ask whoever runs the hub for it.',
   };
 }
 

@@ -69,11 +69,18 @@ test('an account that does not lead into a room is told so', () => {
 });
 
 test('who can not sign in over http is not sent away for a join link', () => {
-  const { title, text } = explainSignInRefusal(new ApiError(403, 'signing in needs https'));
+  const { title, text } = explainSignInRefusal(new ApiError(403, 'signing in needs https'), false);
   expect(title).toBe('Signing in does not work at this address');
   expect(text).not.toContain('join link');
   expect(text).toContain('https');
-  expect(explainSignInRefusal(new ApiError(503, 'm')).title).toBe('Signing in does not work at the moment');
+  expect(explainSignInRefusal(new ApiError(503, 'm'), false).title).toBe('Signing in does not work at the moment');
+});
+
+test('who is at an https address is not sent to one', () => {
+  const { text, detail } = explainSignInRefusal(new ApiError(403, "the hub's own pages"), true);
+  expect(text).not.toContain('https');
+  expect(text).toContain('proxy');
+  expect(detail).toContain("the hub's own pages");
 });
 
 test('says how long to wait', () => {
