@@ -110,6 +110,7 @@ def test_hub_for_everyone_lets_people_sign_in_too(context: BrowserContext, issue
         page.get_by_test_id("as-guest").click()
         join(page, "Gus")
         page.goto(address(both, "staff-1"))
+        expect(page.get_by_test_id("as-guest")).to_be_visible()
         check(page)
         page.get_by_test_id("as-guest").click()
         page.get_by_test_id("name-input").fill("Gus")
