@@ -39,24 +39,27 @@ class Kept(Generic[T]):
     async def get(self) -> T:
         """The document: fresh, or while the provider is away as it was. Only the first request waits for a provider
         that is slow; afterwards it is asked beside the requests."""
-        now = self._clock()
-        since = now - self._failed
-        if self._value is not None and since < 2 * RETRY_USABLE_SECONDS and now - self._loaded < USABLE_SECONDS:
+        since = self._clock() - self._failed
+        if since < 2 * RETRY_USABLE_SECONDS and (value := self._find(USABLE_SECONDS)) is not None:
             if since >= RETRY_USABLE_SECONDS and (self._again is None or self._again.done()):
                 self._again = asyncio.ensure_future(self._try_again())
-            return self._value
+            return value
         # Before the lock: `renew` has it while a slow provider is asked, for which any stranger can make a token.
-        if self._value is not None and now - self._loaded < FRESH_SECONDS:
-            return self._value
+        if (value := self._find(FRESH_SECONDS)) is not None:
+            return value
         async with self._lock:
-            if self._value is not None and self._clock() - self._loaded < FRESH_SECONDS:
-                return self._value
-            usable = self._value is not None and self._clock() - self._loaded < USABLE_SECONDS
+            if (value := self._find(FRESH_SECONDS)) is not None:
+                return value
+            usable = self._find(USABLE_SECONDS) is not None
             if self._clock() - self._failed >= (RETRY_USABLE_SECONDS if usable else RETRY_SECONDS):
                 await self._try()
-            if self._value is not None and self._clock() - self._loaded < USABLE_SECONDS:
-                return self._value
+            if (value := self._find(USABLE_SECONDS)) is not None:
+                return value
             raise self._error
+
+    def _find(self, seconds: float) -> T | None:
+        """The document, if it was loaded within this time."""
+        return self._value if self._clock() - self._loaded < seconds else None
 
     async def renew(self, seen: T) -> T:
         """The document anew for who has found `seen` to lack something; the same, if it was loaded moments ago."""
