@@ -24,6 +24,7 @@ from lkhub.spec.rooms import RoomPreset as RoomPresetSpec
 from lkhub.spec.store import PostgresStore
 from lkhub.wire.application import (
     DISCOVERY_PATH,
+    SQLITE,
     Access,
     Application,
     Dispatch,
@@ -144,7 +145,7 @@ def _plan_store(spec: Spec, paths: StatePaths) -> Store:
     if isinstance(spec.store, PostgresStore):
         url = spec.store.url.replace("postgresql:", "postgresql+psycopg:", 1)
         return Store(url, _file(spec.store.password, paths.secret(("store", "password"))), paths.identity)
-    return Store(f"sqlite:///{paths.store}", "")
+    return Store(f"{SQLITE}{paths.store}", "")
 
 
 def _file(source: SecretSource | None, file: str) -> str:

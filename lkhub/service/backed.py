@@ -63,7 +63,7 @@ class Backed:
 
 def build_backed(config: ServeConfig) -> Backed:
     """The parts of a hub whose spec asks for more than mode `open`."""
-    storage = Storage(config.application.store, StoreState(config.store, _find_file(config)))
+    storage = Storage(config.application.store, StoreState(config.store, config.application.store.file))
     rooms = _build_rooms(config, storage)
     desk = build_backed_desk(config, storage, rooms)
     webhooks = Webhooks(config, storage)
@@ -78,12 +78,6 @@ def build_backed(config: ServeConfig) -> Backed:
         webhooks.intake.gaps.append(rooms.note_gap)
         jobs.append(rooms.run)
     return Backed(desk, routes, jobs, storage, events.end)
-
-
-def _find_file(config: ServeConfig) -> str:
-    """The store's file; "" where it is a database of PostgreSQL."""
-    prefix, url = "sqlite:///", config.application.store.url
-    return url.removeprefix(prefix) if url.startswith(prefix) else ""
 
 
 def build_backed_desk(config: ServeConfig, storage: Storage, rooms: "Rooms | None" = None) -> Desk:

@@ -18,8 +18,7 @@ class LateInvites:
         self._invites: Invites | None = None
 
     def __call__(self) -> "Invites | None":
-        url = self._config.application.store.url
-        if self._invites is None and url and os.path.exists(url.removeprefix("sqlite:///")):
+        if self._invites is None and os.path.exists(self._config.application.store.file):
             # Imported here: SQLAlchemy costs 200 ms and 20 MiB, which a hub without invites does without.
             from lkhub.service.backed import build_backed_desk
             from lkhub.service.storage import Storage

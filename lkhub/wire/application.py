@@ -16,6 +16,9 @@ LIVEKIT_WEBHOOKS = "/api/webhooks/livekit"
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 """Where a provider's document is, under its issuer (OpenID Connect Discovery 1.0, section 4)."""
 
+SQLITE = "sqlite:///"
+"""How the URL of a file of SQLite begins. What follows is its path, nothing of which is escaped."""
+
 
 class Role(Struct, frozen=True):
     """What a token of this role allows (`access.roles`). `publish` has LiveKit's names of sources (`screen_share`).
@@ -108,6 +111,11 @@ class Store(Struct, frozen=True):
     url: str = ""
     password: str = ""
     hub: str = ""
+
+    @property
+    def file(self) -> str:
+        """The file of SQLite; "" where the store is a database of PostgreSQL, or there is none."""
+        return self.url.removeprefix(SQLITE) if self.url.startswith(SQLITE) else ""
 
 
 class Application(Struct, frozen=True):

@@ -42,7 +42,7 @@ def open_hub_store(paths: StatePaths, application: Application) -> Iterator["Sto
     if not settings.url:
         raise MachineError("this hub was put in force by an lkhub that has no store", hints=("`lkhub up` adds one",))
     record = read_store(paths.store_state)
-    made = record is not None and record.made and settings.url == f"sqlite:///{record.file}"
+    made = bool(settings.file) and record is not None and record.made and record.file == settings.file
     store = Store(settings.url, read_placed(settings.password) if settings.password else None, made=made)
     try:
         if settings.hub:
