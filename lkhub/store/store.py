@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ class Store:
         self._log = _identify(self._log_file) if self._file else None
         self._index = _identify(self._index_file) if self._file else None
         self._writer: Writer | None = None
+        self._uses, self._closed = 0, False
+        self._unused = threading.Condition()
 
     @property
     def is_sqlite(self) -> bool:
@@ -89,12 +92,26 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A view of the store at one moment. What it writes is refused or lost."""
-        self.require_present()
         try:
-            with self._readers.connect() as connection:
-                yield connection
+            with self._used():
+                self.require_present()
+                with self._readers.connect() as connection:
+                    yield connection
         except SQLAlchemyError as error:
             raise explain(error, self._engine.url) from None
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        with self._unused:
+            if self._closed:
+                raise StoreError("gone", "it is being closed")
+            self._uses += 1
+        try:
+            yield
+        finally:
+            with self._unused:
+                self._uses -= 1
+                self._unused.notify_all()
 
     async def read(self, operation: Callable[[Connection], Result]) -> Result:
         """Call `operation` with a view of the store, in a thread."""
@@ -109,6 +126,12 @@ class Store:
         """Commit what waits, and close every connection."""
         if self._writer is not None:
             self._writer.close()
+        with self._unused:
+            self._closed = True
+            if self._file:
+                # A connection that is in use is closed only later. Until then SQLite gives its index, also one that was
+                # removed, to every connection of this process; and opening the file anew drops its locks.
+                self._unused.wait_for(lambda: not self._uses)
         if not self._is_present() or not self._has_log():
             self._take_log_along()
         self._engine.dispose()

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import Connection, delete, text
 
 from lkhub.service import storage as storage_module
 from lkhub.service.storage import Storage
@@ -17,7 +17,7 @@ from lkhub.state.store import read_store
 from lkhub.store import open as open_module
 from lkhub.store.errors import StoreError
 from lkhub.store.schema import issued
-from lkhub.store.sound import try_out
+from lkhub.store.sound import look, try_out
 from lkhub.store.store import Store
 from lkhub.wire.application import Store as StoreSettings
 from tests.service.conftest import LAN, Applied, Connect, check_error
@@ -186,11 +186,42 @@ async def test_store_is_closed_before_it_is_opened_again(applied: Applied, monke
     monkeypatch.setattr(Store, "close", close_late)
     file.with_name(f"{file.name}-shm").unlink()
     asks = [asyncio.ensure_future(storage.run(try_out)) for _ in range(2)]
-    await until(lambda: storage._closing.locked())
+    await until(storage._closing.locked)
     again = asyncio.ensure_future(storage.run(try_out))
-    await asyncio.sleep(0.2)
+    await until(lambda: storage._lock.locked() and storage._closing.locked())  # it waits for the other
     assert storage._store is None
     may_close.set()
     await again
+    await asyncio.gather(*asks, return_exceptions=True)
+    await storage.close()
+
+
+async def test_store_is_opened_again_only_after_what_reads_it(applied: Applied) -> None:
+    """A connection that reads keeps the index that was removed, for all of this process, and other processes make
+    another: what a command wrote was overwritten."""
+    applied.store.close()
+    file = file_of(applied)
+    storage = Storage(StoreSettings(f"sqlite:///{file}"))
+    await storage.run(try_out)
+    reads, may_end = threading.Event(), threading.Event()
+
+    def read_late(connection: Connection) -> None:
+        look(connection)
+        reads.set()
+        assert may_end.wait(30)
+
+    reading = asyncio.ensure_future(storage.read(read_late))
+    await until(reads.is_set)
+    index = file.with_name(f"{file.name}-shm")
+    index.unlink()
+    asks = [asyncio.ensure_future(storage.run(try_out)) for _ in range(2)]
+    await until(lambda: storage._store is None)
+    again = asyncio.ensure_future(storage.run(try_out))
+    await until(lambda: storage._lock.locked() and storage._closing.locked())  # it waits for the other
+    assert storage._store is None
+    may_end.set()
+    await reading
+    await again
+    assert index.exists()
     await asyncio.gather(*asks, return_exceptions=True)
     await storage.close()
