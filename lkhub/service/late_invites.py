@@ -1,5 +1,6 @@
 """Invites on a hub whose spec does without the store."""
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ class LateInvites:
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
         self._invites: Invites | None = None
+        self._watching: asyncio.Future[None] | None = None
 
     def __call__(self) -> "Invites | None":
         if self._invites is None and os.path.exists(self._config.application.store.file):
@@ -23,5 +25,8 @@ class LateInvites:
             from lkhub.service.backed import build_backed_desk
             from lkhub.service.storage import Storage
 
-            self._invites = build_backed_desk(self._config, Storage(self._config.application.store)).find_invites()
+            storage = Storage(self._config.application.store)
+            self._invites = build_backed_desk(self._config, storage).find_invites()
+            # A command can't open a SQLite file whose index was removed before this service has closed it.
+            self._watching = asyncio.ensure_future(storage.watch())
         return self._invites

@@ -12,6 +12,7 @@ import jwt
 import pytest
 from msgspec import structs
 
+from lkhub.service import storage
 from lkhub.service.contract import INVITE, REDEEM
 from lkhub.service.invites import WRONG_SECRETS
 from lkhub.store.invites import create_invite, list_invites, revoke_invite
@@ -21,6 +22,7 @@ from lkhub.wire.application import Store as StoreSettings
 from lkhub.wire.serve_config import ServeConfig
 from tests.service.conftest import LAN, SECRET, Applied, Connect, check_error
 from tests.service.test_contract import check_body
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -313,4 +315,14 @@ async def test_store_that_is_damaged_is_503(connect: Connect, plain: ServeConfig
         check_error(await take(client, "x" * 16), 503, "unavailable")
 
 
-# --- making one
+async def test_late_store_whose_index_was_removed_is_opened_anew(
+    connect: Connect, plain: ServeConfig, late: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`lkhub invite` waits for the service to close it, and would fail for as long as nobody comes with an invite."""
+    monkeypatch.setattr(storage, "WATCH_SECONDS", 0.05)
+    late.close()
+    index = Path(f"{plain.application.store.url.removeprefix('sqlite:///')}-shm")
+    async with connect(plain, LAN, "192.168.1.7") as client:
+        check_error(await take(client, "wrong"), 404, "invite-unknown")
+        index.unlink()
+        await until(index.exists)
