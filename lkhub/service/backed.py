@@ -73,6 +73,8 @@ def build_backed(config: ServeConfig) -> Backed:
         webhooks.intake.listeners.append(Joined(storage, Presets(config.application.rooms)).hear)
     routes = [*webhooks.routes(), EVENTS.route(events.receive)]
     jobs = [storage.watch, webhooks.run]
+    if desk.signing_in:
+        jobs.append(desk.signing_in.keep_up)
     if rooms:
         webhooks.intake.listeners.append(rooms.note)
         webhooks.intake.gaps.append(rooms.note_gap)

@@ -95,8 +95,7 @@ class Storage:
                 pass  # it was told
             except Exception:
                 log.exception("the store was not looked at")
-            if self._state.is_behind:
-                await self._tell(self._state.catch_up)
+            await self._tell(self._state.told.catch_up)
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _look(self) -> None:

@@ -60,8 +60,9 @@ class SigningIn:
         fetcher: Fetcher | None = None,
     ) -> None:
         self._config, self._access, self._oidc, self._storage = config, config.application.access, oidc, storage
-        told = ProviderState(config.openid, oidc.issuer)
-        self._provider = Provider(oidc.issuer, fetcher or Fetcher(), tell=told)
+        state = ProviderState(config.openid, oidc.issuer)
+        self.keep_up = state.told.keep_up
+        self._provider = Provider(oidc.issuer, fetcher or Fetcher(), tell=state)
         self._flow = Flow(self._access, oidc, self._provider, secret)
         self._begun = Windows(BEGINNINGS)
 

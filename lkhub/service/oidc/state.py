@@ -1,12 +1,9 @@
 """What `lkhub status` is told of the provider."""
 
-import logging
 import time
 
-from lkhub.errors import MachineError
+from lkhub.service.told import Told
 from lkhub.state.openid import OpenIdRecord, read_openid, write_openid
-
-log = logging.getLogger(__name__)
 
 
 class ProviderState:
@@ -14,21 +11,16 @@ class ProviderState:
     on record of another issuer, which the spec had before, is forgotten."""
 
     def __init__(self, path: str, issuer: str) -> None:
-        self._path, self._issuer = path, issuer
-        self._record = self._written = read_openid(path) if path else None
+        self._issuer = issuer
+        self._record = read_openid(path) if path else None
+        self.told = Told(path, write_openid, "the state of the OpenID provider", self._record)
         if self._record and self._record.issuer != issuer:
-            self._write(OpenIdRecord(None, "", issuer))
+            self._tell(OpenIdRecord(None, "", issuer))
 
     def __call__(self, problem: str) -> None:
         since = self._record.failing if self._record and self._record.failing else time.time()
-        self._write(OpenIdRecord(since, problem, self._issuer) if problem else OpenIdRecord(None, "", self._issuer))
+        self._tell(OpenIdRecord(since, problem, self._issuer) if problem else OpenIdRecord(None, "", self._issuer))
 
-    def _write(self, record: OpenIdRecord) -> None:
+    def _tell(self, record: OpenIdRecord) -> None:
         self._record = record
-        if not self._path or record == self._written:
-            return
-        try:
-            write_openid(self._path, record)
-            self._written = record
-        except (OSError, MachineError) as error:
-            log.warning("the state of the OpenID provider can't be told to `lkhub status`: %s", type(error).__name__)
+        self.told.tell(record)

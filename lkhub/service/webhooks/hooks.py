@@ -9,13 +9,13 @@ from functools import partial
 
 from starlette.routing import Route
 
-from lkhub.errors import MachineError
 from lkhub.livekit.webhooks import WebhookEvent, shorten_url
 from lkhub.service.contract import WEBHOOK
 from lkhub.service.errors import ApiError
 from lkhub.service.ring import Ring
 from lkhub.service.rooms.sfu import Media
 from lkhub.service.storage import Storage
+from lkhub.service.told import Told
 from lkhub.service.webhooks.delivery import Receiving
 from lkhub.service.webhooks.intake import Intake
 from lkhub.service.webhooks.missed import Search, list_all
@@ -67,8 +67,7 @@ class Webhooks:
         self.intake.listeners.append(self._tell)
         self._receiving: list[Receiving] = []
         self._record = config.webhooks
-        self._recorded: WebhooksRecord | None = None
-        self._unrecorded: WebhooksRecord | None = None  # the last that could not be written
+        self._told = Told(config.webhooks, write_webhooks, "what receivers take")
 
     def routes(self) -> list[Route]:
         return [WEBHOOK.route(self.intake.receive)]
@@ -140,17 +139,7 @@ class Webhooks:
             since, problem = each.failing or (None, "")
             waiting, dead = numbers.get((each.url, "pending"), 0), numbers.get((each.url, "dead"), 0)
             found.append(ReceiverRecord(shorten_url(each.url), waiting, dead, since, problem))
-        record = WebhooksRecord(tuple(found))
-        if record == self._recorded:
-            return
-        try:
-            write_webhooks(self._record, record)
-        except (OSError, MachineError) as error:  # it is tried again: a disk that was full may have space by then
-            if record != self._unrecorded:
-                log.warning("what receivers take can't be told to `lkhub status`: %s", type(error).__name__)
-            self._unrecorded = record
-        else:
-            self._recorded = record
+        self._told.tell(WebhooksRecord(tuple(found)))
 
     async def _tidy(self) -> None:
         while True:

@@ -264,7 +264,7 @@ async def test_status_is_told_what_could_not_be_written_before(
 ) -> None:
     tried: list[WebhooksRecord] = []
 
-    def refuse(_: str, record: WebhooksRecord) -> None:
+    def refuse(record: WebhooksRecord, _: str) -> None:
         tried.append(record)
         raise MachineError("no space left on device")
 
@@ -274,7 +274,7 @@ async def test_status_is_told_what_could_not_be_written_before(
         async with running(kept, config, f"http://127.0.0.1:{port}/"):
             await until(lambda: recorded(config) and recorded(config)[0].failing)
             with monkeypatch.context() as patched:
-                patched.setattr(module, "write_webhooks", refuse)
+                patched.setattr("lkhub.state.webhooks.write_record", refuse)
                 told.answer = YES
                 well = WebhooksRecord((ReceiverRecord(f"http://127.0.0.1:{port}/"),))
                 await until(lambda: well in tried)
