@@ -1,12 +1,12 @@
 """Fixtures of the browser tests: Debian's Chromium with fake devices."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.kit.browser import launching, profile
+from tests.kit.browser import describe, launching, profile
 from tests.kit.hub import Hub, make_hub
 from tests.kit.marks import mark_calls
 
@@ -16,6 +16,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
             mark_calls(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what the pages showed."""
+    report = yield
+    context = getattr(item, "funcargs", {}).get("context")
+    if report.failed and call.when == "call" and isinstance(context, BrowserContext):
+        report.sections += [(page.url, describe(page)) for page in context.pages]
+    return report
 
 
 @pytest.fixture(scope="module")

@@ -112,6 +112,22 @@ async () => {
 """
 
 
+# The state of each connection, and what its media has carried.
+_MEDIA = """
+async () => {
+  const found = [];
+  for (const connection of window.connections ?? []) {
+    found.push(`connection ${connection.connectionState}`);
+    for (const it of (await connection.getStats()).values())
+      if (/^(in|out)bound-rtp$/.test(it.type))
+        found.push(`  ${it.type} ${it.kind} ${it.rid ?? ''} packets ${it.packetsReceived ?? it.packetsSent}`
+          + ` frames ${it.framesDecoded ?? it.framesSent ?? '-'} ${it.qualityLimitationReason ?? ''}`);
+  }
+  return found;
+}
+"""
+
+
 @dataclass(frozen=True)
 class Guest:
     """A participant of a call, in a separate tab."""
@@ -217,6 +233,15 @@ def _has_opened(page: Page, link: str) -> bool:
             return False
         raise
     return True
+
+
+def describe(page: Page) -> str:
+    """What the page shows and how its media travels, for the report of a failure."""
+    try:
+        text = page.locator("body").inner_text(timeout=5_000)
+        return "\n".join([text, *page.evaluate(_MEDIA)])
+    except Error as error:
+        return f"the page can't be asked: {error.message}"
 
 
 def join_two(context: BrowserContext, *links: str) -> tuple[Guest, Guest]:
