@@ -71,5 +71,22 @@ def wait_seen_and_heard(page: Page, identity: str) -> None:
         lambda: page.evaluate(f'() => document.querySelector("{video}").currentTime') > began,
         f"moving pictures of {identity}",
     )
+    wait_heard(page, identity)
+
+
+def wait_heard(page: Page, identity: str) -> None:
+    """Until the page of a call of two plays the other person's sound."""
     silent = page.evaluate(_HEARS)
     wait_until(lambda: page.evaluate(_HEARS) > silent, f"the sound of {identity}")
+
+
+def take_camera(page: Page) -> None:
+    """From now on the page finds a microphone, and no camera."""
+    page.evaluate(
+        """() => {
+          const devices = navigator.mediaDevices;
+          const original = devices.getUserMedia.bind(devices);
+          const refuse = () => Promise.reject(new Error('no camera'));
+          devices.getUserMedia = (wanted) => (wanted.video ? refuse() : original(wanted));
+        }"""
+    )

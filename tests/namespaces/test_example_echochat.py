@@ -10,7 +10,7 @@ from tests.documents import ROOT, list_blocks
 from tests.kit.browser import Guest, launching, profile
 from tests.kit.guide import Desk, sit_down
 from tests.kit.netns import Namespace
-from tests.namespaces.examples import copy_example, run_program, wait_seen_and_heard
+from tests.namespaces.examples import copy_example, run_program, take_camera, wait_heard, wait_seen_and_heard
 
 README = ROOT / "examples/echochat/README.md"
 URL = "http://127.0.0.1:8000/"
@@ -73,19 +73,12 @@ def meet(browser: Browser) -> set[int]:
 
 def join_without_a_camera(browser: Browser) -> None:
     """Most desktop computers have none, and their users can speak."""
-    with profile(browser) as one:
-        page = sign_in(one.new_page(), "Ada")
-        page.evaluate(
-            """() => {
-              const devices = navigator.mediaDevices;
-              const original = devices.getUserMedia.bind(devices);
-              const refuse = () => Promise.reject(new Error('no camera'));
-              devices.getUserMedia = (wanted) => (wanted.video ? refuse() : original(wanted));
-            }"""
-        )
-        page.click("text=Join the call")
-        expect(page.locator("#call-state")).to_have_text("in general")
-        page.click("text=Leave the call")
+    with profile(browser) as one, profile(browser) as two:
+        ada, grace = sign_in(one.new_page(), "Ada"), sign_in(two.new_page(), "Grace")
+        take_camera(ada)
+        assert [join(page) for page in (ada, grace)] == ["in general", "in general"]
+        wait_heard(grace, "Ada")
+        ada.click("text=Leave the call")
 
 
 def join_without_devices(browser: Browser) -> None:

@@ -3,14 +3,21 @@
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.documents import ROOT
 from tests.kit.browser import Guest, launching, profile
 from tests.kit.guide import follow, sit_down
 from tests.kit.netns import Namespace
 from tests.namespaces.capture import capturing
-from tests.namespaces.examples import copy_example, digest_files, run_program, wait_seen_and_heard
+from tests.namespaces.examples import (
+    copy_example,
+    digest_files,
+    run_program,
+    take_camera,
+    wait_heard,
+    wait_seen_and_heard,
+)
 
 README = ROOT / "examples/haven/README.md"
 URL = "http://127.0.0.1:3000/"
@@ -48,18 +55,24 @@ def test_haven_moves_by_its_env_alone(machine: Namespace, outside: Namespace, tm
 def meet(browser: Browser) -> None:
     """Two people in a room, one of them through the relay alone."""
     with profile(browser) as context:
-        guests = {}
-        for name, relayed in (("Ada", False), ("Grace", True)):
-            page = context.new_page()
-            page.goto(URL)
-            page.fill("#user", name)
-            page.set_checked("#relayed", relayed)
-            page.click("text=Join")
-            page.wait_for_function("document.getElementById('state').textContent === 'in lounge'")
-            guests[name] = page
-        wait_seen_and_heard(guests["Ada"], "Grace")
-        wait_seen_and_heard(guests["Grace"], "Ada")
-        assert Guest(guests["Ada"]).paths() == {"udp"}
-        assert Guest(guests["Grace"]).paths() == {"relay/udp"}
-        guests["Grace"].close()
-        expect(guests["Ada"].locator("[data-identity=Grace]")).to_have_count(0)
+        ada, grace = join(context.new_page(), "Ada"), join(context.new_page(), "Grace", relayed=True)
+        wait_seen_and_heard(ada, "Grace")
+        wait_seen_and_heard(grace, "Ada")
+        assert Guest(ada).paths() == {"udp"}
+        assert Guest(grace).paths() == {"relay/udp"}
+        grace.close()
+        expect(ada.locator("[data-identity=Grace]")).to_have_count(0)
+        join(context.new_page(), "Lin", camera=False)
+        wait_heard(ada, "Lin")
+
+
+def join(page: Page, name: str, *, relayed: bool = False, camera: bool = True) -> Page:
+    """The page of a person who has joined the call."""
+    page.goto(URL)
+    if not camera:
+        take_camera(page)
+    page.fill("#user", name)
+    page.set_checked("#relayed", relayed)
+    page.click("text=Join")
+    page.wait_for_function("document.getElementById('state').textContent === 'in lounge'")
+    return page
