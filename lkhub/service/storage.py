@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
@@ -22,6 +22,7 @@ from lkhub.store.lead import Lead, LeadOf
 from lkhub.store.sound import check_whole, look, try_out
 from lkhub.store.store import Store
 from lkhub.store.threads import run_to_end
+from lkhub.store.writer import Writer
 from lkhub.wire.application import Store as StoreSettings
 
 Item = TypeVar("Item")
@@ -57,20 +58,16 @@ class Storage:
 
     async def write(self, handler: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item) -> Result:
         """As Writer.run_batched."""
-        store = self._store or await self._open()
-        try:
-            result = await store.writer.run_batched(handler, item)
-        except StoreError as error:
-            raise await self._fail(error, store) from None
-        if self._problem:
-            await self._note_written()
-        return result
+        return await self._commit(lambda writer: writer.run_batched(handler, item))
 
     async def run(self, operation: Callable[[Connection], Result]) -> Result:
         """As Writer.run."""
+        return await self._commit(lambda writer: writer.run(operation))
+
+    async def _commit(self, write: Callable[[Writer], Awaitable[Result]]) -> Result:
         store = self._store or await self._open()
         try:
-            result = await store.writer.run(operation)
+            result = await write(store.writer)
         except StoreError as error:
             raise await self._fail(error, store) from None
         if self._problem:
