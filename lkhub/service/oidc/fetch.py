@@ -23,6 +23,9 @@ ANSWER_SECONDS = 5.0
 # The largest documents are sets of keys with certificates: some tens of KB.
 MAX_ANSWER_BYTES = 256 * 1024
 
+# Nothing compressed is read: a few hundred bytes could become gigabytes, before their number is known.
+_HEADERS = {"accept": "application/json", "accept-encoding": "identity"}
+
 
 class ProviderError(Exception):
     """The provider can't be used now. The text is the reason, for strangers too: it has no secret and no URL, and
@@ -77,7 +80,7 @@ class Fetcher:
         try:
             with anyio.fail_after(self._seconds):
                 async with self._client.stream(
-                    method, url, **{**request, "headers": {"accept": "application/json", **request.get("headers", {})}}
+                    method, url, **{**request, "headers": {**_HEADERS, **request.get("headers", {})}}
                 ) as answer:
                     body = await _read(answer)
         except TimeoutError:
@@ -120,8 +123,10 @@ def _unfold(error: BaseException | None) -> Iterator[BaseException]:
 
 
 async def _read(answer: httpx.Response) -> bytes:
+    if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ProviderError("the OpenID provider answers in an encoding that it was not asked for")
     body = bytearray()
-    async for part in answer.aiter_bytes():
+    async for part in answer.aiter_raw():
         body += part
         if len(body) > MAX_ANSWER_BYTES:
             raise ProviderError(f"the OpenID provider answers with more than {MAX_ANSWER_BYTES // 1024} KiB")

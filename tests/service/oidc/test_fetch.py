@@ -1,6 +1,8 @@
 import errno
+import gzip
 import socket
 import ssl
+import tracemalloc
 
 import httpx
 import pytest
@@ -55,6 +57,38 @@ async def test_rubbish_is_an_error_with_its_reason(
     issuer.replies["/jwks"] = reply
     with pytest.raises(ProviderError, match=reason):
         await fetcher.get(f"{ISSUER}/jwks")
+
+
+class Packed(Response):
+    """A document that is compressed twice, as its header says. It is small on the wire alone."""
+
+    def __init__(self, size: int) -> None:
+        packed = gzip.compress(gzip.compress(b"{" + b" " * size + b"}"))
+        super().__init__(packed, headers={"content-encoding": "gzip, gzip"})
+
+
+async def test_answer_is_not_unpacked(issuer: Issuer, fetcher: Fetcher) -> None:
+    """Of some kilobytes it would make gigabytes before anything has counted them."""
+    issuer.replies["/jwks"] = Packed(32 * 1024 * 1024)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProviderError, match="encoding that it was not asked for"):
+            await fetcher.get(f"{ISSUER}/jwks")
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+async def test_provider_is_asked_for_plain_answers() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["accept-encoding"])
+        return httpx.Response(200, stream=httpx.ByteStream(b"{}"), headers={"content-encoding": "identity"})
+
+    fetcher = Fetcher(httpx.MockTransport(answer))
+    assert await fetcher.get(f"{ISSUER}/jwks", bearer="b") == {}
+    assert asked == ["identity"]
 
 
 async def test_slow_answer_is_given_up(issuer: Issuer) -> None:
