@@ -42,6 +42,14 @@ def is_safe(url: str) -> bool:
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
 
 
+def is_here(url: str) -> bool:
+    """Whether `url` is on this machine."""
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host without port and brackets is this machine."""
     if host == "localhost":

@@ -10,7 +10,7 @@ from typing import TypeVar
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from lkhub.service.oidc.fetch import Document, Fetcher, ProviderError, is_safe
+from lkhub.service.oidc.fetch import Document, Fetcher, ProviderError, is_here, is_safe
 from lkhub.service.oidc.kept import Kept
 from lkhub.wire.application import DISCOVERY_PATH
 
@@ -126,16 +126,21 @@ def read_metadata(document: Document, issuer: str) -> Metadata:
     if found.rstrip("/") != issuer.rstrip("/"):
         raise ProviderError("the OpenID provider calls itself another issuer than access.oidc.issuer")
     needed = {name: _text(document, name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
-    for name, url in needed.items():
+    userinfo = _text(document, "userinfo_endpoint", optional=True)
+    for name, url in (*needed.items(), *([("userinfo_endpoint", userinfo)] if userinfo else [])):
         if not is_safe(url):
             raise ProviderError(f"the OpenID provider's {name} is neither https nor on this machine")
+        # What listens on this machine alone may take anyone's requests for its operator's. A provider elsewhere must
+        # not make the hub send some there.
+        if is_here(url) and not is_here(issuer):
+            raise ProviderError(f"the OpenID provider's {name} is on this machine, and the provider is not")
     algorithms = frozenset(_texts(document, "id_token_signing_alg_values_supported") or ["RS256"]) & ALGORITHMS
     if not algorithms:
         raise ProviderError("the OpenID provider signs with no algorithm that proves who signed")
     return Metadata(
         issuer=found,
         **needed,
-        userinfo_endpoint=_text(document, "userinfo_endpoint", optional=True),
+        userinfo_endpoint=userinfo,
         algorithms=algorithms,
         # Discovery's default.
         authentication=_texts(document, "token_endpoint_auth_methods_supported") or ("client_secret_basic",),

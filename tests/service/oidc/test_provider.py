@@ -57,11 +57,21 @@ async def test_slash_at_the_end_of_the_issuer_may_differ(published: str, written
         ({"authorization_endpoint": "javascript:alert(1)"}, "authorization_endpoint is neither https"),
         ({"id_token_signing_alg_values_supported": ["none", "HS256"]}, "no algorithm"),
         ({"userinfo_endpoint": {}}, "no userinfo_endpoint"),
+        ({"userinfo_endpoint": "http://id.example/userinfo"}, "userinfo_endpoint is neither https"),
+        ({"jwks_uri": "http://127.0.0.1:2019/config/"}, "jwks_uri is on this machine"),
+        ({"token_endpoint": "http://localhost:2019/stop"}, "token_endpoint is on this machine"),
+        ({"userinfo_endpoint": "https://[::1]:8443/"}, "userinfo_endpoint is on this machine"),
     ],
 )
 async def test_discovery_document_that_is_wrong_is_refused(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ProviderError, match=reason):
         read_metadata({**DOCUMENT, **change}, ISSUER)
+
+
+async def test_provider_on_this_machine_has_its_addresses_here() -> None:
+    issuer = "http://127.0.0.1:9000"
+    here = {name: url.replace(ISSUER, issuer) for name, url in DOCUMENT.items()}
+    assert read_metadata({**here, "jwks_uri": "http://localhost:9000/jwks"}, issuer).issuer == issuer
 
 
 async def test_key_is_found_by_its_name_and_kind(provider: Provider, issuer: Issuer) -> None:
