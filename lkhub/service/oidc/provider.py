@@ -30,6 +30,10 @@ _KINDS = {
     "EdDSA": ("OKP", "Ed25519"),
 }
 
+# What a private key has besides (RFC 7518, section 6). A provider publishes none, and to read one that it has made up
+# can take for ever: the primes of RSA are searched for.
+_PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth"))
+
 # How many keys of a set are looked at. Providers publish two or three.
 MAX_KEYS = 100
 
@@ -53,7 +57,7 @@ class Metadata:
 @dataclass(frozen=True)
 class Key:
     """A public key of the provider; `algorithm` is "" where it takes every algorithm of its kind. `document` is a JWK
-    (RFC 7517)."""
+    (RFC 7517) of a public key."""
 
     name: str
     algorithm: str
@@ -171,7 +175,8 @@ def _read_key(document: Document) -> Key | None:
         and isinstance(name, str)
         and isinstance(algorithm, str)
     )
-    return Key(name, algorithm, kind, document) if usable else None
+    public = {member: value for member, value in document.items() if member not in _PRIVATE}
+    return Key(name, algorithm, kind, public) if usable else None
 
 
 def _text(document: Document, name: str, *, optional: bool = False) -> str:

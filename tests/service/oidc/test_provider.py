@@ -141,6 +141,15 @@ async def test_key_that_can_not_verify_is_left_out(change: dict[str, Any]) -> No
     assert [key.document for key in read_keys({"keys": [{**GOOD, **change}, GOOD, "x", None]})] == [GOOD]
 
 
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+async def test_private_half_of_a_key_is_not_read(algorithm: str) -> None:
+    """Of an RSA key with `d`, PyJWT searches for the primes: in each request, and for a long number for ever."""
+    made = make_key("made", algorithm).jwk()
+    (key,) = read_keys({"keys": [{**made, "d": "AQAB"}]})
+    assert key.document == made
+    assert key.for_algorithm(algorithm)
+
+
 @pytest.mark.parametrize("document", [{}, {"keys": {}}, {"keys": None}])
 async def test_set_of_keys_that_is_none_is_refused(document: dict[str, Any]) -> None:
     with pytest.raises(ProviderError, match="no set of keys"):
