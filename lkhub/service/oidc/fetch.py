@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -104,7 +105,12 @@ class Fetcher:
         # OpenSSL's own roots, to which an operator adds the authority of a private provider. Making the context takes
         # 20 ms of CPU, so there is one.
         transport = self._transport or httpx.AsyncHTTPTransport(verify=ssl.create_default_context())
-        return httpx.AsyncClient(transport=transport, timeout=self._seconds, trust_env=False, follow_redirects=False)
+        # No cookie is kept: those of one person's sign-in would go along with the next person's, and there may be any
+        # number of them.
+        cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        return httpx.AsyncClient(
+            transport=transport, timeout=self._seconds, trust_env=False, follow_redirects=False, cookies=cookies
+        )
 
 
 def _find_reason(error: BaseException) -> str:

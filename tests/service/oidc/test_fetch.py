@@ -146,3 +146,17 @@ async def test_address_in_clear_gets_no_request(issuer: Issuer, fetcher: Fetcher
     with pytest.raises(ProviderError, match="neither https nor on this machine"):
         await fetcher.post("http://id.example/token", {"client_secret": "s"})
     assert issuer.asked == {}
+
+
+async def test_cookies_of_the_provider_are_not_kept() -> None:
+    sent: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("cookie"))
+        cookies = [("set-cookie", f"c{len(sent)}=x; Max-Age=3600; Path=/"), ("set-cookie", "session=ann")]
+        return httpx.Response(200, stream=httpx.ByteStream(b"{}"), headers=cookies)
+
+    fetcher = Fetcher(httpx.MockTransport(answer))
+    for _ in range(3):
+        await fetcher.get(f"{ISSUER}/userinfo", bearer="b")
+    assert sent == [None] * 3
