@@ -24,6 +24,7 @@ from lkhub.service.invites import Invites
 from lkhub.service.joined import Joined
 from lkhub.service.presets import Presets
 from lkhub.service.ring import Ring
+from lkhub.service.roles import Roles
 from lkhub.service.rooms.sfu import Media
 from lkhub.service.storage import Storage
 from lkhub.service.store_state import StoreState
@@ -67,7 +68,8 @@ def build_backed(config: ServeConfig) -> Backed:
     rooms = _build_rooms(config, storage)
     desk = build_backed_desk(config, storage, rooms)
     webhooks = Webhooks(config, storage)
-    events = Events(storage, desk.authenticator, Presets(config.application.rooms))
+    roles = Roles(config.application.access)
+    events = Events(storage, desk.authenticator, Presets(config.application.rooms), roles)
     webhooks.intake.listeners.append(lambda _: events.tell())
     if "open" in config.application.access.modes:
         webhooks.intake.listeners.append(Joined(storage, Presets(config.application.rooms)).hear)

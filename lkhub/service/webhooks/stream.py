@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from lkhub.service.access.caller import Authenticator, Caller
 from lkhub.service.errors import ApiError
 from lkhub.service.presets import Presets, match_globs
+from lkhub.service.roles import Roles
 from lkhub.service.storage import Storage
 from lkhub.store.events import StoredEvent, find_last, is_kept, list_after
 
@@ -39,10 +40,10 @@ events."""
 
 
 class Events:
-    """The endpoint. `presets` say which sub-rooms belong to a room."""
+    """The endpoint. `presets` say which sub-rooms belong to a room, and with `roles` who may enter it."""
 
-    def __init__(self, storage: Storage, authenticator: Authenticator, presets: Presets) -> None:
-        self._storage, self._authenticator, self._presets = storage, authenticator, presets
+    def __init__(self, storage: Storage, authenticator: Authenticator, presets: Presets, roles: Roles) -> None:
+        self._storage, self._authenticator, self._presets, self._roles = storage, authenticator, presets, roles
         self._news = asyncio.Event()
         self._streams = Counter[str]()  # by caller
         self._ended = False
@@ -129,7 +130,12 @@ class Events:
         return await self._storage.read(partial(is_kept, sequence=place))
 
     def _may_hear(self, caller: Caller, event: StoredEvent) -> bool:
-        return match_globs(caller.rooms)(self._presets.locate(event.room).family)
+        """Whether the caller would get a token for the room of the event."""
+        location = self._presets.locate(event.room)
+        roles = caller.roles or (self._roles.default,)
+        return match_globs(caller.rooms)(location.family) and any(
+            self._roles.leads_into(role, location.family) and location.is_for(role) for role in roles
+        )
 
 
 class _Stream(StreamingResponse):

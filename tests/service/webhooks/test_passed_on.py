@@ -8,10 +8,12 @@ import pytest
 
 from lkhub.service.access.caller import Authenticator, Caller
 from lkhub.service.presets import Presets
+from lkhub.service.roles import Roles
 from lkhub.service.webhooks.intake import Intake
 from lkhub.service.webhooks.stream import Events
 from lkhub.spec.webhooks import Event
 from lkhub.wire.application import Receiver
+from tests.service.conftest import ACCESS
 from tests.service.webhooks.conftest import URL, Kept
 from tests.service.webhooks.test_delivery import delivering, states
 from tests.service.webhooks.test_intake import KEYS, post, serving
@@ -41,7 +43,8 @@ TOMORROW = "sip_call_started"
 async def test_event_reaches_those_who_want_it(kept: Kept, name: str) -> None:
     about = ABOUT.get(name.partition("_")[0], USUAL)
     sent = {"event": name, "id": "EV_1", "createdAt": "17", **about, "newField": {"n": 1}}
-    events = Events(kept, Authenticator([Door(Caller("api-key", "k", rooms=("voice-*",)))], refuse), Presets([]))
+    door = Door(Caller("api-key", "k", rooms=("voice-*",)))
+    events = Events(kept, Authenticator([door], refuse), Presets([]), Roles(ACCESS))
     wanting = Receiver(URL, () if name == TOMORROW else (name,), False)
     intake = Intake(kept, lambda: KEYS, [wanting, Receiver(OTHER, ("no_such_event",), False)])
     intake.listeners.append(lambda _: events.tell())

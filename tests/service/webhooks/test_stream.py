@@ -16,16 +16,23 @@ from lkhub.service.access.caller import Authenticator, Caller
 from lkhub.service.errors import ApiError
 from lkhub.service.presets import Presets
 from lkhub.service.refusals import answer_api_error
+from lkhub.service.roles import Roles
 from lkhub.service.webhooks import stream as module
 from lkhub.service.webhooks.stream import Events
 from lkhub.store.events import forget_events
 from lkhub.wire.application import RoomPreset
+from tests.service.conftest import ACCESS
 from tests.service.webhooks.conftest import GONE, Kept, event
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-PRESET = RoomPreset("voice-*", 2, "subrooms", None, None, "", (), ())
+PRESETS = Presets(
+    [
+        RoomPreset("voice-*", 2, "subrooms", None, None, "", (), ()),
+        RoomPreset("board*", None, "reject", None, None, "", (), ("speaker", "admin")),
+    ]
+)
 
 
 @dataclass
@@ -65,7 +72,7 @@ def door() -> Door:
 
 @pytest.fixture
 def events(kept: Kept, door: Door) -> Events:
-    return Events(kept, Authenticator([door], refuse), Presets([PRESET]))
+    return Events(kept, Authenticator([door], refuse), PRESETS, Roles(ACCESS))
 
 
 @asynccontextmanager
@@ -160,6 +167,35 @@ async def test_client_hears_the_rooms_of_its_key_and_their_subrooms(kept: Kept, 
         put(kept, events, 8, room="xylophone")
         await until(lambda: len(listener.events) == 4)
     assert [id for id, _ in listener.events] == ["1", "2", "4", "8"]
+
+
+@pytest.mark.parametrize(
+    ("roles", "heard"),
+    [
+        ((), ["1", "2", "3"]),
+        (("participant",), ["1", "2", "3"]),
+        (("speaker",), ["1", "2"]),
+        (("admin",), ["1", "2", "3", "4"]),
+        (("speaker", "admin"), ["1", "2", "3", "4"]),
+        (("gone",), []),
+    ],
+)
+async def test_client_hears_no_room_into_which_no_role_of_its_key_leads(
+    kept: Kept,
+    events: Events,
+    door: Door,
+    monkeypatch: pytest.MonkeyPatch,
+    roles: tuple[str, ...],
+    heard: list[str],
+) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.02)
+    door.caller = Caller("api-key", "k", roles=roles)
+    for number, room in enumerate(("voice-a", "voice-a(2)", "lobby", "board"), 1):
+        put(kept, events, number, room=room)
+    async with listening(events, "0") as listener:
+        await until(lambda: ": still here\nid: 4\n" in listener.text)
+    assert [id for id, _ in listener.events] == heard
 
 
 @pytest.mark.parametrize(("kind", "status"), [("open", 401), ("oidc", 403), ("invite", 403)])
