@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from lkhub.store.api_keys import ApiKey
     from lkhub.store.issued import Entry
 
+# How many invites of a revoked key are named.
+_SHOWN = 10
+
 app = make_app(help="API keys of applications, and the log of issued tokens.", no_args_is_help=True)
 
 
@@ -109,7 +112,8 @@ def revoke(
 ) -> None:
     """End an API key at once.
 
-    It gets no token from the next request on. Tokens that it was given stay valid until they end.
+    It gets no token from the next request on. Tokens that it was given stay valid until they end, and so do the invites
+    that it made: `lkhub invite list` shows them.
     """
     paths = find_hub(spec, state)
     if whole := re.match(r"lkhub_([0-9a-f]{8})_", identifier):  # a secret, which no message repeats
@@ -118,9 +122,12 @@ def revoke(
     with open_hub_store(paths, read_application(paths)) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.api_keys import list_api_keys, revoke_api_key
+        from lkhub.store.invites import list_open
 
         revoke_api_key(connection, identifier)
         keys = list_api_keys(connection)
+        # An application's users may hold them, so they do not end with its key; who has stolen it may, too.
+        invites = list_open(connection, f"api-key {identifier}", time.time())
     found = next((key for key in keys if key.id == identifier), None)
     if found is None:
         hint = f"`lkhub access list{name_state(paths)}` shows those that there are"
@@ -131,6 +138,16 @@ def revoke(
         show_json(_describe(found, time.time()))
     else:
         err.print(f"API key {found.id} of {printable(found.name)} gets no more tokens")
+    if invites:
+        which = (
+            f"{len(invites)} invites that it made still let"
+            if len(invites) > 1
+            else "an invite that it made still lets"
+        )
+        say(f"{which} people in: {', '.join(each.id for each in invites[:_SHOWN])}", "warning", "yellow")
+        show_hints(
+            [f"`lkhub invite revoke {invites[0].id}{name_state(paths)}` ends one, `lkhub invite list` shows all"]
+        )
 
 
 @app.command()

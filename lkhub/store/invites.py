@@ -80,6 +80,11 @@ def list_invites(connection: Connection) -> list[Invite]:
     return [_read(row) for row in connection.execute(_select().order_by(invites.c.created.desc(), invites.c.id))]
 
 
+def list_open(connection: Connection, creator: str, now: float) -> list[Invite]:
+    """The invites of one creator that still let people in, the newest first."""
+    return [each for each in list_invites(connection) if each.creator == creator and each.find_ending(now) is None]
+
+
 def revoke_invite(connection: Connection, name: str, now: float) -> Invite | None:
     """The invite with this ID, revoked now or before; None where there is none."""
     changed = update(invites).where(invites.c.id == name, invites.c.revoked.is_(None)).values(revoked=now)

@@ -1,6 +1,7 @@
 """`lkhub access`: what it prints where, and what is in the store afterwards."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.service.roles import PLAIN
 from lkhub.store.api_keys import list_api_keys
 from lkhub.store.digest import digest
+from lkhub.store.invites import create_invite
 from lkhub.store.issued import Entry, Record, note_issued
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application
@@ -75,6 +77,29 @@ def test_whole_key_in_place_of_its_id_is_not_repeated(run: Run, hub: StatePaths)
     assert (done.code, done.out) == (2, "")
     assert f"`lkhub access revoke {identifier}` ends it" in done.err
     assert secret not in done.err
+
+
+def test_invites_that_a_revoked_key_made_are_named(run: Run, hub: StatePaths) -> None:
+    """Whoever has stolen the key could come in by them for a year."""
+    ids = [run("access", "create", name).out.split("_")[1] for name in ("shop", "other")]
+    assert "invite" not in run("access", "revoke", ids[1]).err
+    store, now = Store(f"sqlite:///{hub.store}"), time.time()
+    with store.writing() as connection:
+        made = [
+            create_invite(
+                connection, room="board", role="speaker", uses=None, creator=creator, now=now, expires=now + lasts
+            )[0].id
+            for creator, lasts in ((f"api-key {ids[0]}", 60.0), (f"api-key {ids[0]}", -60.0), ("command line", 60.0))
+        ]
+    store.close()
+    done = run("access", "revoke", ids[0])
+    assert done.code == 0
+    assert f"an invite that it made still lets people in: {made[0]}" in done.err
+    assert f"`lkhub invite revoke {made[0]}` ends one" in done.err
+    assert not {made[1], made[2]} & set(done.err.split())
+    assert made[0] in run("access", "revoke", ids[0], "--json").err
+    assert run("invite", "revoke", made[0]).code == 0
+    assert "invite" not in run("access", "revoke", ids[0]).err
 
 
 def test_json_is_as_documented(run: Run, hub: StatePaths) -> None:
