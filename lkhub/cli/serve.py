@@ -16,7 +16,11 @@ def serve() -> None:
     """Run the service: tokens, health, the web application."""
     parser = ArgumentParser("lkhub serve", description=serve.__doc__, allow_abbrev=False)
     parser.add_argument("--config", required=True, metavar="FILE", help="the rendered serve.json")
-    config = parser.parse_args(sys.argv[2:]).config
+    parser.add_argument(
+        "--listen-fd", type=int, action="append", default=[], metavar="NUMBER", help="a socket that already listens"
+    )
+    given = parser.parse_args(sys.argv[2:])
+    config = given.config
     try:
         parsed = parse_serve(read_input(config).decode())
     except (ValueError, TypeError):
@@ -24,4 +28,4 @@ def serve() -> None:
     # Imported here: it costs 130 ms, which a wrong command line need not wait for.
     from lkhub.service.server import run_service
 
-    run_service(parsed)
+    run_service(parsed, given.listen_fd)

@@ -92,6 +92,9 @@ def _plan_serve(installation: Installation, urls: Urls, serve: ServePlan) -> Pro
     return ProcessPlan(
         name="serve",
         argv=(installation.python, "-m", "lkhub", "serve", "--config", config),
+        # The edge passes API keys, invites and cookies on to whatever listens there, and any user of the machine may
+        # listen on a port that is free while the service starts again.
+        listens=tuple(HeldSocket(str(address), serve.port) for address in serve.bind),
         health=Health(url=f"{urls.local_serve}/api/hub"),
         # The key file is not among them: it is read for each token that is signed.
         files=(config, *filter(None, secrets)),

@@ -3,7 +3,7 @@
 import gc
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvicorn
 
@@ -20,10 +20,13 @@ SHUTDOWN_SECONDS = 3
 LOG_FORMAT, LOG_DATE = "serve %(levelname)s: %(asctime)s %(message)s", "%Y/%m/%d %H:%M:%S"
 
 
-def run_service(config: ServeConfig) -> None:
-    """Serve until SIGTERM."""
+def run_service(config: ServeConfig, listening: Sequence[int] = ()) -> None:
+    """Serve until SIGTERM. `listening` are descriptors of sockets that listen at some of the addresses already: their
+    ports stay the hub's own while this process starts again, and no other user of the machine can take them."""
     logging.basicConfig(format=LOG_FORMAT, datefmt=LOG_DATE)
-    sockets = [_listen(address, config.port) for address in config.bind]
+    sockets = [socket.socket(fileno=number) for number in listening]
+    held = {listener.getsockname()[:2] for listener in sockets}
+    sockets += [_listen(address, config.port) for address in config.bind if (address, config.port) not in held]
     files = raise_file_limit()
     app = build_app(config)
     # What is there now stays. Otherwise the collector looks at all of it again and again.

@@ -141,7 +141,7 @@ def test_a_service_that_is_gone_is_reported_in_words(hub: Hub, edge: httpx.Clien
     serve = psutil.Process(hub.pids()["serve"])
     with nobody_brings_back(hub):
         serve.kill()
-        check_told_in_words(edge, 502)
+        check_told_in_words(edge, 504)
     wait_until(lambda: edge.get("/").status_code == 200, "the service is back")
 
 

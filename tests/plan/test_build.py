@@ -6,6 +6,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
 from lkhub.plan.network import NetworkFacts
+from lkhub.plan.process import HeldSocket
 from lkhub.spec.load import LoadedSpec, load_spec
 from tests.findings.make import titles
 from tests.machines import (
@@ -221,6 +222,7 @@ def test_processes_are_the_bundled_engine_and_our_own_service() -> None:
     assert (media.carries_calls, relay.carries_calls, serve.carries_calls) == (True, True, False)
     assert media.health.socket == "/var/lib/lkhub/run/media.sock"
     assert serve.health.url == "http://127.0.0.1:8080/api/hub"
+    assert serve.listens == (HeldSocket("127.0.0.1", 8080),), "no other user listens there while it starts again"
     assert media.listens == (("127.0.0.1", 7880),)
 
 

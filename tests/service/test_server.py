@@ -59,6 +59,28 @@ def service(config: ServeConfig, tmp_path: Path) -> Iterator[tuple[subprocess.Po
             process.kill()
 
 
+def test_service_answers_at_a_socket_that_it_was_given(config: ServeConfig, tmp_path: Path) -> None:
+    """The port stays taken while no service runs, and who asks meanwhile gets the answer of the next one."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        file = tmp_path / "serve.json"
+        file.write_text(dump_serve(replace(config, bind=("127.0.0.1", "::1"), port=port)))
+        argv = [sys.executable, "-m", "lkhub", "serve", "--config", str(file), "--listen-fd", str(held.fileno())]
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as early:
+            early.sendall(f"GET /api/hub HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n".encode())
+            with subprocess.Popen(argv, pass_fds=[held.fileno()]) as process:
+                try:
+                    assert early.recv(4096).startswith(b"HTTP/1.1 200 ")
+                    url = f"http://[::1]:{port}/api/hub"
+                    assert httpx.get(url, trust_env=False).status_code == 200, "at the other address it listens itself"
+                finally:
+                    process.kill()
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", port))
+
+
 def test_service_answers_checks_and_leaves_in_silence(service: tuple[subprocess.Popen[str], int]) -> None:
     process, port = service
     own = f"host: 127.0.0.1:{port}\r\n".encode()
