@@ -1,5 +1,6 @@
 """The server: pages, sessions, rooms, messages over a WebSocket, tokens for calls."""
 
+import asyncio
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -70,12 +71,18 @@ class Server:
                 await socket.send_json(message)
             while True:
                 message = self.database.add_message(room, user, (await socket.receive_json())["text"])
-                for each in tuple(self.listeners[room]):
-                    await each.send_json(message)
+                await asyncio.gather(*(self._send(room, each, message) for each in self.listeners[room]))
         except WebSocketDisconnect:
             pass
         finally:
             self.listeners[room].discard(socket)
+
+    async def _send(self, room: str, listener: WebSocket, message: dict[str, object]) -> None:
+        """A listener that is just vanishing, such as a laptop that was closed, keeps the message from no other."""
+        try:
+            await listener.send_json(message)
+        except (WebSocketDisconnect, RuntimeError):  # RuntimeError: uvicorn has closed the connection already
+            self.listeners[room].discard(listener)
 
 
 def build_app(config: Config) -> Starlette:
