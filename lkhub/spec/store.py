@@ -5,7 +5,7 @@ No message repeats a URL, in which a password may stand.
 
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
@@ -52,9 +52,14 @@ def parse_store(value: Any) -> SqliteStore | PostgresStore:
 def _parse_url(text: str) -> PostgresStore:
     try:
         parts = urlsplit(text)
-        user, password = parts.username, parts.password
+        # Before the port, which is then a part of the password.
+        ended = "@" in parts.path + parts.fragment or (not parts.path and "@" in parts.query)
+        user, password, _ = parts.username, parts.password, ended or parts.port
     except ValueError:
         raise ValueError(f"not a URL; {_FORM}") from None
+    if ended:
+        # The rest of the password would stay in the URL, which is no secret.
+        raise ValueError("the password has a /, ? or #, which ends it; write %2F, %3F or %23, or {url: …, password: …}")
     if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
         raise ValueError(f"not a database; {_FORM}")
     if any(name == "password" for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
@@ -63,7 +68,7 @@ def _parse_url(text: str) -> PostgresStore:
     host = parts.netloc.rpartition("@")[2]
     netloc = f"{user}@{host}" if user else host
     query = f"?{parts.query}" if parts.query else ""  # urlunsplit would take the // from a URL without a host
-    return PostgresStore(f"postgresql://{netloc}{parts.path}{query}", Secret(password) if password else None)
+    return PostgresStore(f"postgresql://{netloc}{parts.path}{query}", Secret(unquote(password)) if password else None)
 
 
 Store: TypeAlias = Annotated[

@@ -22,6 +22,19 @@ def test_password_of_a_url_is_a_secret_and_leaves_the_url() -> None:
     assert "XYZXYZ" not in repr(store)
 
 
+def test_password_of_a_url_is_read_as_urls_are_written() -> None:
+    assert parse_store("postgresql://lkhub:p%40%2Fs@db/lkhub") == PostgresStore(
+        "postgresql://lkhub@db/lkhub", Secret("p@/s")
+    )
+
+
+@pytest.mark.parametrize("end", "/?#")
+def test_password_that_a_character_ends_stays_in_no_url(end: str) -> None:
+    with pytest.raises(ValueError, match="write %2F, %3F or %23") as refused:
+        parse_store(f"postgresql://lkhub:XYZ{end}XYZ@db:5432/lkhub")
+    assert "XYZ" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -29,6 +42,7 @@ def test_password_of_a_url_is_a_secret_and_leaves_the_url() -> None:
         "XYZXYZ",
         "postgresql://u:XYZXYZ@h",
         "postgresql://[XYZXYZ/d",
+        "postgresql://u:XYZXYZ@h:PORT/d",
         "postgresql://u@h/d?sslmode=require&password=XYZXYZ",
         {"url": "postgresql://u@h/d?pass%77ord=XYZXYZ", "password": "XYZXYZ"},
         {"url": "postgresql://u:XYZXYZ@h/d", "password": "XYZXYZ"},
@@ -38,7 +52,7 @@ def test_password_of_a_url_is_a_secret_and_leaves_the_url() -> None:
         ["XYZXYZ"],
         1,
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_anything_else_is_refused_and_nothing_of_it_repeated(value: object) -> None:
     with pytest.raises(ValueError, match=r".") as refused:
