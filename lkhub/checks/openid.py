@@ -8,12 +8,12 @@ from lkhub.findings.finding import Finding, Fix
 
 
 def check_openid(failing: float | None, problem: str) -> Iterator[Finding]:
-    """A finding where no request to the provider has succeeded since `failing` (epoch seconds)."""
+    """A finding where the provider can't be used since `failing` (epoch seconds)."""
     if failing is None:
         return
     since = f"{datetime.fromtimestamp(failing, UTC):%Y-%m-%d %H:%M:%S %Z}"
     yield openid_provider_fails().about(
         "access.oidc",
-        detail=f"no request to it has succeeded since {since}: {problem}",
+        detail=f"since {since}: {problem}",
         fix=(Fix("see what the hub's requests to it came to", "lkhub logs serve"),),
     )

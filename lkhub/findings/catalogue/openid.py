@@ -9,7 +9,8 @@ def openid_provider_fails() -> Says:
     `access.oidc`.
 
     **Why.** The detail has what came back. *Can't be reached* is a name, a network or a firewall; *its certificate is
-    not trusted* a provider whose authority this machine does not know; *another issuer* a wrong `access.oidc.issuer`.
+    not trusted* a provider whose authority this machine does not know; *another issuer* a wrong `access.oidc.issuer`;
+    *refuses the hub itself* a wrong client ID or secret, or a secret that was replaced at the provider.
 
     **What to do.** See whether this machine reaches it, and compare `issuer` with the spec, byte for byte:
 

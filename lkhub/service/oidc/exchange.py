@@ -89,8 +89,14 @@ class Flow:
         status, answer = await self._provider.fetcher.post(metadata.token_endpoint, form, basic)
         if status >= 500:
             raise ProviderError(f"the OpenID provider answers with status {status}")
+        if status == 401 or answer.get("error") == "invalid_client":  # RFC 6749, section 5.2
+            # Everyone's sign-in fails, and only the operator can mend it.
+            problem = "the OpenID provider refuses the hub itself: client_id or client_secret of access.oidc is wrong"
+            self._provider.tell(problem)
+            raise LoginRefusedError(problem)
         if status != 200:
             raise LoginRefusedError(f"the provider refuses the code with status {status}")
+        self._provider.tell("")
         return answer
 
     def _check_login(self, claims: Document, login: Login) -> None:

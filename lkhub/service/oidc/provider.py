@@ -86,7 +86,7 @@ class Provider:
         clock: Callable[[], float] = time.monotonic,
         tell: Callable[[str], None] = lambda problem: None,
     ) -> None:
-        self._issuer, self.fetcher = issuer, fetcher
+        self._issuer, self.fetcher, self.tell = issuer, fetcher, tell
         self._metadata = Kept(partial(_told, tell, self._fetch_metadata), clock)
         self._keys = Kept(partial(_told, tell, self._fetch_keys), clock)
 

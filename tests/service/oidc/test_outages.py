@@ -91,6 +91,28 @@ async def test_trouble_with_another_issuer_is_forgotten(connect: Connect, config
         assert read_openid(record) == down
 
 
+async def test_client_that_the_provider_refuses_is_told_to_status(
+    connect: Connect,
+    config: ServeConfig,
+    provider_client: httpx.AsyncClient,
+    issuer: Issuer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A wrong secret: everyone's sign-in fails, and only the operator can mend it."""
+    config = replace(config, openid=f"{config.keys}.openid")
+    async with connect(config, HUB) as client:
+        issuer.replies["/token"] = JSONResponse({"error": "invalid_client"}, 401)
+        assert (await sign_in(client, provider_client)).headers["location"] == f"{JOIN}?sign-in=failed"
+        found = read_openid(config.openid)
+        assert found
+        [finding] = check_openid(found.failing, found.problem)
+        assert "client_secret of access.oidc is wrong" in finding.detail
+        assert "client_secret of access.oidc is wrong" in caplog.text
+        issuer.replies.clear()
+        await sign_in(client, provider_client)
+        assert read_openid(config.openid) == OpenIdRecord(None, "", issuer.url)
+
+
 @pytest.mark.parametrize("path", ["/token", "/jwks", "/userinfo"])
 async def test_provider_that_fails_on_the_way_leads_back_to_the_room(
     client: httpx.AsyncClient, provider_client: httpx.AsyncClient, issuer: Issuer, path: str
