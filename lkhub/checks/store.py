@@ -77,7 +77,10 @@ def _find_fix(problem: str, file: str) -> Fix:
         case "refused", True:
             return Fix("let this user write to the file and to its folder", f"ls -l {quote(file)}")
         case "refused", False:
-            return Fix("see whether the user and the password of `store` are right, and the database takes writes")
+            return Fix(
+                "see whether the user and the password of `store` are right, the database is this user's "
+                "(`ALTER DATABASE NAME OWNER TO USER`), and it takes writes"
+            )
         case "encoding", _:
             # Without the locale, PostgreSQL refuses UTF8 where its own locale has another encoding.
             made = "createdb -E UTF8 --locale=C -T template0 NAME"

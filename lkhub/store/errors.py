@@ -32,6 +32,7 @@ _POSTGRES: dict[str, Problem] = {
     "25006": "refused",  # it takes no writes, as a replica
     "28": "refused",
     "3D": "gone",
+    "42501": "refused",  # since PostgreSQL 15 only the owner of a database may make tables in it
     "53": "gone",  # too many connections, for example
     "53100": "full",
     "55P03": "locked",
@@ -111,7 +112,8 @@ def explain(error: SQLAlchemyError, url: URL) -> StoreError:
         code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         return StoreError(_SQLITE.get(code, "failed"), name)
     if state := getattr(original, "sqlstate", None):
-        return StoreError(_POSTGRES.get(state) or _POSTGRES.get(state[:2], "failed"), f"{name} (code {state})")
+        why = ": this user may not make or use tables there" if state == "42501" else f" (code {state})"
+        return StoreError(_POSTGRES.get(state) or _POSTGRES.get(state[:2], "failed"), f"{name}{why}")
     # Of psycopg, which has no code where it can't connect; it is not loaded for a file of SQLite.
     if any(kind.__name__ == "OperationalError" for kind in type(original).__mro__):
         found = (problem for words, problem in _POSTGRES_WORDS.items() if words in str(original))

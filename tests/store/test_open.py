@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from lkhub.secret import Secret
@@ -236,6 +236,18 @@ def test_password_that_is_refused_is_told_without_it() -> None:
             open_store(f"postgresql+psycopg://postgres@/postgres?host={server.folder}", Secret("XYZXYZ"))
     assert refused.value.problem == "refused"
     assert "XYZXYZ" not in str(refused.value)
+
+
+def test_user_that_may_make_no_tables_is_told_so(postgres: Postgres) -> None:
+    """As `CREATE USER` and `CREATE DATABASE` leave it, since PostgreSQL 15."""
+    url = postgres.create()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE ROLE visitor LOGIN"))
+    engine.dispose()
+    with pytest.raises(StoreError, match="as visitor: this user may not make or use tables there") as refused:
+        open_store(url.replace("postgres@", "visitor@"))
+    assert refused.value.problem == "refused"
 
 
 def test_database_that_another_session_holds_is_locked(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,9 +39,9 @@ def store_fails(reason: str) -> Says:
     **Why.** The detail says what the database said. *Can't be reached*: the file was removed, emptied or replaced, or
     PostgreSQL does not run, does not answer within seconds, has no such database or no connection left. *Another
     program holds it locked*: a backup that locks, an open `sqlite3`. *No space left*, *damaged*: the disk. *Refuses to
-    be used*: the file is read-only or belongs to another user, or PostgreSQL refuses the password. *Written by a newer
-    lkhub*: it was upgraded by a version that this one can't follow. *Can't keep every name*: a database of PostgreSQL
-    that is not in UTF8.
+    be used*: the file is read-only or belongs to another user, or PostgreSQL refuses the password, or to make tables in
+    a database that is not the user's. *Written by a newer lkhub*: it was upgraded by a version that this one can't
+    follow. *Can't keep every name*: a database of PostgreSQL that is not in UTF8.
 
     **What to do.** Remove the cause; the finding says how to begin. A file that is put in its place is used from
     then on. Move it there in one step (`mv`): SQLite can't notice that the file it works on is written over. From a
