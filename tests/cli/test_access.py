@@ -171,7 +171,7 @@ def test_log_prints_the_newest_last_and_commands_no_terminal(run: Run, hub: Stat
         (["create", "shop", "--room", ""], "--room: empty; write a pattern"),
         (["create", "shop", "--ttl", "soon"], "--ttl"),
         (["create", "shop", "--ttl", "0s"], "--ttl"),
-        (["create", "shop", "--role", "boss"], "there are participant, speaker"),
+        (["create", "shop", "--role", "boss"], "there are participant, speaker; those that were added to the spec"),
         (["revoke", "none"], "there is no API key none"),
         (["revoke"], "ID"),
         (["log", "-n", "0"], "-n"),
