@@ -223,7 +223,8 @@ class Spec(Part):
     store: Annotated[Store, Field(json_schema_extra={"default": "sqlite"})] = SqliteStore()
     """Where API keys, invites, seats, the audit log and undelivered webhooks are kept. `sqlite`: a file in the state
     directory. Or `postgresql://USER@HOST/DATABASE`, or `{url: …, password: SECRET}`, where the secret may be
-    `{file: PATH}` or `{env: NAME}`."""
+    `{file: PATH}` or `{env: NAME}`. Another store begins empty: every application needs a new API key, and what waits
+    for receivers stays in the store of before."""
 
     drain: Annotated[Drain, Field(json_schema_extra={"default": "30s"})] = DEFAULT_DRAIN
     """How long a stop (`lkhub down`, Ctrl-C, SIGTERM) waits for people to leave their calls before it cuts them off: a
