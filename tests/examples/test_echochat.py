@@ -65,3 +65,18 @@ async def test_listener_that_vanishes_keeps_a_message_from_no_other(
     for listener in (ann, *here):
         assert ["first" in listener.heard[0], "second" in listener.heard[1]] == [True, True]
     assert server.listeners["general"] == {each.socket for each in here}
+
+
+@pytest.mark.parametrize("content", [None, "\n"], ids=["missing", "empty"])
+async def test_key_that_is_missing_is_said_with_what_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    """As after a first command that failed, which leaves an empty file."""
+    monkeypatch.syspath_prepend(ROOT / "examples/echochat")
+    calls = import_module("echochat.calls")
+    file = tmp_path / "hub.key"
+    if content is not None:
+        file.write_text(content)
+    config = import_module("echochat.config").Config(livekit_enabled=True, hub_key_file=str(file))
+    with pytest.raises(calls.CallError, match="`lkhub access create echochat"):
+        await calls.ask_hub(config, "general", "ann")

@@ -19,7 +19,10 @@ async def ask_hub(config: Config, room: str, user: str) -> dict[str, str]:
     """A token for the user: `{token, url, room}`, where `room` may be a sub-room such as `general(2)`."""
     if not config.livekit_enabled:
         raise CallError(503, "calls are not set up")
-    key = Path(config.hub_key_file).read_text().strip()
+    file = Path(config.hub_key_file)
+    key = file.read_text().strip() if file.exists() else ""
+    if not key:
+        raise CallError(503, f"{file} has no API key; `lkhub access create echochat > {file}` makes one")
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
             answer = await client.post(
