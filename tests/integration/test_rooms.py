@@ -82,6 +82,33 @@ def test_sub_rooms_follow_the_room_that_the_operator_opened(hub: Hub) -> None:
     }
 
 
+def test_room_of_the_operator_and_its_call_outlive_media_that_is_killed(hub: Hub) -> None:
+    hub.write_spec(CLOSED + 'rooms: [{match: "hall-*", capacity: 5, empty_timeout: 2m, metadata: m}]\n')
+    hub.up("--no-verify")
+    for room in ("hall-1", "team"):
+        assert hub.run("rooms", "create", room).returncode == 0
+    before = hub.pids()["media"]
+    ann, bob = (hub.token("team", identity) for identity in ("ann", "bob"))
+    with taking_part((), hub.env()["LIVEKIT_URL"], ann), taking_part((), hub.env()["LIVEKIT_URL"], bob) as listener:
+        listener.wait_received("ann/audio")
+        wait_until(lambda: "team" in hub.run("rooms", "list").stdout, "the supervisor has looked")
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: hub.pids()["media"] not in (0, before), "another media")
+
+        def rooms() -> dict[str, tuple[int, int | None, int]]:
+            listed = json.loads(hub.run("rooms", "list", "--json").stdout or '{"rooms": []}')["rooms"]
+            return {
+                room["name"]: (room["empty_timeout"], room["max_participants"], room["metadata_bytes"])
+                for room in listed
+            }
+
+        wait_until(lambda: rooms() == {"hall-1": (120, 5, 1), "team": (300, None, 0)}, "the rooms are open again")
+        heard = listener.last["ann/audio"]
+        wait_until(lambda: listener.last["ann/audio"] > heard + 100, "ann is heard again")
+        assert "ended" not in listener.last
+    assert hub.run("rooms", "close", "hall-1", "--yes").returncode == 0
+
+
 def test_room_is_opened_in_a_running_hub_alone(closed: Hub) -> None:
     done = closed.run("rooms", "create", "team")
     assert (done.returncode, done.stdout) == (3, "")

@@ -15,6 +15,7 @@ from lkhub.supervise.watch.certificates import Certificates
 from lkhub.supervise.watch.guard import Guard
 from lkhub.supervise.watch.hanging import Hanging
 from lkhub.supervise.watch.logs import rotate_logs
+from lkhub.supervise.watch.open_rooms import OpenRooms
 from lkhub.supervise.watch.outside import Outside
 from lkhub.supervise.watch.reports import Reports
 from lkhub.supervise.watch.router import Renewal
@@ -42,6 +43,7 @@ class Watchers:
         self.addresses = Addresses(supervisor)
         self.certificates = Certificates(supervisor)
         self.hanging = Hanging(supervisor)
+        self.open_rooms = OpenRooms(supervisor)
         self.reports = Reports(supervisor, self.hanging)
         self.router = Renewal(supervisor.paths, supervisor.say, timings=supervisor.shared.timings)
         self.outside = Outside(supervisor.paths, time.time)
@@ -65,6 +67,7 @@ class Watchers:
             Watcher("see this machine's addresses", self.addresses.look, timings.addresses),
             Watcher("see whether the certificate was replaced", self.certificates.look, timings.certificates),
             Watcher("renew the router's port mappings", self.router.keep, timings.router),
+            Watcher("keep the operator's rooms open", self.open_rooms.look, timings.tick),
             Watcher("answer commands", self._answering.look, timings.tick),
         )
 

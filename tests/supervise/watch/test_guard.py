@@ -141,6 +141,7 @@ WATCHERS: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "keep the state directory whole": ("lkhub.supervise.recorded", "read_record", fail),
     "see who came from outside": ("lkhub.supervise.watch.outside", "merge", fail),
     "renew the router's port mappings": ("lkhub.supervise.watch.router", "read_router", fail),
+    "keep the operator's rooms open": ("lkhub.supervise.watch.open_rooms", "is_closed", fail),
     "answer commands": ("lkhub.supervise.answering", "identify", fail),
 }
 

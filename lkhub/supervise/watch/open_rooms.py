@@ -1,0 +1,76 @@
+"""Keeps the rooms open that the operator has opened, on a hub where a join opens none (`access.create: operator`).
+
+Media forgets its rooms when it ends. Where joins open rooms, the people of a call open theirs again by coming back.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from lkhub.errors import MachineError
+from lkhub.host.http import httpx, local_client
+from lkhub.host.keyfile import load_keys
+from lkhub.host.processes import ProcessId
+from lkhub.livekit.room_calls import Call, create_room, list_rooms, read_answer
+from lkhub.livekit.room_info import Room
+from lkhub.livekit.tokens import is_probe_room
+from lkhub.livekit.twirp import address, authorize
+from lkhub.plan.model import Plan
+from lkhub.supervise.supervisor import Supervisor
+
+T = TypeVar("T")
+
+
+class OpenRooms:
+    """The rooms that were open when media was last asked, and which media that was."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._rooms: Sequence[Room] = ()
+        self._process: ProcessId | None = None
+
+    async def look(self) -> None:
+        """Open the rooms again if media is another one, then see which are open. Raises MachineError."""
+        hub = self._supervisor.in_force.hub
+        if hub is None or not is_closed(hub.plan):
+            self._rooms, self._process = (), None
+            return
+        children = self._supervisor.children.values()
+        media = [each for each in children if each.plan.knows_participants and each.state == "running"]
+        if not media or media[0].process is None:
+            return
+        url, process = hub.plan.urls.local_media, media[0].process
+        if process != self._process:
+            for room in self._rooms:
+                await self._ask(url, create_room(room.name, _describe(room)))
+            if self._rooms:
+                self._supervisor.say(f"media is another one; rooms of before are open again: {len(self._rooms)}")
+            self._process = process
+        found = (await self._ask(url, list_rooms())).rooms
+        if process == media[0].process and media[0].state == "running":
+            self._rooms = [room for room in found if not is_probe_room(room.name)]
+
+    async def _ask(self, url: str, call: Call[T]) -> T:
+        key, secret = next(iter(load_keys(self._supervisor.paths.keys).items()))
+        headers = authorize(call.video, key, secret)
+        try:
+            async with local_client(self._supervisor.shared.timings.participants, headers=headers) as client:
+                answer = await client.post(address(url.rstrip("/"), call.method, call.service), json=call.body)
+        except httpx.HTTPError as error:
+            raise MachineError(f"LiveKit does not answer at {url} ({type(error).__name__})") from error
+        return read_answer(call, url, answer.status_code, answer.content)
+
+
+def is_closed(plan: Plan) -> bool:
+    """Whether a join opens no room."""
+    return plan.serve.application.access.create == "operator"
+
+
+def _describe(room: Room) -> dict[str, str | int]:
+    """The room as CreateRoomRequest has it."""
+    given: dict[str, str | int] = {
+        "empty_timeout": room.empty_timeout,
+        "departure_timeout": room.departure_timeout,
+        "max_participants": room.max_participants,
+        "metadata": room.metadata,
+    }
+    return {name: value for name, value in given.items() if value}
