@@ -114,14 +114,24 @@ async def test_client_that_the_provider_refuses_is_told_to_status(
 
 
 @pytest.mark.parametrize("path", ["/token", "/jwks", "/userinfo"])
-async def test_provider_that_fails_on_the_way_leads_back_to_the_room(
-    client: httpx.AsyncClient, provider_client: httpx.AsyncClient, issuer: Issuer, path: str
+async def test_provider_that_fails_on_the_way_leads_back_to_the_room_and_is_a_finding(
+    connect: Connect, config: ServeConfig, provider_client: httpx.AsyncClient, issuer: Issuer, path: str
 ) -> None:
-    issuer.replies[path] = Response("<html>", 502)
-    answer = await sign_in(client, provider_client)
-    assert answer.headers["location"] == f"{JOIN}?sign-in=unavailable"
-    issuer.replies.clear()
-    assert not await is_signed_in(client)
+    record = f"{config.keys}.openid"
+    async with connect(replace(config, openid=record), HUB) as client:
+        issuer.replies[path] = Response("<html>", 502)
+        answer = await sign_in(client, provider_client)
+        assert answer.headers["location"] == f"{JOIN}?sign-in=unavailable"
+        found = read_openid(record)
+        assert found
+        assert found.failing
+        assert not await is_signed_in(client)
+        issuer.replies.clear()
+        if path == "/jwks":  # it is left alone for some seconds
+            return
+        await sign_in(client, provider_client)
+        assert await is_signed_in(client)
+        assert read_openid(record) == OpenIdRecord(None, "", issuer.url)
 
 
 async def test_who_is_signed_in_stays_so_while_the_provider_is_down(
