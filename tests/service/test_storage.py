@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, delete, text
 
 from lkhub.service import storage as storage_module
+from lkhub.service.errors import ApiError
 from lkhub.service.storage import Storage
 from lkhub.service.store_state import StoreState
 from lkhub.state.store import read_store
@@ -169,6 +170,38 @@ async def test_status_is_told_later_what_could_not_be_written(tmp_path: Path, mo
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await storage.close()
+
+
+async def test_store_that_is_damaged_is_so_until_all_of_it_can_be_read(tmp_path: Path) -> None:
+    """Most of a damaged store can be written, and `lkhub status` would say that it is well."""
+    record = str(tmp_path / "store.json")
+    storage = Storage(StoreSettings(f"sqlite:///{tmp_path}/store.db"), StoreState(record))
+
+    def find_damage(_: Connection) -> None:
+        raise StoreError("corrupted")
+
+    def failing() -> bool:
+        found = read_store(record)
+        return found is not None and found.failing is not None
+
+    await storage.run(try_out)
+    with pytest.raises(ApiError):
+        await storage.read(find_damage)
+    await storage.run(try_out)
+    assert failing()
+    watching = asyncio.ensure_future(storage.watch())
+    await until(lambda: not failing())
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    await storage.close()
+
+
+def test_store_at_another_place_was_never_made(tmp_path: Path) -> None:
+    """The state directory was moved: the new store would be told as one that was removed, and never be made."""
+    record = str(tmp_path / "store.json")
+    StoreState(record, "/before/store.db").note_success()
+    assert StoreState(record, "/before/store.db").made
+    assert not StoreState(record, "/now/store.db").made
 
 
 async def test_store_is_closed_before_it_is_opened_again(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:

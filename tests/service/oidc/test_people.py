@@ -54,3 +54,6 @@ async def test_person_with_a_hosts_role_invites(
     await sign_in(client, provider_client)
     made = await client.post("/api/invites", json={"room": "lobby"})
     assert made.json()["link"].startswith("https://rtc.example/join/lobby#i=")
+    assert made.json()["role"] == "participant", "those who come are no hosts, unless the host says so"
+    made = await client.post("/api/invites", json={"room": "lobby", "role": "admin"})
+    assert made.json()["role"] == "admin"

@@ -205,6 +205,24 @@ async def test_commit_that_fails_leaves_no_seat_behind(one: Process) -> None:
     assert stored(one) == {"hall": 2}
 
 
+async def test_change_that_was_undone_is_not_taken_for_a_change_of_another_process(
+    one: Process, other: Process
+) -> None:
+    """Both would be the next version of the family, and only the other's is in the store."""
+    await one.take("hall", "a", "b")
+    await other.take("hall", "a")
+    await one.take("hall", "a")  # both processes know the family as it is
+
+    def fail(family: Family, now: float) -> None:
+        family.leave(1, "b", "", now, returns=False)
+        raise LookupError("a bug")
+
+    with pytest.raises(LookupError):
+        await one.ledger.visit("hall", fail)
+    await other.ledger.visit("hall", lambda family, _: family.join(1, "a", "PA_a"))
+    assert await one.take("hall", "c") == [None]
+
+
 async def test_restarted_process_keeps_every_seat(url: str) -> None:
     first = Process(url)
     await first.take("voice-a", *map(str, range(20)))

@@ -13,7 +13,7 @@ from lkhub.service.presets import Presets
 from lkhub.service.rooms.applying import Applying
 from lkhub.service.rooms.family import JOIN_SECONDS, RETURN_SECONDS
 from lkhub.service.rooms.ledger import Ledger
-from lkhub.service.rooms.reconcile import TURNS, Reconciliation
+from lkhub.service.rooms.reconcile import PERIOD_SECONDS, TURNS, Reconciliation
 from lkhub.service.rooms.seats import Seats
 from lkhub.service.tokens import Reserved
 from lkhub.store.lead import Lead
@@ -148,6 +148,21 @@ async def test_every_room_is_asked_for_in_its_turn_and_none_each_time(service: S
     assert sorted(service.sfu.asked) == sorted(service.sfu.rooms)
 
 
+async def test_participant_whose_return_was_not_told_is_found_before_its_seat_ends(service: Service) -> None:
+    rooms = [f"voice-{number}" for number in range(40)]
+    for room in rooms:
+        service.sfu.rooms[room] = {"a": f"PA_{room}", "b": "PA_b"}
+    await service.look()
+    for room in rooms:
+        await service.ledger.visit(room, lambda family, now: family.leave(1, "b", "PA_b", now))
+        service.sfu.rooms[room]["b"] = "PA_again"
+    for _ in range(int((RETURN_SECONDS - 1) // PERIOD_SECONDS)):
+        service.clock.now += PERIOD_SECONDS
+        await service.look()
+    service.clock.now += PERIOD_SECONDS
+    assert [await service.take(room, "c") for room in rooms] == [[f"{room}(2)"] for room in rooms]
+
+
 async def test_gap_makes_every_room_be_asked_for(service: Service) -> None:
     for number in range(40):
         service.sfu.rooms[f"voice-{number}"] = {"a": f"PA_{number}"}
@@ -254,3 +269,15 @@ async def test_list_that_is_older_than_a_join_and_a_leave_changes_neither(servic
     service.sfu.list_participants = list_late  # type: ignore[method-assign]
     await service.look()
     assert (await service.sids())["hall"] == {1: {"PA_j", ""}}
+
+
+async def test_room_that_opened_while_livekit_was_asked_keeps_its_participant(service: Service) -> None:
+    await service.take("hall", "joins")
+
+    async def list_early(*_: str) -> Sequence[Room]:
+        await service.ledger.visit("hall", lambda family, _: family.join(1, "joins", "PA_j"))
+        return []
+
+    service.sfu.list_rooms = list_early  # type: ignore[method-assign]
+    await service.look()
+    assert (await service.sids())["hall"] == {1: {"PA_j"}}

@@ -14,8 +14,8 @@ import pytest
 from lkhub.service.webhooks import delivery as module
 from lkhub.service.webhooks.delivery import EVENTS_IN_A_TURN, ROOMS_AT_ONCE, Receiving
 from lkhub.service.webhooks.hooks import KEPT_SECONDS
-from lkhub.service.webhooks.patience import REFUSED_AFTER_ATTEMPTS
-from lkhub.store.deliveries import Delivery, State, list_deliveries, revive
+from lkhub.service.webhooks.patience import DEAD_AFTER_SECONDS, REFUSED_AFTER_ATTEMPTS
+from lkhub.store.deliveries import Attempt, Delivery, State, list_deliveries, note_attempts, revive
 from lkhub.store.events import forget_events
 from tests.service.conftest import Jump
 from tests.service.webhooks.conftest import GONE, URL, Kept, event
@@ -326,6 +326,19 @@ async def test_each_event_has_its_own_time_from_its_first_failure(kept: Kept, mo
         await until(lambda: len(states(kept, "delivered")) == 3)
     assert receiver.sent == [0, 0, 1, 1, 2, 1, 1]
     assert tried == [(0, 1), (1, 1), (1, 2), (1, 1)]
+
+
+async def test_event_that_processes_before_have_tried_for_a_day_is_given_up(kept: Kept) -> None:
+    """Else a service that is started anew each hour would hold up the room for ever."""
+    kept.add(event(0), event(1))
+    with kept.store.writing() as connection:
+        note_attempts(connection, [Attempt(1, URL, "pending", 400, "answered 500", time.time() + DEAD_AFTER_SECONDS)])
+
+    async def judge(number: int) -> str:
+        return "answered 500" if number == 0 else ""
+
+    async with delivering(kept, Receiver(judge)):
+        await until(lambda: (states(kept, "dead"), states(kept, "delivered")) == (["EV_0"], ["EV_1"]))
 
 
 async def test_replayed_event_does_not_wait_for_one_of_its_room_that_failed_after_it(

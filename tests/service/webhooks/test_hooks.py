@@ -25,6 +25,7 @@ from lkhub.service.webhooks.sender import Sender
 from lkhub.state.webhooks import ReceiverRecord, WebhooksRecord, read_webhooks
 from lkhub.store.deliveries import State, list_deliveries, revive
 from lkhub.store.events import list_after
+from lkhub.store.lead import Lead, LeadOf
 from lkhub.wire.application import Application, Receiver
 from lkhub.wire.serve_config import ServeConfig
 from tests.service.webhooks.conftest import GONE, Kept, event
@@ -181,6 +182,42 @@ async def test_another_service_on_the_database_goes_on_where_one_ended(
             await until(lambda: len(ids(second, "delivered")) == 30)
     took = [json.loads(body)["n"] for _, body in told.requests]
     assert took == list(range(30)), "each once, in order"
+
+
+class Borrowed:
+    """A lead that is lost and found as a test says."""
+
+    def __init__(self) -> None:
+        self.is_mine = True
+
+    def take(self) -> bool:
+        return self.is_mine
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+
+async def test_service_that_leads_no_more_delivers_nothing(
+    kept: Kept, config: ServeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ended the session that had the lead, and another service delivers since."""
+    lead = Borrowed()
+
+    async def make_lead(of: LeadOf) -> Lead:
+        return lead
+
+    monkeypatch.setattr(kept, "make_lead", make_lead)
+    told = Told()
+    async with listen(told) as port:
+        url = f"http://127.0.0.1:{port}/"
+        kept.add(event(1, receivers=(url,)))
+        async with running(kept, config, url) as webhooks:
+            await until(lambda: ids(kept, "delivered") == ["EV_1"])
+            lead.is_mine = False
+            await until(lambda: webhooks._receiving == [])
+            kept.add(event(2, receivers=(url,)))
+            lead.is_mine = True
+            await until(lambda: len(ids(kept, "delivered")) == 2)
 
 
 async def test_it_goes_on_after_the_store_was_away_and_after_a_bug(
