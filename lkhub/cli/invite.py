@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_linkable, require_name
-from lkhub.cli.shared.roles import require_role
+from lkhub.cli.shared.roles import require_role_for
 from lkhub.cli.shared.show import err, out, say, show_hints, show_qr
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.store import open_hub_store, read_application
@@ -20,10 +20,8 @@ from lkhub.errors import InputError
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub, name_state
 from lkhub.livekit.links import invite_link
-from lkhub.service.presets import Presets, match_globs
 from lkhub.shown import printable
 from lkhub.spec.duration import Duration
-from lkhub.wire.application import Application
 
 if TYPE_CHECKING:
     from lkhub.store.invites import Invite
@@ -97,7 +95,8 @@ def create(
     paths = find_hub(spec, state)
     applied = require_applied(paths)
     application = read_application(paths)
-    chosen = _choose_role(application, role, room)
+    chosen = application.access.default_role if role is None else role
+    opens = require_role_for(application, chosen, room).create
     now = time.time()
     with open_hub_store(paths, application) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
@@ -107,7 +106,7 @@ def create(
             connection, room=room, role=chosen, uses=uses, creator="command line", now=now, expires=now + lasts
         )
     link = invite_link(applied.urls.web, room, secret.reveal())
-    if not application.access.roles[chosen].create:
+    if not opens:
         warn_of_unopened(paths, room)
     if json:
         answer = {"id": made.id, "link": link, "room": room, "role": chosen, "uses": uses}
@@ -207,20 +206,6 @@ def describe(invite: "Invite", now: float) -> dict[str, Any]:  # JSON of docs/re
         "created_by": invite.creator,
         "expires_at": None if invite.expires is None else int(invite.expires),
     }
-
-
-def _choose_role(application: Application, wanted: str | None, room: str) -> str:
-    name = wanted if wanted is not None else application.access.default_role
-    role = require_role(application, name)
-    location = Presets(application.rooms).locate(room)
-    if not match_globs(role.rooms)(location.family):
-        raise InputError(
-            f"role {name} does not lead into {printable(room)}", hints=(f"it leads into {' '.join(role.rooms)}",)
-        )
-    if location.preset and not location.is_for(name):
-        hint = f"--role is one of {', '.join(location.preset.roles)}"
-        raise InputError(f"{printable(room)} is not for role {name}", hints=(hint,))
-    return name
 
 
 def _round(seconds: float) -> Duration:

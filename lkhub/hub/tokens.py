@@ -13,21 +13,20 @@ from lkhub.plan.paths import StatePaths
 from lkhub.state.baked import BakedToken, add_baked, read_baked, write_baked
 
 
-def make_token(paths: StatePaths, room: str, identity: str, name: str, ttl_seconds: int, now: float) -> str:
-    """A token for one participant of one room, signed with the current key. MachineError before the first `up`."""
-    return _sign(paths, Grant(identity, join_grant(room), name=name, ttl_seconds=ttl_seconds), now)[0]
+def make_token(paths: StatePaths, grant: Grant, now: float) -> str:
+    """A token, signed with the current key. MachineError before the first `up`."""
+    return _sign(paths, grant, now)[0]
 
 
 def bake_token(
-    paths: StatePaths, variable: str, room: str, identity: str, name: str, ttl_seconds: int, now: float, file: str
+    paths: StatePaths, variable: str, room: str, grant: Grant, now: float, file: str
 ) -> tuple[str, MachineError | None]:
     """As `make_token`, for a variable in `file` ("" if it is not known). Such a token may be built into a web site, so
     it is noted: `lkhub keys revoke` can say that it ends. Returns with it what kept it from being noted."""
-    grant = Grant(identity, join_grant(room), name=name, ttl_seconds=ttl_seconds)
     token, key = _sign(paths, grant, now)
     try:
         with recording(paths):
-            baked = BakedToken(variable, room, identity, key, now + ttl_seconds, file)
+            baked = BakedToken(variable, room, grant.identity, key, now + grant.ttl_seconds, file)
             write_baked(paths, add_baked(read_baked(paths, now), baked))
     except MachineError as error:
         return token, error
@@ -45,5 +44,6 @@ def make_link(
     paths: StatePaths, room: str, identity: str | None = None, name: str = "", ttl_seconds: int = LINK_TTL_SECONDS
 ) -> str:
     """A join link with its own token. Without `identity` the participant gets an identity that no other link has."""
-    token = make_token(paths, room, identity or f"guest-{secrets.token_hex(4)}", name, ttl_seconds, time.time())
+    who = identity or f"guest-{secrets.token_hex(4)}"
+    token = make_token(paths, Grant(who, join_grant(room), name=name, ttl_seconds=ttl_seconds), time.time())
     return join_link(require_applied(paths).urls.web, room, token)

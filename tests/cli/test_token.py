@@ -4,9 +4,12 @@ from typing import Any
 
 import jwt
 import pytest
+from msgspec.structs import replace
 
 from lkhub.plan.paths import StatePaths
-from tests.cli.conftest import SECRET, Run
+from lkhub.service.roles import PLAIN
+from lkhub.wire.application import Access, Application
+from tests.cli.conftest import SECRET, Run, write_serve
 
 ANN = ("--room", "lobby", "--identity", "ann")
 
@@ -127,3 +130,38 @@ def test_name_with_what_cannot_be_seen_is_refused(run: Run, option: str, how: tu
     assert (done.code, done.out) == (2, "")
     assert f"{option} has U+{ord(unseen):04X} " in done.err
     assert f"an{unseen}n" not in done.err
+
+
+@pytest.fixture
+def roles(applied: StatePaths) -> None:
+    listener = replace(PLAIN, publish=(), rooms=("hall-*",), ttl=600)
+    opener = replace(PLAIN, create=True)
+    access = Access(roles={"participant": PLAIN, "listener": listener, "opener": opener}, create="operator")
+    write_serve(applied, Application(access=access))
+
+
+@pytest.mark.usefixtures("roles")
+def test_role_says_what_the_participant_may_do_and_for_how_long(run: Run) -> None:
+    asked = ("--room", "hall-1", "--identity", "ann", "--role", "listener")
+    token = claims(run("token", *asked).out.strip())
+    video = token["video"]
+    assert (video["room"], video["canPublish"], video["canSubscribe"]) == ("hall-1", False, True)
+    assert abs(token["exp"] - time.time() - 600) < 30
+    longer = claims(run("token", *asked, "--ttl", "30d", "--dotenv", "TOKEN").out.strip().partition("=")[2])
+    assert (longer["video"], abs(longer["exp"] - time.time() - 30 * 86400) < 30) == (token["video"], True)
+    assert claims(run("token", *ANN, "--role", "opener").out.strip())["video"]["roomCreate"] is True
+
+
+@pytest.mark.usefixtures("roles")
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (("--role", "lisener"), "there is no role lisener"),
+        (("--role", "listener"), "role listener does not lead into lobby"),
+        (("--role", "listener", "--link"), "--link and --role exclude each other"),
+    ],
+)
+def test_role_that_gives_no_token_is_refused(run: Run, more: tuple[str, ...], why: str) -> None:
+    done = run("token", *ANN, *more)
+    assert (done.code, done.out) == (2, "")
+    assert why in done.err
