@@ -3,7 +3,9 @@
 import asyncio
 import json as json_text
 import secrets
+import shlex
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -106,6 +108,14 @@ def replay(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All events that were given up.")] = False,
     url: Annotated[str | None, typer.Option(metavar="URL", help="Only to this receiver.")] = None,
+    former: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="URL",
+            help="With --url: what was not taken at this URL, which the receiver had before.",
+        ),
+    ] = None,
     spec: HubSpec = None,
     state: State = None,
     json: Json = False,
@@ -114,18 +124,23 @@ def replay(
     if bool(identifiers) == everything:
         hint = "`lkhub webhooks list --only dead` shows those that were given up"
         raise InputError("write either the IDs of the events to send again, or --all", hints=(hint,))
+    if former is not None and not url:
+        raise InputError("--from needs --url", hints=("--url is the receiver that gets the events now",))
     paths = find_hub(spec, state)
     application = read_application(paths)
     receivers = [_find_receiver(application, url)] if url else application.webhooks
     with open_hub_store(paths, application) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
-        from lkhub.store.deliveries import count_deliveries, revive
+        from lkhub.store.deliveries import count_deliveries, move, revive
         from lkhub.store.events import find_event
 
         for each in identifiers or ():
             if find_event(connection, each) is None:
                 raise _unknown(each)
         ids = identifiers if identifiers else None
+        if former is not None:
+            known = {each.receiver for each in count_deliveries(connection)}
+            move(connection, ids, _find_former(application, known, former), receivers[0].url)
         number = sum(revive(connection, ids, receiver.url, time.time()) for receiver in receivers)
         dead = {to: count for to, state, count, _ in count_deliveries(connection) if state == "dead"}
     if json:
@@ -136,6 +151,8 @@ def replay(
     err.print(_tell_replayed(number, bool(identifiers)) if number or not gone else "nothing is sent again")
     for to in gone:
         say(f"{shorten_url(to)}: {dead[to]} not sent, since the spec has no such receiver any more", "note", "cyan")
+        again = f"lkhub webhooks replay --all --from {shlex.quote(shorten_url(to))} --url URL{name_state(paths)}"
+        show_hints([f"`{again}` sends them to a receiver that the spec has"])
 
 
 @app.command("test")
@@ -214,6 +231,16 @@ def _find_receiver(application: Application, url: str) -> Receiver:
     known = [shorten_url(each.url) for each in application.webhooks]
     hint = f"there are {', '.join(known)}" if known else "the spec in force has no webhooks"
     raise InputError(f"the spec has no receiver {printable(shorten_url(url))}", hints=(hint,))
+
+
+def _find_former(application: Application, known: Iterable[str], url: str) -> list[str]:
+    """The receivers with this URL, as the spec had it or as it is shown, which the spec has no more."""
+    if any(url in (each.url, shorten_url(each.url)) for each in application.webhooks):
+        raise InputError("--from: the spec has this receiver", hints=("without --from, it gets its events itself",))
+    if found := [each for each in known if url in (each, shorten_url(each))]:
+        return found
+    hint = "`lkhub webhooks list` shows for which receivers there are events"
+    raise InputError(f"--from: there are no events for {printable(shorten_url(url))}", hints=(hint,))
 
 
 def _unknown(identifier: str) -> InputError:

@@ -126,3 +126,15 @@ def revive(connection: Connection, ids: Sequence[str] | None, receiver: str, now
     if receiver:
         dead = dead.where(deliveries.c.receiver == receiver)
     return connection.execute(dead.values(state="pending", attempts=0, problem="", since=now, changed=now)).rowcount
+
+
+def move(connection: Connection, ids: Sequence[str] | None, receivers: Sequence[str], to: str) -> None:
+    """Let what these receivers did not take, of these events (None: all), be given up for another one, which `revive`
+    sends it. What that one was owed itself is left as it is."""
+    own = select(deliveries.c.event).where(deliveries.c.receiver == to)
+    for receiver in receivers:
+        owed = (deliveries.c.receiver == receiver, deliveries.c.state.in_(("pending", "dead")))
+        moved = update(deliveries).where(*owed, deliveries.c.event.notin_(own))
+        if ids is not None:
+            moved = moved.where(deliveries.c.event.in_(select(events.c.sequence).where(events.c.id.in_(ids))))
+        connection.execute(moved.values(receiver=to, state="dead"))

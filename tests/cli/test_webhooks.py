@@ -168,6 +168,39 @@ def test_replay_to_a_receiver_that_the_spec_has_no_more_says_so(
     assert states(hub)["EV_2"] == "dead"
 
 
+@pytest.mark.parametrize("former", [APP, "https://app.example.com/hook?…"])
+def test_receiver_at_another_url_gets_what_the_former_did_not_take(run: Run, hub: StatePaths, former: str) -> None:
+    fill(hub, *THREE)
+    moved = "https://new.example.com/hook?token=XYZTOKEN"
+    put_in_force(hub, Receiver(moved, (), False))
+    hint = "`lkhub webhooks replay --all --from 'https://app.example.com/hook?…' --url URL` sends them to a receiver"
+    assert hint in run("webhooks", "replay", "--all").err
+    assert run("webhooks", "replay", "--all", "--from", former, "--url", moved, "--json").json == {"replayed": 2}
+    store = Store(f"sqlite:///{hub.store}")
+    with store.reading() as connection:
+        listed = list_deliveries(connection, ["pending", "dead", "delivered"], 100)
+    store.close()
+    assert [(each.id, each.receiver, each.state, each.attempts) for each in listed] == [
+        ("EV_3", moved, "pending", 0),
+        ("EV_2", moved, "pending", 0),
+        ("EV_1", APP, "delivered", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--from", APP], ["--from", OTHER, "--url", OTHER], ["--from", "https://no.example/", "--url", OTHER]]
+)
+def test_former_receiver_that_has_no_events_or_is_none_is_refused(
+    run: Run, hub: StatePaths, arguments: list[str]
+) -> None:
+    fill(hub, *THREE)
+    put_in_force(hub, Receiver(OTHER, (), False))
+    done = run("webhooks", "replay", "--all", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert "--from" in done.err
+    assert states(hub)["EV_2"] == "dead"
+
+
 @pytest.mark.parametrize("command", ["replay", "test"])
 def test_command_without_arguments_says_what_to_type(run: Run, hub: StatePaths, command: str) -> None:
     done = run("webhooks", command)

@@ -160,6 +160,21 @@ def test_dead_delivery_is_listed_and_takes_its_place_again_after_a_replay(store:
     assert ids(store, B) == ["EV_1", "EV_2", "EV_3"]
 
 
+def test_receiver_at_another_url_is_owed_what_the_former_did_not_take(store: Store) -> None:
+    add(store, event(1), event(2), event(3))
+    with store.reading() as connection:
+        sequences = {each.id: each.sequence for each in list_after(connection, 0, 10)}
+    settle(store, sequences["EV_1"])
+    with store.writing() as connection:
+        owed.move(connection, None, [A], B)
+        assert owed.revive(connection, None, B, 300.0) == 0, "it is owed them itself"
+        owed.move(connection, ["EV_2"], [A], "https://new.example.com/")
+        owed.move(connection, None, [A], "https://new.example.com/")
+        assert owed.revive(connection, None, "https://new.example.com/", 300.0) == 2
+    assert (ids(store), ids(store, "https://new.example.com/")) == ([], ["EV_2", "EV_3"])
+    assert ids(store, B) == ["EV_1", "EV_2", "EV_3"]
+
+
 def test_receiver_that_the_spec_no_longer_has_is_owed_nothing(store: Store) -> None:
     add(store, event(1), event(2))
     with store.writing() as connection:
