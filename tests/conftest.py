@@ -20,6 +20,12 @@ settings.register_profile(
 settings.load_profile("lkhub")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests take minutes come first. Otherwise the last of them would run while other workers have nothing
+    left to do."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment() -> Iterator[None]:
     """Variables of the developer's shell about their own hub must not reach a test."""

@@ -18,6 +18,7 @@ REACHED = {
 
 
 @pytest.mark.field
+@pytest.mark.long
 @pytest.mark.parametrize("mode", REACHED)
 def test_no_request_is_answered_otherwise_than_the_document_says(mode: str) -> None:
     found = fuzz(mode, seed=1, examples=12)

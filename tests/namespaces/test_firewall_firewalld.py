@@ -15,6 +15,8 @@ from tests.namespaces.lan import HUB, HUB_SPEC, PORTS, Lan, make_lan
 from tests.namespaces.reach import CONTROL, Port, answering, reach
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
+pytestmark = pytest.mark.long
+
 OPEN: tuple[Port, ...] = (("udp", 7882), ("tcp", 7881), ("udp", 3478))
 
 _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"

@@ -24,6 +24,8 @@ from tests.kit.tailscaled import Tailscaled, run_tailscaled
 from tests.namespaces.home_network import EXTERNAL, HUB, STRANGER, make_home_network
 from tests.namespaces.lan import NAME_SERVER, make_lan
 
+pytestmark = pytest.mark.long
+
 NAME = "rtc.example.com"
 
 # The hub of the guides that are about a home, and another machine there.
