@@ -10,7 +10,8 @@ from lkhub.cli.shared.detached import start_detached
 from lkhub.cli.shared.foreground import run_foreground
 from lkhub.cli.shared.options import Json, Spec, State
 from lkhub.cli.shared.progress import Progress
-from lkhub.cli.shared.show import err
+from lkhub.cli.shared.show import err, say, show_hints
+from lkhub.cli.shared.store import name_left_store
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.hub.apply import prepare_change, request_change
 from lkhub.hub.locate import find_spec, find_state
@@ -42,6 +43,8 @@ def up(
         progress.tell("reading the spec and looking at this machine")
         hub, running = prepare_change(find_spec(spec), find_state(state), os.environ)
         paths = hub.plan.paths
+        if left := name_left_store(paths, hub.plan.serve.application):
+            _tell_left(left)
         if not running:
             try:
                 if not detach:
@@ -64,6 +67,15 @@ def up(
         require_running(paths)  # otherwise this would report on a hub that was stopped meanwhile
     show_examined(hub.plan, examined, link=link, pending=outcome.pending, json=json)
     raise typer.Exit(EXIT_UNWELL if examined.failed else 0)
+
+
+def _tell_left(store: str) -> None:
+    say(
+        f"the spec has another store than before: API keys, invites and what waits for receivers stay in {store}",
+        "note",
+        "cyan",
+    )
+    show_hints(["`lkhub access create NAME` makes a new key for an application"])
 
 
 def _report(outcome: Outcome) -> None:

@@ -43,7 +43,10 @@ Run = Callable[..., Done]
 
 
 def write_serve(paths: StatePaths, application: Application) -> None:
-    """The service's configuration of a hub that was up. The store that it names was not opened yet."""
+    """The service's configuration of a hub that was up. Its store is the state directory's file, which was not opened
+    yet, where `application` has none."""
+    if not application.store.url:
+        application = replace(application, store=Store(f"sqlite:///{paths.store}"))
     config = ServeConfig(
         name="hub",
         reach="local",
@@ -56,7 +59,7 @@ def write_serve(paths: StatePaths, application: Application) -> None:
         keys=paths.keys,
         authorities=(),
         ca="",
-        application=replace(application, store=Store(f"sqlite:///{paths.store}")),
+        application=application,
     )
     Path(paths.rendered).mkdir(exist_ok=True)
     write_private(paths.render("serve.json"), dump_serve(config))

@@ -12,7 +12,8 @@ from lkhub.checks.surroundings import Surroundings
 from lkhub.hub import apply, examine
 from lkhub.hub.status import Verified
 from lkhub.plan.paths import StatePaths
-from tests.cli.conftest import FakeSupervisor, Run
+from lkhub.wire.application import Application, Store
+from tests.cli.conftest import FakeSupervisor, Run, write_serve
 from tests.reports import process_report
 
 
@@ -97,6 +98,34 @@ def test_pending_change_is_said_and_the_addresses_are_those_in_force(run: Run, s
     assert "a change that waits" in done.out
     assert "ws://127.0.0.1:7880" in done.out
     assert "9000" not in done.out
+
+
+POSTGRES = "postgresql://lkhub@db.example/lkhub"
+
+
+@pytest.mark.parametrize(
+    ("before", "made", "after", "left"),
+    [
+        ("", True, POSTGRES, "store.db"),
+        ("", False, POSTGRES, ""),
+        ("", True, "sqlite", ""),
+        (POSTGRES, False, "sqlite", f"stay in {POSTGRES}"),
+        (POSTGRES, False, POSTGRES.replace("db.", "other."), f"stay in {POSTGRES}"),
+        (POSTGRES, False, POSTGRES, ""),
+    ],
+)
+def test_store_that_is_left_is_named(
+    run: Run, supervisor: FakeSupervisor, applied: StatePaths, before: str, made: bool, after: str, left: str
+) -> None:
+    """No application's API key is known in the other one."""
+    url = before.replace(":", "+psycopg:", 1) or f"sqlite:///{applied.store}"
+    write_serve(applied, Application(used=True, store=Store(url)))
+    if made:
+        Path(applied.store).touch()
+    Path("hub.yaml").write_text(f"store: {after}\n")
+    said = run("up", "--no-verify").err
+    assert left in said
+    assert ("another store" in said) == bool(left)
 
 
 def test_up_twice_is_once(run: Run, supervisor: FakeSupervisor) -> None:

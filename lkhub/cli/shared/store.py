@@ -1,5 +1,6 @@
 """The store of a hub, for commands: they work on it themselves, whether the service runs or not."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -29,6 +30,20 @@ def read_application(paths: StatePaths) -> Application:
         return parse_serve(text).application
     except (ValueError, TypeError):
         raise MachineError(f"{file} is damaged", hints=("`lkhub up` writes it anew",)) from None
+
+
+def name_left_store(paths: StatePaths, application: Application) -> str:
+    """The store in force, where there is one and `application` has another; else ""."""
+    try:
+        before = read_application(paths).store
+    except MachineError:  # no spec was in force
+        return ""
+    # A file is that of the state directory, wherever it was moved to.
+    if before.url in ("", application.store.url) or (before.file and application.store.file):
+        return ""
+    if before.file:
+        return before.file if os.path.exists(before.file) else ""
+    return before.url.replace("postgresql+psycopg:", "postgresql:", 1)
 
 
 @contextmanager
