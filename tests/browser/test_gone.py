@@ -26,20 +26,36 @@ def test_a_page_whose_hub_goes_away_waits_for_it_and_comes_back(context: Browser
     # A page that is opened now, and asks for the hub when it is gone.
     late.route("**/api/hub", lambda route: route.abort())
     late.goto(f"{url}/join/lobby")
+    serve = psutil.Process(hub.pids()["serve"])
+    psutil.Process(hub.supervisor_pid()).kill()
+    serve.kill()
+    page.get_by_test_id("go").click()
+    expect(page.get_by_test_id("coming-back")).to_contain_text("The hub does not answer")
+    expect(page.get_by_test_id("broken")).to_have_count(0)
+    late.unroute("**/api/hub")
+    expect(late.get_by_test_id("hub-unreachable")).to_contain_text("asks again by itself")
+    hub.up("--no-verify")
+    for each in (page, late):
+        expect(each.get_by_test_id("join")).to_be_visible()
+        assert each.url == f"{url}/join/lobby", "where the person wanted to go"
+
+
+def test_a_page_whose_service_is_not_back_yet_says_so_and_goes_on(context: BrowserContext, hub: Hub) -> None:
+    """The supervisor keeps the service's port, so a connection waits instead of being refused."""
+    url = f"http://127.0.0.1:{hub.ports['web']}"
+    page = context.new_page()
+    page.goto(f"{url}/")
+    page.get_by_test_id("room-input").fill("lobby")
     supervisor, serve = psutil.Process(hub.supervisor_pid()), psutil.Process(hub.pids()["serve"])
     supervisor.suspend()
     try:
         serve.kill()
         page.get_by_test_id("go").click()
-        expect(page.get_by_test_id("coming-back")).to_contain_text("The hub does not answer")
-        expect(page.get_by_test_id("broken")).to_have_count(0)
-        late.unroute("**/api/hub")
-        expect(late.get_by_test_id("hub-unreachable")).to_contain_text("asks again by itself")
+        expect(page.get_by_test_id("waiting")).to_contain_text("The page goes on by itself")
     finally:
         supervisor.resume()
-    for each in (page, late):
-        expect(each.get_by_test_id("join")).to_be_visible()
-        assert each.url == f"{url}/join/lobby", "where the person wanted to go"
+    expect(page.get_by_test_id("join")).to_be_visible()
+    assert page.url == f"{url}/join/lobby"
 
 
 def test_a_person_at_an_unknown_address_gets_a_page(context: BrowserContext, hub: Hub) -> None:

@@ -5,7 +5,7 @@ import { navigate, usePlace } from './lib/navigation';
 import { part } from './lib/part';
 import { HomePage } from './pages/HomePage';
 import { MessagePage } from './ui/MessagePage';
-import { Page } from './ui/Page';
+import { Waiting } from './ui/Waiting';
 
 const ApiPage = lazy(part(() => import('./pages/ApiPage')));
 // livekit-client is most of the code, and the start page does not need it.
@@ -64,15 +64,4 @@ export function App() {
         </MessagePage>
       );
   }
-}
-
-function Waiting({ hubName }: { hubName: string | undefined }) {
-  return (
-    <Page hubName={hubName}>
-      <p className="waiting" role="status">
-        <span className="spinner" aria-hidden="true" />
-        One moment…
-      </p>
-    </Page>
-  );
 }
