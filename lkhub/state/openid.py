@@ -8,8 +8,8 @@ from lkhub.state.document import find_record, write_record
 
 @dataclass(frozen=True)
 class OpenIdRecord:
-    """No request to the provider `issuer` has succeeded since `failing` (epoch seconds), for the last time because of
-    `problem`; None and "" where the last one did, or none was made."""
+    """The provider `issuer` does not give all that it is asked for since `failing` (epoch seconds), for the last time
+    because of `problem`; None and "" where it does, or was not asked."""
 
     failing: Epoch | None
     problem: str

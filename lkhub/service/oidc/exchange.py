@@ -5,6 +5,7 @@ import hmac
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import quote_plus, urlencode
 
 from lkhub.secret import Secret
@@ -13,6 +14,9 @@ from lkhub.service.oidc.provider import Metadata, Provider
 from lkhub.service.oidc.tokens import TokenRefusedError, User, read_user, verify
 from lkhub.store.logins import Login
 from lkhub.wire.application import Access, Oidc
+
+# What the provider is asked for when a person comes back from it, for `lkhub status`.
+_EXCHANGE = "exchange"
 
 
 class LoginRefusedError(Exception):
@@ -64,12 +68,9 @@ class Flow:
         metadata = await self._provider.metadata()
         if issuer != metadata.issuer and (issuer is not None or metadata.names_issuer):
             raise LoginRefusedError("the answer is of another issuer")
-        answer = await self._exchange(metadata, code, login, redirect)
-        token = answer.get("id_token")
-        if not isinstance(token, str):
-            raise ProviderError("the OpenID provider gives no ID token")
+        answer = await self._provider.ask(_EXCHANGE, partial(self._exchange, metadata, code, login, redirect))
         try:
-            claims = await verify(self._provider, token, self._oidc.client_id)
+            claims = await verify(self._provider, answer["id_token"], self._oidc.client_id)
             self._check_login(claims, login)
             return self._read(await self._complete(metadata, claims, answer))
         except TokenRefusedError as error:
@@ -92,11 +93,12 @@ class Flow:
         if status == 401 or answer.get("error") == "invalid_client":  # RFC 6749, section 5.2
             # Everyone's sign-in fails, and only the operator can mend it.
             problem = "the OpenID provider refuses the hub itself: client_id or client_secret of access.oidc is wrong"
-            self._provider.tell(problem)
+            self._provider.tell(_EXCHANGE, problem)
             raise LoginRefusedError(problem)
         if status != 200:
             raise LoginRefusedError(f"the provider refuses the code with status {status}")
-        self._provider.tell("")
+        if not isinstance(answer.get("id_token"), str):
+            raise ProviderError("the OpenID provider gives no ID token")
         return answer
 
     def _check_login(self, claims: Document, login: Login) -> None:
@@ -114,7 +116,8 @@ class Flow:
         lacks = not user.name or (self._oidc.role_claim and user.roles == (self._access.default_role,))
         if not lacks or not metadata.userinfo_endpoint or not isinstance(access, str):
             return claims
-        more = await self._provider.fetcher.get(metadata.userinfo_endpoint, bearer=access)
+        ask = partial(self._provider.fetcher.get, metadata.userinfo_endpoint, bearer=access)
+        more = await self._provider.ask("userinfo", ask)
         if more.get("sub") != claims["sub"]:
             raise TokenRefusedError("the userinfo endpoint speaks of another person")
         return {**more, **claims}

@@ -77,18 +77,18 @@ class Key:
 
 class Provider:
     """One provider. Its documents are kept, and asked for anew when they are old; so it may be away for a while.
-    `tell` is called with each failure, and with "" when the provider answers."""
+    `tell` is called with what it was asked for and each failure, and with "" when it gives that."""
 
     def __init__(
         self,
         issuer: str,
         fetcher: Fetcher,
         clock: Callable[[], float] = time.monotonic,
-        tell: Callable[[str], None] = lambda problem: None,
+        tell: Callable[[str, str], None] = lambda what, problem: None,
     ) -> None:
         self._issuer, self.fetcher, self.tell = issuer, fetcher, tell
-        self._metadata = Kept(partial(_told, tell, self._fetch_metadata), clock)
-        self._keys = Kept(partial(_told, tell, self._fetch_keys), clock)
+        self._metadata = Kept(partial(self.ask, "metadata", self._fetch_metadata), clock)
+        self._keys = Kept(self._fetch_keys, clock)
 
     async def metadata(self) -> Metadata:
         return await self._metadata.get()
@@ -100,23 +100,28 @@ class Provider:
         found = _match(keys, name, algorithm)
         return found or _match(await self._keys.renew(keys), name, algorithm)
 
+    async def ask(self, what: str, load: Callable[[], Awaitable[T]]) -> T:
+        """What `load` asks the provider for. Whether that fails is told."""
+        try:
+            loaded = await load()
+        except ProviderError as error:
+            log.warning("OpenID: %s", error)
+            self.tell(what, str(error))
+            raise
+        self.tell(what, "")
+        return loaded
+
     async def _fetch_metadata(self) -> Metadata:
         document = await self.fetcher.get(f"{self._issuer.rstrip('/')}{DISCOVERY_PATH}")
         return read_metadata(document, self._issuer)
 
     async def _fetch_keys(self) -> tuple[Key, ...]:
-        return read_keys(await self.fetcher.get((await self.metadata()).jwks_uri))
+        metadata = await self.metadata()
 
+        async def fetch() -> tuple[Key, ...]:
+            return read_keys(await self.fetcher.get(metadata.jwks_uri))
 
-async def _told(tell: Callable[[str], None], load: Callable[[], Awaitable[T]]) -> T:
-    try:
-        loaded = await load()
-    except ProviderError as error:
-        log.warning("OpenID: %s", error)
-        tell(str(error))
-        raise
-    tell("")
-    return loaded
+        return await self.ask("keys", fetch)
 
 
 def _match(keys: tuple[Key, ...], name: str, algorithm: str) -> list[Key]:

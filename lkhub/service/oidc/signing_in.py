@@ -150,11 +150,8 @@ class SigningIn:
         except LoginRefusedError as error:
             log.warning("OpenID: a sign-in failed: %s", error)
             return "failed", ""
-        except ProviderError as error:
-            log.warning("OpenID: %s", error)
-            self._provider.tell(str(error))  # its documents are kept, and it may be that no other request fails
+        except ProviderError:  # it was told
             return "unavailable", ""
-        self._provider.tell("")
         cookie, now = secrets.token_urlsafe(32), time.time()
         session = Session(user.subject, user.name, user.roles, now + SESSION_SECONDS)
         await self._storage.run(lambda connection: add_session(connection, self._bind(cookie), session, now))

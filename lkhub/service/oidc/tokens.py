@@ -20,7 +20,7 @@ from jwt.exceptions import (
 )
 
 from lkhub.livekit.tokens import count_bytes, find_unseen
-from lkhub.service.oidc.fetch import Document
+from lkhub.service.oidc.fetch import Document, ProviderError
 from lkhub.service.oidc.provider import Provider
 
 # How far the clocks of the hub and the provider may differ. LiveKit allows as much.
@@ -64,9 +64,14 @@ async def verify(provider: Provider, token: str, audience: str) -> Document:
     if len(keys) > 1:
         raise TokenRefusedError("the token does not say with which of the OpenID provider's keys it is signed")
     try:
+        key = keys[0].for_algorithm(algorithm)
+    except ProviderError as error:
+        provider.tell("keys", str(error))
+        raise
+    try:
         return jwt.decode(
             token,
-            keys[0].for_algorithm(algorithm),
+            key,
             algorithms=[algorithm],
             audience=audience,
             issuer=metadata.issuer,

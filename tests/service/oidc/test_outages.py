@@ -134,6 +134,38 @@ async def test_provider_that_fails_on_the_way_leads_back_to_the_room_and_is_a_fi
         assert read_openid(record) == OpenIdRecord(None, "", issuer.url)
 
 
+async def test_refused_client_stays_a_finding_while_applications_bring_tokens(
+    connect: Connect, config: ServeConfig, provider_client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    """The provider's keys are asked for again and again, and that they come lets nobody sign in."""
+    config = replace(config, openid=f"{config.keys}.openid")
+    async with connect(config, HUB) as client:
+        issuer.replies["/token"] = JSONResponse({"error": "invalid_client"}, 401)
+        await sign_in(client, provider_client)
+        assert (await client.post(TOKEN, json={"room": "lobby"}, headers=bearer(issuer.sign()))).status_code == 200
+        found = read_openid(config.openid)
+        assert found
+        assert "client_secret of access.oidc is wrong" in found.problem
+        issuer.replies.clear()
+        await sign_in(client, provider_client)
+        assert read_openid(config.openid) == OpenIdRecord(None, "", issuer.url)
+
+
+@pytest.mark.parametrize("path", ["/token", "/userinfo"])
+async def test_provider_that_goes_on_failing_fails_since_it_began_to(
+    connect: Connect, config: ServeConfig, provider_client: httpx.AsyncClient, issuer: Issuer, path: str
+) -> None:
+    """What it answers well meanwhile, such as the request before, does not end that."""
+    config = replace(config, openid=f"{config.keys}.openid")
+    async with connect(config, HUB) as client:
+        issuer.replies[path] = Response("<html>", 502)
+        await sign_in(client, provider_client)
+        first = read_openid(config.openid)
+        await sign_in(client, provider_client)
+        assert first
+        assert read_openid(config.openid) == first
+
+
 async def test_who_is_signed_in_stays_so_while_the_provider_is_down(
     client: httpx.AsyncClient, provider_client: httpx.AsyncClient, issuer: Issuer
 ) -> None:

@@ -199,11 +199,11 @@ async def test_status_that_can_not_be_told_stops_no_sign_in(fetcher: Fetcher, cl
 def test_status_is_told_later_what_could_not_be_written_before(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     told = ProviderState(str(folder / "openid.json"), ISSUER)
-    told("it does not answer")
-    told("")
-    told("it does not answer")
+    told("metadata", "it does not answer")
+    told("metadata", "")
+    told("metadata", "it does not answer")
     folder.mkdir()
-    told("it does not answer")
+    told("metadata", "it does not answer")
     record = read_openid(str(folder / "openid.json"))
     assert record is not None
     assert record.problem == "it does not answer"
