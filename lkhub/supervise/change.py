@@ -1,6 +1,6 @@
 """A change of the running processes: a transaction, made as a whole or not at all."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from lkhub.errors import HubError, MachineError, describe_error
 from lkhub.host import files
@@ -182,9 +182,18 @@ class Change:
     def _close_sockets(self) -> None:
         """Close the held sockets that the wanted hub does not use. If the change fails, a process that is started
         again gets new ones."""
-        kept = self._wanted.plan.processes
-        controls = [process.health.socket for process in kept]
-        self._shared.held.close_except({held for process in kept for held in process.listens}, controls)
+
+        async def undo() -> None:
+            # One at every address would keep what ran before from its port at one of them, or the other way round.
+            self._close_sockets_except(child.plan for child in self._fleet.children.values())
+
+        self._undos.add(undo)
+        self._close_sockets_except(self._wanted.plan.processes)
+
+    def _close_sockets_except(self, kept: Iterable[ProcessPlan]) -> None:
+        plans = tuple(kept)
+        controls = [process.health.socket for process in plans]
+        self._shared.held.close_except({held for process in plans for held in process.listens}, controls)
 
     async def _start_new(self) -> None:
         before = self._fleet.children

@@ -325,3 +325,27 @@ async def test_change_of_one_that_carries_calls_waits_and_says_who_comes_through
         pending = {"restarts": ("agent",), "people": 2, "only_through": ("agent",)}
         assert status_of(supervisor)["pending_change"] == pending
         assert await supervisor.apply(wanted, now=True) == Outcome(("agent",), cut=2, only_through=("agent",))
+
+
+@pytest.mark.parametrize(("before", "after"), [("127.0.0.1", ""), ("", "127.0.0.1")])
+async def test_sockets_of_a_change_that_was_refused_are_closed(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, before: str, after: str
+) -> None:
+    """They keep what ran before from its own port, and every other program from a port that the hub does not use."""
+    port, other = free_port(), free_port()
+    agent = ProcessPlan("agent", ("/bin/sh", "-c", "exec sleep 60"), listens=(HeldSocket(before, port),))
+    refused = replace(
+        agent,
+        argv=("/bin/sh", "-c", "exit 1"),
+        health=Health(url=f"http://127.0.0.1:{free_port()}/"),
+        listens=(HeldSocket(after, port), HeldSocket("127.0.0.1", other)),
+    )
+    hub = make_hub(media={})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_process(hub, agent))
+        with pytest.raises(MachineError, match="what ran before is running again"):
+            await supervisor.apply(with_process(hub, refused))
+        assert states(supervisor)["agent"] == "running"
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+        socket.create_server(("127.0.0.1", other)).close()
