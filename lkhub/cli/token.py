@@ -79,7 +79,7 @@ def token(
     grant = _grant(paths, role, room, identity, name, lasts)
     if dotenv is not None:
         variable = _check_variable(dotenv)
-        made, problem = bake_token(paths, variable, room, grant, now, find_output_file())
+        made, problem = bake_token(paths, variable, room, role or "", grant, now, find_output_file())
         print(f"{variable}={made}")
         if problem is not None:
             say(f"`lkhub keys revoke` will not name this token: {problem.message}", "warning", "yellow")

@@ -19,14 +19,15 @@ def make_token(paths: StatePaths, grant: Grant, now: float) -> str:
 
 
 def bake_token(
-    paths: StatePaths, variable: str, room: str, grant: Grant, now: float, file: str
+    paths: StatePaths, variable: str, room: str, role: str, grant: Grant, now: float, file: str
 ) -> tuple[str, MachineError | None]:
     """As `make_token`, for a variable in `file` ("" if it is not known). Such a token may be built into a web site, so
-    it is noted: `lkhub keys revoke` can say that it ends. Returns with it what kept it from being noted."""
+    it is noted, with its role: `lkhub keys revoke` can say that it ends. Returns with it what kept it from being
+    noted."""
     token, key = _sign(paths, grant, now)
     try:
         with recording(paths):
-            baked = BakedToken(variable, room, grant.identity, key, now + grant.ttl_seconds, file)
+            baked = BakedToken(variable, room, grant.identity, key, now + grant.ttl_seconds, file, role)
             write_baked(paths, add_baked(read_baked(paths, now), baked))
     except MachineError as error:
         return token, error

@@ -13,7 +13,8 @@ from lkhub.state.document import find_record, write_record
 @dataclass(frozen=True)
 class BakedToken:
     """The token for `identity` in `room` as the value of `variable`, signed with the API key `key` and good until
-    `until` (epoch seconds). `file` is the absolute path to which it was printed, "" if that is not known."""
+    `until` (epoch seconds). `file` is the absolute path to which it was printed, "" if that is not known. `role` is ""
+    for all that a plain participant may."""
 
     variable: str
     room: str
@@ -21,6 +22,7 @@ class BakedToken:
     key: str
     until: Epoch
     file: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lkhub.errors import MachineError
 from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys, load_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
+from lkhub.service.roles import PLAIN
 from lkhub.state.ring import KeyNote, read_notes, write_notes
 from lkhub.store.receivers import note_known_keys
 from lkhub.store.store import Store
-from lkhub.wire.application import Application, Receiver
+from lkhub.wire.application import Access, Application, Receiver
 from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run, write_serve
 from tests.waiting import wait_until
 
@@ -257,6 +259,23 @@ def test_tokens_that_were_printed_for_builds_are_named_one_by_one(run: Run, mana
     assert [token["variable"] for key in run("keys", "list", "--json").json["keys"] for token in key["tokens"]] == [
         "NEW"
     ]
+
+
+def test_token_of_a_role_is_named_with_it(run: Run, managed: StatePaths) -> None:
+    """Who makes it anew without the role lets a listener speak."""
+    listener = replace(PLAIN, publish=())
+    write_serve(managed, Application(access=Access(roles={"participant": PLAIN, "listener": listener})))
+    run("token", "--room", "hall", "--identity", "tv", "--role", "listener", "--dotenv", "TV")
+    run("token", "--room", "hall", "--identity", "ann", "--dotenv", "ANN")
+    listed = run("keys", "list", "--json").json["keys"]
+    assert {each["variable"]: each["role"] for key in listed for each in key["tokens"]} == {
+        "TV": "listener",
+        "ANN": None,
+    }
+    run("keys", "rotate")
+    revoked = run("keys", "revoke", "APIcurrent", "--yes").err
+    assert "TV: tv in room hall as listener, until " in revoked
+    assert "ANN: ann in room hall, until " in revoked
 
 
 def test_token_that_can_not_be_noted_is_printed_all_the_same(

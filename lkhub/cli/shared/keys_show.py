@@ -41,6 +41,7 @@ def _pack_token(token: BakedToken) -> dict[str, object]:
         "file": token.file or None,
         "room": token.room,
         "identity": token.identity,
+        "role": token.role or None,
         "until": token.until,
     }
 
@@ -104,7 +105,10 @@ def show_tokens(tokens: Iterable[BakedToken], tell: Callable[[str], None]) -> No
     for token in tokens:
         until = time.strftime("%Y-%m-%d %H:%M", time.localtime(token.until))
         place = f" in {token.file}" if token.file else ""
-        tell(f"  {token.variable}{place}: {show_name(token.identity)} in room {show_name(token.room)}, until {until}")
+        # Made anew without it, the token would let a listener speak.
+        role = f" as {show_name(token.role)}" if token.role else ""
+        where = f"in room {show_name(token.room)}{role}"
+        tell(f"  {token.variable}{place}: {show_name(token.identity)} {where}, until {until}")
 
 
 def show_files(files: Iterable[Rewritten], *, only_failures: bool = False) -> bool:
