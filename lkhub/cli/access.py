@@ -113,7 +113,7 @@ def revoke(
     """End an API key at once.
 
     It gets no token from the next request on. Tokens that it was given stay valid until they end, and so do the invites
-    that it made: `lkhub invite list` shows them.
+    that were made with it or with them: `lkhub invite list` shows them.
     """
     paths = find_hub(spec, state)
     if whole := re.match(r"lkhub_([0-9a-f]{8})_", identifier):  # a secret, which no message repeats
@@ -140,9 +140,9 @@ def revoke(
         err.print(f"API key {found.id} of {printable(found.name)} gets no more tokens")
     if invites:
         which = (
-            f"{len(invites)} invites that it made still let"
+            f"{len(invites)} invites that were made with it or with its tokens still let"
             if len(invites) > 1
-            else "an invite that it made still lets"
+            else "an invite that was made with it or with its tokens still lets"
         )
         say(f"{which} people in: {', '.join(each.id for each in invites[:_SHOWN])}", "warning", "yellow")
         show_hints(

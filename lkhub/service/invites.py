@@ -20,7 +20,7 @@ from lkhub.service.ring import Ring
 from lkhub.service.roles import Roles
 from lkhub.service.storage import Storage
 from lkhub.service.tokens import IDENTITY_BYTES, Issued, Issuer, Wanted
-from lkhub.store.invites import Ending, Redemption, create_invite, give_back, redeem
+from lkhub.store.invites import PARTICIPANT, Ending, Redemption, create_invite, give_back, redeem
 from lkhub.wire.application import Rate
 from lkhub.wire.serve_config import ServeConfig
 
@@ -143,7 +143,7 @@ class Invites:
             if not self._leads_into(self._roles.default, location):
                 hint = "the operator may invite them with another: `lkhub invite ROOM --role ROLE`"
                 raise ApiError(403, "this room is not for the default role, with which others would come", hint)
-            return f"participant {own.identity}", self._roles.default
+            return f"{PARTICIPANT}{own.identity}", self._roles.default
         caller = await self._authenticator.identify(request)
         allowed = caller.roles or (self._roles.default,)
         family = location.family

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, or_, select, updat
 
 from lkhub.secret import Secret
 from lkhub.store.digest import digest
-from lkhub.store.schema import invites, redemptions
+from lkhub.store.schema import invites, issued, redemptions
 
 # 16 characters in a link. With a million invites that are good, one guess in 10^18 is right; ten guesses a minute from
 # each of a million addresses need 200,000 years for the first.
@@ -26,13 +26,17 @@ ID_BYTES = 5
 # An invite that has ended is listed for this long.
 KEPT_SECONDS = 30 * 86400.0
 
+# Before an identity: the creator of an invite that was made with the token of a participant.
+PARTICIPANT = "participant "
+
 Ending: TypeAlias = Literal["revoked", "expired", "used"]
 
 
 @dataclass(frozen=True)
 class Invite:
     """An invite into one room. `uses` is how often it can be redeemed, None for any number, and `used` how often it
-    was. `creator` is a caller, as in `issued`. Times are in Epoch seconds; `expires` is None where it never ends."""
+    was. `creator` is a caller, as in `issued`, or a participant. Times are in Epoch seconds; `expires` is None where it
+    never ends."""
 
     id: str
     room: str
@@ -80,9 +84,15 @@ def list_invites(connection: Connection) -> list[Invite]:
     return [_read(row) for row in connection.execute(_select().order_by(invites.c.created.desc(), invites.c.id))]
 
 
-def list_open(connection: Connection, creator: str, now: float) -> list[Invite]:
-    """The invites of one creator that still let people in, the newest first."""
-    return [each for each in list_invites(connection) if each.creator == creator and each.find_ending(now) is None]
+def list_open(connection: Connection, caller: str, now: float) -> list[Invite]:
+    """The invites of one caller that still let people in, the newest first, and those that participants made with
+    tokens that the caller was given."""
+    found = [each for each in list_invites(connection) if each.find_ending(now) is None]
+    given: set[tuple[str, str]] = set()
+    if any(each.creator.startswith(PARTICIPANT) for each in found):
+        tokens = select(issued.c.room, issued.c.identity).where(issued.c.caller == caller).distinct()
+        given = {(room, f"{PARTICIPANT}{identity}") for room, identity in connection.execute(tokens)}
+    return [each for each in found if each.creator == caller or (each.room, each.creator) in given]
 
 
 def revoke_invite(connection: Connection, name: str, now: float) -> Invite | None:

@@ -94,12 +94,32 @@ def test_invites_that_a_revoked_key_made_are_named(run: Run, hub: StatePaths) ->
     store.close()
     done = run("access", "revoke", ids[0])
     assert done.code == 0
-    assert f"an invite that it made still lets people in: {made[0]}" in done.err
+    assert f"an invite that was made with it or with its tokens still lets people in: {made[0]}" in done.err
     assert f"`lkhub invite revoke {made[0]}` ends one" in done.err
     assert not {made[1], made[2]} & set(done.err.split())
     assert made[0] in run("access", "revoke", ids[0], "--json").err
     assert run("invite", "revoke", made[0]).code == 0
     assert "invite" not in run("access", "revoke", ids[0]).err
+
+
+def test_invites_that_were_made_with_tokens_of_a_revoked_key_are_named(run: Run, hub: StatePaths) -> None:
+    """A host in a call invites with the token of the call, and so may the one who has stolen the key."""
+    key, other = (run("access", "create", name).out.split("_")[1] for name in ("shop", "other"))
+    store, now = Store(f"sqlite:///{hub.store}"), time.time()
+    with store.writing() as connection:
+        for caller, identity, room in ((key, "eve", "board"), (other, "bob", "board"), (key, "ann", "lobby")):
+            entry = Entry(now, f"api-key {caller}", identity, room, "host", "203.0.113.9")
+            note_issued(connection, [Record(entry, caller, (), room, typed=False, until=now + 60)])
+        made = [
+            create_invite(
+                connection, room="board", role="speaker", uses=None, creator=creator, now=now, expires=now + 60
+            )[0].id
+            for creator in ("participant eve", "participant bob", "participant ann")
+        ]
+    store.close()
+    done = run("access", "revoke", key)
+    assert f"an invite that was made with it or with its tokens still lets people in: {made[0]}" in done.err
+    assert not {made[1], made[2]} & set(done.err.split())
 
 
 def test_json_is_as_documented(run: Run, hub: StatePaths) -> None:
