@@ -138,9 +138,11 @@ def replay(
             if find_event(connection, each) is None:
                 raise _unknown(each)
         ids = identifiers if identifiers else None
+        moved: list[str] = []
         if former is not None:
             known = {each.receiver for each in count_deliveries(connection)}
-            move(connection, ids, _find_former(application, known, former), receivers[0].url)
+            moved = _find_former(application, known, former)
+            move(connection, ids, moved, receivers[0].url)
         number = sum(revive(connection, ids, receiver.url, time.time()) for receiver in receivers)
         dead = {to: count for to, state, count, _ in count_deliveries(connection) if state == "dead"}
     if json:
@@ -150,6 +152,10 @@ def replay(
     gone = sorted(dead.keys() - {receiver.url for receiver in application.webhooks})
     err.print(_tell_replayed(number, bool(identifiers)) if number or not gone else "nothing is sent again")
     for to in gone:
+        if to in moved and not identifiers:
+            itself = shorten_url(receivers[0].url)
+            say(f"{shorten_url(to)}: {dead[to]} not sent, since they were for {itself} too", "note", "cyan")
+            continue
         say(f"{shorten_url(to)}: {dead[to]} not sent, since the spec has no such receiver any more", "note", "cyan")
         again = f"lkhub webhooks replay --all --from {shlex.quote(shorten_url(to))} --url URL{name_state(paths)}"
         show_hints([f"`{again}` sends them to a receiver that the spec has"])
@@ -230,15 +236,18 @@ def _find_receiver(application: Application, url: str) -> Receiver:
             return each
     known = [shorten_url(each.url) for each in application.webhooks]
     hint = f"there are {', '.join(known)}" if known else "the spec in force has no webhooks"
+    hint += "; those that were added to the spec since are there after `lkhub up`"
     raise InputError(f"the spec has no receiver {printable(shorten_url(url))}", hints=(hint,))
 
 
 def _find_former(application: Application, known: Iterable[str], url: str) -> list[str]:
     """The receivers with this URL, as the spec had it or as it is shown, which the spec has no more."""
-    if any(url in (each.url, shorten_url(each.url)) for each in application.webhooks):
-        raise InputError("--from: the spec has this receiver", hints=("without --from, it gets its events itself",))
-    if found := [each for each in known if url in (each, shorten_url(each))]:
+    present = {each.url for each in application.webhooks}
+    # First those of before: where only the query has changed, such as a token in it, both are shown as the same.
+    if found := [each for each in known if each not in present and url in (each, shorten_url(each))]:
         return found
+    if any(url in (each, shorten_url(each)) for each in present):
+        raise InputError("--from: the spec has this receiver", hints=("without --from, it gets its events itself",))
     hint = "`lkhub webhooks list` shows for which receivers there are events"
     raise InputError(f"--from: there are no events for {printable(shorten_url(url))}", hints=(hint,))
 

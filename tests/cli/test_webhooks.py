@@ -187,6 +187,37 @@ def test_receiver_at_another_url_gets_what_the_former_did_not_take(run: Run, hub
     ]
 
 
+def test_receiver_whose_query_alone_has_changed_gets_them_as_the_hint_says(run: Run, hub: StatePaths) -> None:
+    """The usual change: a secret in the query is replaced. No output of lkhub shows the one before."""
+    fill(hub, *THREE)
+    moved = "https://app.example.com/hook?token=NEWTOKEN"
+    put_in_force(hub, Receiver(moved, (), False))
+    shown = "https://app.example.com/hook?…"
+    assert f"--from '{shown}' --url URL" in run("webhooks", "replay", "--all").err
+    done = run("webhooks", "replay", "--all", "--from", shown, "--url", shown, "--json")
+    assert (done.code, done.json) == (0, {"replayed": 2})
+
+
+def test_receiver_that_got_the_events_itself_is_sent_none_and_no_hint_leads_back(run: Run, hub: StatePaths) -> None:
+    store = Store(f"sqlite:///{hub.store}")
+    with store.writing() as connection:
+        body = json.dumps({"event": "room_started", "id": "EV_1", "room": {"name": "lobby"}})
+        add_events(connection, [NewEvent("EV_1", "lobby", "room_started", body, 1_800_000_000.0, (APP, OTHER))])
+        note_attempts(connection, [Attempt(1, APP, "dead", 7, "x", 1_800_000_100.0)])
+        note_attempts(connection, [Attempt(1, OTHER, "delivered", 1, "", 1_800_000_100.0)])
+    store.close()
+    put_in_force(hub, Receiver(OTHER, (), False))
+    assert "--from" in run("webhooks", "replay", "--all").err
+    done = run("webhooks", "replay", "--all", "--from", APP, "--url", OTHER)
+    assert (done.code, done.out) == (0, "")
+    assert f"1 not sent, since they were for {OTHER} too" in done.err
+    assert "--from" not in done.err
+
+
+def test_receiver_that_was_just_added_is_there_after_up(run: Run, hub: StatePaths) -> None:
+    assert "after `lkhub up`" in run("webhooks", "test", "https://new.example.com/").err
+
+
 @pytest.mark.parametrize(
     "arguments", [["--from", APP], ["--from", OTHER, "--url", OTHER], ["--from", "https://no.example/", "--url", OTHER]]
 )
