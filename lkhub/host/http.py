@@ -10,7 +10,7 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402
 
-__all__ = ["UNTRUSTED", "httpx", "local_client", "read_body"]
+__all__ = ["PLAIN", "UNTRUSTED", "httpx", "local_client", "read_body"]
 
 
 def _set_location_aside(answer: httpx.Response) -> None:
@@ -23,11 +23,18 @@ def _set_location_aside(answer: httpx.Response) -> None:
 UNTRUSTED = {"response": [_set_location_aside]}
 
 
+# Asks for an answer that is not compressed: `read_body` reads no other.
+PLAIN = {"Accept-Encoding": "identity"}
+
+
 def read_body(answer: httpx.Response, limit: int, seconds: float) -> bytes:
     """The body of a streamed answer, or its first `limit` bytes: what another server sends need not end. Raises
-    ReadError if it takes longer than `seconds`."""
+    ReadError if it takes longer than `seconds`, or is compressed: some hundred bytes could become gigabytes, before
+    their number is known."""
+    if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        raise httpx.ReadError("its answer is in an encoding that was not asked for")
     body, deadline = bytearray(), time.monotonic() + seconds
-    for part in answer.iter_bytes():
+    for part in answer.iter_raw():
         body += part
         if len(body) >= limit:
             break

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Container
 from dataclasses import dataclass
 
-from lkhub.host.http import UNTRUSTED, httpx, read_body
+from lkhub.host.http import PLAIN, UNTRUSTED, httpx, read_body
 from lkhub.plan.model import in_url
 from lkhub.spec.address import Address
 
@@ -45,7 +45,7 @@ def ask_over_tls(address: Address, port: int, name: str, path: str, seconds: flo
             client.stream(
                 "GET",
                 f"https://{in_url(address)}:{port}{path}",
-                headers={"Host": host},
+                headers={"Host": host, **PLAIN},
                 extensions={"sni_hostname": name},
             ) as answer,
         ):

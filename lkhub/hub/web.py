@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from lkhub.checks.paths import Overrides, WebPart, WebResult
-from lkhub.host.http import UNTRUSTED, httpx, read_body
+from lkhub.host.http import PLAIN, UNTRUSTED, httpx, read_body
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
 from lkhub.shown import quote
@@ -106,7 +106,7 @@ def ask(client: httpx.Client, url: str, overrides: Overrides, post: Mapping[str,
     here = overrides.resolve.get(host, host)
     port = f":{parts.port}" if parts.port else ""
     at = parts._replace(netloc=f"[{here}]{port}" if ":" in here else f"{here}{port}").geturl()
-    headers = {"Host": parts.netloc, "Accept-Encoding": "identity", **(post or {})}
+    headers = {"Host": parts.netloc, **PLAIN, **(post or {})}
     extensions = {"sni_hostname": host} if parts.scheme == "https" else {}
     method, content = ("POST", b"{}") if post else ("GET", None)
     with client.stream(method, at, headers=headers, content=content, extensions=extensions) as answer:

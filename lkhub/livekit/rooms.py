@@ -5,7 +5,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from lkhub.errors import MachineError
-from lkhub.host.http import httpx, read_body
+from lkhub.host.http import PLAIN, httpx, read_body
 from lkhub.livekit.room_calls import Call, read_answer
 from lkhub.livekit.twirp import address, authorize
 from lkhub.secret import Secret
@@ -41,7 +41,7 @@ class RoomService:
         headers = authorize(call.video, self._key, self._secret)
         url = address(self._base, call.method, call.service)
         try:
-            with self._client.stream("POST", url, json=call.body, headers=headers) as answer:
+            with self._client.stream("POST", url, json=call.body, headers={**PLAIN, **headers}) as answer:
                 body = read_body(answer, call.max_bytes, ANSWER_SECONDS)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             why = f"LiveKit does not answer at {self._base} ({type(error).__name__})"

@@ -1,6 +1,8 @@
+import gzip
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ import anyio.abc
 import httpx
 import pytest
 
-from lkhub.host.http import local_client
+from lkhub.host.http import local_client, read_body
 
 pytestmark = pytest.mark.anyio
 
@@ -71,3 +73,21 @@ def test_processes_that_run_as_long_as_the_hub_carry_nothing_that_shows_text(mod
         [sys.executable, "-c", f"import sys, {module}; print({shown})"], capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_answer_of_another_server_is_not_unpacked() -> None:
+    """Of some hundred bytes it would make gigabytes before anything has counted them."""
+    packed = gzip.compress(gzip.compress(bytes(32 * 1024 * 1024)))
+    headers = {"content-encoding": "gzip, gzip"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed)))
+    tracemalloc.start()
+    try:
+        with (
+            httpx.Client(transport=transport) as client,
+            client.stream("GET", "https://rtc.example.com/") as answer,
+            pytest.raises(httpx.ReadError, match="encoding that was not asked for"),
+        ):
+            read_body(answer, 4096, 5.0)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
