@@ -15,9 +15,13 @@ from lkhub.livekit.room_info import Room
 from lkhub.livekit.tokens import is_probe_room
 from lkhub.livekit.twirp import address, authorize
 from lkhub.plan.model import Plan
+from lkhub.shown import printable
 from lkhub.supervise.supervisor import Supervisor
 
 T = TypeVar("T")
+
+# Twirp's code for a room that this media does not take, such as one whose name is longer than a limit that is new.
+_NEVER = "invalid_argument"
 
 
 class OpenRooms:
@@ -27,6 +31,9 @@ class OpenRooms:
         self._supervisor = supervisor
         self._rooms: Sequence[Room] = ()
         self._process: ProcessId | None = None
+        # Which of the rooms are done, while they are opened in another media.
+        self._opening: ProcessId | None = None
+        self._done: set[str] = set()
 
     async def look(self) -> None:
         """Open the rooms again if media is another one, then see which are open. Raises MachineError."""
@@ -40,14 +47,29 @@ class OpenRooms:
             return
         url, process = hub.plan.urls.local_media, media[0].process
         if process != self._process:
-            for room in self._rooms:
-                await self._ask(url, create_room(room.name, _describe(room)))
-            if self._rooms:
-                self._supervisor.say(f"media is another one; rooms of before are open again: {len(self._rooms)}")
+            await self._open_again(url, process)
             self._process = process
         found = (await self._ask(url, list_rooms())).rooms
         if process == media[0].process and media[0].state == "running":
             self._rooms = [room for room in found if not is_probe_room(room.name)]
+
+    async def _open_again(self, url: str, process: ProcessId) -> None:
+        if process != self._opening:
+            self._opening, self._done = process, set()
+        refused = 0
+        for room in self._rooms:
+            if room.name in self._done:  # it may have been changed or closed since
+                continue
+            try:
+                await self._ask(url, create_room(room.name, _describe(room)))
+            except MachineError as error:
+                if error.code != _NEVER:
+                    raise
+                refused += 1
+                self._supervisor.say(f"the room {printable(room.name)} is not open again: {error.message}")
+            self._done.add(room.name)
+        if number := len(self._rooms) - refused:
+            self._supervisor.say(f"media is another one; rooms of before are open again: {number}")
 
     async def _ask(self, url: str, call: Call[T]) -> T:
         key, secret = next(iter(load_keys(self._supervisor.paths.keys).items()))
