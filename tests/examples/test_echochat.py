@@ -78,5 +78,5 @@ async def test_key_that_is_missing_is_said_with_what_makes_it(
     if content is not None:
         file.write_text(content)
     config = import_module("echochat.config").Config(livekit_enabled=True, hub_key_file=str(file))
-    with pytest.raises(calls.CallError, match="`lkhub access create echochat"):
+    with pytest.raises(calls.CallError, match=r"`\(umask 077; lkhub access create echochat > "):
         await calls.ask_hub(config, "general", "ann")

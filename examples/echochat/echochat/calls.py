@@ -22,7 +22,7 @@ async def ask_hub(config: Config, room: str, user: str) -> dict[str, str]:
     file = Path(config.hub_key_file)
     key = file.read_text().strip() if file.exists() else ""
     if not key:
-        raise CallError(503, f"{file} has no API key; `lkhub access create echochat > {file}` makes one")
+        raise CallError(503, f"{file} has no API key; `(umask 077; lkhub access create echochat > {file})` makes one")
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
             answer = await client.post(
