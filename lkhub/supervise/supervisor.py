@@ -4,7 +4,7 @@ Children are in sessions of their own and write to files, so they live on when t
 supervisor adopts them by their records and marks.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 import anyio
 import anyio.abc
@@ -43,6 +43,8 @@ class Supervisor:
         self.calls = Calls(self.fleet)
         self.in_force = InForce(self.fleet)
         self.pending: Pending | None = None
+        # Called before a process that knows the participants is ended because another takes its place.
+        self.before_replacing: list[Callable[[], Awaitable[None]]] = []
         self.stopping = False
         self.gave_way_to = 0
         self.took_over = False
@@ -93,6 +95,7 @@ class Supervisor:
             people = await self.calls.count() if any(plan.carries_calls for plan in plans) else 0
             if people != 0:
                 self.calls.expect_back()
+            await self._announce(plans)
             failures = await self.fleet.stop((child, "replace") for child in children)
             try:
                 await self.fleet.start((child for child in children if child.state == "stopped"), persist=True)
@@ -234,11 +237,17 @@ class Supervisor:
             if people != 0:
                 self.calls.expect_back()
         resumed = self.calls.read_resumed(replaced)
+        await self._announce(plans)
         await Change(self.fleet, wanted, differences).make()
         self._put_in_force(wanted)
         await self.calls.resume(resumed)
         only_through = list_only_through(plans) if people else ()
         return Outcome(replaced, cut=people or 0, reloaded=differences.reloaded, only_through=only_through)
+
+    async def _announce(self, replaced: Iterable[ProcessPlan]) -> None:
+        if any(plan.knows_participants for plan in replaced):
+            for note in self.before_replacing:
+                await note()
 
     def _put_in_force(self, wanted: PreparedHub) -> None:
         self.pending = None

@@ -3,8 +3,11 @@
 Media forgets its rooms when it ends. Where joins open rooms, the people of a call open theirs again by coming back.
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import TypeVar
+
+import anyio
 
 from lkhub.errors import MachineError
 from lkhub.host.http import httpx, local_client
@@ -34,9 +37,20 @@ class OpenRooms:
         # Which of the rooms are done, while they are opened in another media.
         self._opening: ProcessId | None = None
         self._done: set[str] = set()
+        self._looking = anyio.Lock()
 
     async def look(self) -> None:
         """Open the rooms again if media is another one, then see which are open. Raises MachineError."""
+        async with self._looking:  # of two answers the later one counts
+            await self._look()
+
+    async def look_last(self) -> None:
+        """`look` before media is replaced. A room that was closed a moment ago stays closed: perhaps it was closed so
+        that a change is made which waited for the end of its call."""
+        with contextlib.suppress(MachineError):  # as if media had died
+            await self.look()
+
+    async def _look(self) -> None:
         hub = self._supervisor.in_force.hub
         if hub is None or not is_closed(hub.plan):
             self._rooms, self._process = (), None

@@ -55,6 +55,7 @@ class Watchers:
             write_again=self.router.write_again,
         )
         supervisor.in_force.heard.append(self.outside.follow)
+        supervisor.before_replacing.append(self.open_rooms.look_last)
 
     def list(self) -> tuple[Watcher, ...]:
         timings = self._supervisor.shared.timings
