@@ -9,7 +9,6 @@ import hmac
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -153,9 +152,9 @@ def dump_event(data: Mapping[str, Json]) -> str:
 
 
 def shorten_url(url: str) -> str:
-    """A receiver's URL as it may be shown: its query may have a secret."""
-    parts = urlsplit(url)
-    return parts._replace(query="", fragment="").geturl() + ("?…" if parts.query else "")
+    """A receiver's URL as it may be shown: its query may have a secret. It may also be no URL at all."""
+    shown, _, query = url.partition("#")[0].partition("?")
+    return shown + ("?…" if query else "")
 
 
 def _digest(body: bytes) -> str:

@@ -194,6 +194,8 @@ def test_what_is_no_event_is_refused(body: bytes) -> None:
     [
         ("https://a.example/hook", "https://a.example/hook"),
         ("https://a.example:8443/hook?token=XYZ", "https://a.example:8443/hook?…"),
+        ("https://a.example/#a?b", "https://a.example/"),
+        ("http://[?token=XYZ", "http://[?…"),
     ],
 )
 def test_query_of_a_receiver_is_not_shown(url: str, shown: str) -> None:
