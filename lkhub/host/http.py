@@ -2,6 +2,7 @@
 
 import sys
 import time
+import zlib
 from collections.abc import Mapping
 
 # Where click, rich and pygments are installed, as typer's and uvicorn's are here, httpx loads them for a command line
@@ -23,19 +24,24 @@ def _set_location_aside(answer: httpx.Response) -> None:
 UNTRUSTED = {"response": [_set_location_aside]}
 
 
-# Asks for an answer that is not compressed: `read_body` reads no other.
+# Asks for an answer that is not compressed. Some servers compress all the same.
 PLAIN = {"Accept-Encoding": "identity"}
 
 
 def read_body(answer: httpx.Response, limit: int, seconds: float) -> bytes:
-    """The body of a streamed answer, or its first `limit` bytes: what another server sends need not end. Raises
-    ReadError if it takes longer than `seconds`, or is compressed: some hundred bytes could become gigabytes, before
-    their number is known."""
-    if answer.headers.get("content-encoding", "identity").lower() != "identity":
-        raise httpx.ReadError("its answer is in an encoding that was not asked for")
+    """The body of a streamed answer, or its first `limit` bytes: what another server sends need not end. One that is
+    compressed is unpacked no further, since some hundred bytes could become gigabytes; it counts as empty in any
+    encoding but gzip. Raises ReadError if it takes longer than `seconds`, or is damaged."""
+    encoding = answer.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("identity", "gzip"):
+        return b""
+    packed = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding == "gzip" else None  # 16: in the format of gzip
     body, deadline = bytearray(), time.monotonic() + seconds
     for part in answer.iter_raw():
-        body += part
+        try:
+            body += packed.decompress(part, limit - len(body)) if packed else part
+        except zlib.error:
+            raise httpx.ReadError("its answer is damaged") from None
         if len(body) >= limit:
             break
         if time.monotonic() > deadline:
