@@ -71,7 +71,8 @@ def up(
 
 def _tell_left(store: str) -> None:
     say(
-        f"the spec has another store than before: API keys, invites and what waits for receivers stay in {store}",
+        f"the spec has another store than before: API keys, invites and what waits for receivers stay in {store}, "
+        "unless you have moved them",
         "note",
         "cyan",
     )

@@ -112,6 +112,11 @@ POSTGRES = "postgresql://lkhub@db.example/lkhub"
         (POSTGRES, False, "sqlite", f"stay in {POSTGRES}"),
         (POSTGRES, False, POSTGRES.replace("db.", "other."), f"stay in {POSTGRES}"),
         (POSTGRES, False, POSTGRES, ""),
+        # The same database, by another user and another way.
+        (POSTGRES, False, f"{POSTGRES}?sslmode=require", ""),
+        (POSTGRES, False, POSTGRES.replace("lkhub@db.example", "hub@DB.example:5432"), ""),
+        (POSTGRES, False, "postgresql://lkhub@/lkhub?host=db.example", ""),
+        ("postgresql://lkhub@/lkhub?host=/run/a", False, "postgresql://lkhub@/lkhub?host=/run/b", "host=/run/a"),
     ],
 )
 def test_store_that_is_left_is_named(

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lkhub.errors import MachineError
 from lkhub.host.files import read_text
@@ -14,6 +15,7 @@ from lkhub.livekit.webhooks import shorten_url
 from lkhub.plan.paths import StatePaths
 from lkhub.state.store import read_store
 from lkhub.wire.application import Application
+from lkhub.wire.application import Store as Settings
 from lkhub.wire.serve_config import parse_serve
 
 if TYPE_CHECKING:
@@ -38,12 +40,21 @@ def name_left_store(paths: StatePaths, application: Application) -> str:
         before = read_application(paths).store
     except MachineError:  # no spec was in force
         return ""
-    # A file is that of the state directory, wherever it was moved to.
-    if before.url in ("", application.store.url) or (before.file and application.store.file):
+    if not before.url or _find_database(before) == _find_database(application.store):
         return ""
     if before.file:
         return before.file if os.path.exists(before.file) else ""
     return before.url.replace("postgresql+psycopg:", "postgresql:", 1)
+
+
+def _find_database(store: Settings) -> tuple[str, str, str]:
+    """Where it is, without who uses it and how. A file is that of the state directory, wherever it was moved to."""
+    if store.file:
+        return "", "", ""
+    parts = urlsplit(store.url)
+    named = dict(parse_qsl(parts.query))  # libpq's names, such as the folder of a socket as `host`
+    host, port = named.get("host", parts.hostname or ""), named.get("port", str(parts.port or 5432))
+    return host, port, named.get("dbname", unquote(parts.path.strip("/")))
 
 
 @contextmanager
