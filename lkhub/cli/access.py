@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lkhub.cli.shared.app import make_app
+from lkhub.cli.shared.invites_show import warn_of_open
 from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_name
 from lkhub.cli.shared.roles import require_role
 from lkhub.cli.shared.show import err, say, show_hints
@@ -24,9 +25,6 @@ from lkhub.wire.application import Application
 if TYPE_CHECKING:
     from lkhub.store.api_keys import ApiKey
     from lkhub.store.issued import Entry
-
-# How many invites of a revoked key are named.
-_SHOWN = 10
 
 app = make_app(help="API keys of applications, and the log of issued tokens.", no_args_is_help=True)
 
@@ -113,7 +111,7 @@ def revoke(
     """End an API key at once.
 
     It gets no token from the next request on. Tokens that it was given stay valid until they end, and so do the invites
-    that were made with it or with them: `lkhub invite list` shows them.
+    that were made with it, with them, or by those who came by such an invite: the open ones are named.
     """
     paths = find_hub(spec, state)
     if whole := re.match(r"lkhub_([0-9a-f]{8})_", identifier):  # a secret, which no message repeats
@@ -138,16 +136,7 @@ def revoke(
         show_json(_describe(found, time.time()))
     else:
         err.print(f"API key {found.id} of {printable(found.name)} gets no more tokens")
-    if invites:
-        which = (
-            f"{len(invites)} invites that were made with it or with its tokens still let"
-            if len(invites) > 1
-            else "an invite that was made with it or with its tokens still lets"
-        )
-        say(f"{which} people in: {', '.join(each.id for each in invites[:_SHOWN])}", "warning", "yellow")
-        show_hints(
-            [f"`lkhub invite revoke {invites[0].id}{name_state(paths)}` ends one, `lkhub invite list` shows all"]
-        )
+    warn_of_open(paths, invites, "with it, with its tokens or by those who came so")
 
 
 @app.command()

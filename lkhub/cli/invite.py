@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from lkhub.cli.shared.app import make_app
+from lkhub.cli.shared.invites_show import warn_of_open
 from lkhub.cli.shared.options import HubSpec, Json, State, parse_ttl, require_linkable, require_name
 from lkhub.cli.shared.roles import require_role_for
 from lkhub.cli.shared.show import err, out, say, show_hints, show_qr
@@ -161,7 +162,8 @@ def revoke(
 ) -> None:
     """End an invite at once.
 
-    Nobody joins by its link any more. Who is in the room already stays there.
+    Nobody joins by its link any more. Who is in the room already stays there, and invites that those who came with it
+    have made stay good: the open ones are named.
     """
     paths = find_hub(spec, state)
     name = name.strip()  # as the page of a link takes it
@@ -172,10 +174,11 @@ def revoke(
         raise InputError("this is a join link, and no invite", hints=(hint,))
     with open_hub_store(paths, read_application(paths)) as store, store.writing() as connection:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
-        from lkhub.store.invites import find_secret, revoke_invite
+        from lkhub.store.invites import find_secret, list_open, revoke_invite
 
         now = time.time()
         found = revoke_invite(connection, find_secret(connection, secret or name) or name, now)
+        others = list_open(connection, f"invite {found.id}", now) if found else []
     if found is None:
         hint = f"`lkhub invite list{name_state(paths)}` shows those that there are"
         which = f"with the link {printable(before)}#…" if is_link else printable(name)  # no message repeats a secret
@@ -184,6 +187,7 @@ def revoke(
         show_json(describe(found, now))
     else:
         err.print(f"invite {found.id} into {printable(found.room)} lets nobody in any more")
+    warn_of_open(paths, others, "by those who came with it")
 
 
 def _show(invite: "Invite", now: float) -> tuple[str, ...]:

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.app import make_app
+from lkhub.cli.shared.invites_show import warn_of_open
 from lkhub.cli.shared.keys_show import UNKNOWN, pack_file, pack_keys, show_callers, show_files, show_keys, show_tokens
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.show import out, say
 from lkhub.cli.shared.show_json import show_json
-from lkhub.cli.shared.store import find_receivers
+from lkhub.cli.shared.store import find_participants_invites, find_receivers
 from lkhub.errors import EXIT_UNWELL, HubError, InputError
 from lkhub.hub.keys import KnownKey, KnownKeys, follow_files, list_keys, require_revocable, revoke, rotate
 from lkhub.hub.locate import find_hub
@@ -98,7 +99,8 @@ def revoke_one(
 
     Says first what that cuts off, and asks. Every token that was signed with the key is refused, wherever it is: in
     join links, in web sites that were built with one, in applications. People who are in a call stay in it, and media
-    has given them tokens of the current key; `lkhub rooms remove` ends the call of one.
+    has given them tokens of the current key; `lkhub rooms remove` ends the call of one. Invites that participants have
+    made stay good, also those that were made with the key's tokens: the open ones are named.
     """
     paths = find_hub(spec, state)
     require_revocable(paths, key)
@@ -111,6 +113,7 @@ def revoke_one(
             say(problem.message, "warning", "yellow")
         _show_consequences(wanted, known)
         _show_receivers(paths, key)
+    _show_invites(paths)
     if not yes:
         _ask(key)
     changed = revoke(paths, key, now=now)
@@ -183,6 +186,16 @@ def _show_receivers(paths: StatePaths, key: str) -> None:
         return
     for url in receivers:
         say(f"{url} took its last webhook with it, and refuses the next unless its application has read the new key")
+
+
+def _show_invites(paths: StatePaths) -> None:
+    # Whoever had the key could sign a token for any room, and make an invite into it that lasts longer than the key.
+    try:
+        invites = find_participants_invites(paths)
+    except HubError as error:
+        say(f"it is not known which invites participants have made: {error.message}", "note", "cyan")
+        return
+    warn_of_open(paths, invites, "by participants, perhaps with tokens of this key,")
 
 
 def _ask(key: str) -> None:

@@ -6,7 +6,8 @@ look-up takes depends on a digest that nobody can choose.
 
 import secrets
 from base64 import b32encode
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -28,6 +29,9 @@ KEPT_SECONDS = 30 * 86400.0
 
 # Before an identity: the creator of an invite that was made with the token of a participant.
 PARTICIPANT = "participant "
+
+# Before the ID of an invite: the caller who got a token with it.
+INVITED = "invite "
 
 Ending: TypeAlias = Literal["revoked", "expired", "used"]
 
@@ -85,14 +89,37 @@ def list_invites(connection: Connection) -> list[Invite]:
 
 
 def list_open(connection: Connection, caller: str, now: float) -> list[Invite]:
-    """The invites of one caller that still let people in, the newest first, and those that participants made with
-    tokens that the caller was given."""
-    found = [each for each in list_invites(connection) if each.find_ending(now) is None]
-    given: set[tuple[str, str]] = set()
-    if any(each.creator.startswith(PARTICIPANT) for each in found):
-        tokens = select(issued.c.room, issued.c.identity).where(issued.c.caller == caller).distinct()
-        given = {(room, f"{PARTICIPANT}{identity}") for room, identity in connection.execute(tokens)}
-    return [each for each in found if each.creator == caller or (each.room, each.creator) in given]
+    """The invites that go back to one caller and still let people in, the newest first: those that it made, those that
+    participants made with tokens that it was given, and likewise those of everyone who came by one of these."""
+    every, found = list_invites(connection), set[str]()
+    given, callers = _list_given(connection, caller, every), {caller}
+    while callers:
+        tokens = set[tuple[str, str]]().union(*(given[each] for each in callers if each in given))
+        made = [each for each in every if each.creator in callers or (each.room, each.creator) in tokens]
+        callers = {f"{INVITED}{each.id}" for each in made if each.id not in found}
+        found.update(each.id for each in made)
+    return [each for each in every if each.id in found and each.find_ending(now) is None]
+
+
+def _list_given(
+    connection: Connection, caller: str, every: Sequence[Invite]
+) -> Mapping[str, Collection[tuple[str, str]]]:
+    """With which tokens invites were made, as room and creator, of those that this caller and invites were given."""
+    made = {(each.room, each.creator) for each in every if each.creator.startswith(PARTICIPANT)}
+    given = defaultdict[str, set[tuple[str, str]]](set)
+    if made:
+        whose = or_(issued.c.caller == caller, issued.c.caller.startswith(INVITED, autoescape=True))
+        tokens = select(issued.c.caller, issued.c.room, issued.c.identity).where(whose).distinct()
+        for to, room, identity in connection.execute(tokens):
+            if (room, f"{PARTICIPANT}{identity}") in made:
+                given[to].add((room, f"{PARTICIPANT}{identity}"))
+    return given
+
+
+def list_open_of_participants(connection: Connection, now: float) -> list[Invite]:
+    """The invites that participants made and that still let people in, the newest first."""
+    found = list_invites(connection)
+    return [each for each in found if each.creator.startswith(PARTICIPANT) and each.find_ending(now) is None]
 
 
 def revoke_invite(connection: Connection, name: str, now: float) -> Invite | None:

@@ -11,7 +11,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.service.roles import PLAIN
 from lkhub.store.api_keys import list_api_keys
 from lkhub.store.digest import digest
-from lkhub.store.invites import create_invite
+from lkhub.store.invites import create_invite, redeem
 from lkhub.store.issued import Entry, Record, note_issued
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application
@@ -94,7 +94,10 @@ def test_invites_that_a_revoked_key_made_are_named(run: Run, hub: StatePaths) ->
     store.close()
     done = run("access", "revoke", ids[0])
     assert done.code == 0
-    assert f"an invite that was made with it or with its tokens still lets people in: {made[0]}" in done.err
+    assert (
+        f"an invite that was made with it, with its tokens or by those who came so still lets people in: {made[0]}"
+        in done.err
+    )
     assert f"`lkhub invite revoke {made[0]}` ends one" in done.err
     assert not {made[1], made[2]} & set(done.err.split())
     assert made[0] in run("access", "revoke", ids[0], "--json").err
@@ -118,8 +121,41 @@ def test_invites_that_were_made_with_tokens_of_a_revoked_key_are_named(run: Run,
         ]
     store.close()
     done = run("access", "revoke", key)
-    assert f"an invite that was made with it or with its tokens still lets people in: {made[0]}" in done.err
+    assert (
+        f"an invite that was made with it, with its tokens or by those who came so still lets people in: {made[0]}"
+        in done.err
+    )
     assert not {made[1], made[2]} & set(done.err.split())
+
+
+def test_invites_of_those_who_came_by_an_invite_of_a_revoked_key_are_named(run: Run, hub: StatePaths) -> None:
+    """Whoever has stolen the key invites itself as a host. That invite is used up, and what the host makes is not."""
+    key = run("access", "create", "shop").out.split("_")[1]
+    store, now = Store(f"sqlite:///{hub.store}"), time.time()
+    with store.writing() as connection:
+
+        def invite(creator: str, role: str = "speaker") -> tuple[str, str]:
+            made, secret = create_invite(
+                connection, room="board", role=role, uses=1, creator=creator, now=now, expires=now + 60
+            )
+            return made.id, secret.reveal()
+
+        def come(by: str, identity: str) -> None:
+            entry = Entry(now, f"invite {by}", identity, "board", "host", "203.0.113.9")
+            note_issued(connection, [Record(entry, "", (), "board", typed=False, until=now + 60)])
+
+        first, secret = invite(f"api-key {key}", "host")
+        redeem(connection, secret=secret, room="board", tab="tab", identity="guest-1", now=now, again=lambda _: 0.0)
+        come(first, "guest-1")
+        second, _ = invite("participant guest-1")
+        come(second, "guest-2")
+        third, _ = invite("participant guest-2")
+        other, _ = invite("participant bob")
+    store.close()
+    said = run("access", "revoke", key).err
+    assert {second, third} <= set(re.findall(r"[a-z2-7]{8}", said))
+    assert first not in said
+    assert other not in said
 
 
 def test_json_is_as_documented(run: Run, hub: StatePaths) -> None:

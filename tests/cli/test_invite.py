@@ -17,7 +17,8 @@ from lkhub.host.files import write_private
 from lkhub.livekit.links import invite_link
 from lkhub.plan.paths import StatePaths
 from lkhub.service.roles import PLAIN
-from lkhub.store.invites import Redemption, redeem
+from lkhub.store.invites import Redemption, create_invite, redeem
+from lkhub.store.issued import Entry, Record, note_issued
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application, RoomPreset
 from tests.cli.conftest import SECRET, Run, write_serve
@@ -285,3 +286,24 @@ def test_json_is_as_documented(run: Run, hub: StatePaths) -> None:
     (entry,) = run("invite", "list", "--json").json["invites"]
     assert entry.keys() == listed["invites"][0].keys()
     assert run("invite", "revoke", entry["id"], "--json").json.keys() == entry.keys()
+
+
+def test_invites_of_those_who_came_with_a_revoked_one_are_named(run: Run, hub: StatePaths) -> None:
+    """A link that makes hosts was passed on: who has taken it invites others, and itself."""
+    name, other = (run("invite", "lobby", "--role", "host", "--json").json["id"] for _ in range(2))
+    store, now = Store(f"sqlite:///{hub.store}"), time.time()
+    with store.writing() as connection:
+        for caller, guest in ((name, "guest-1"), (other, "guest-2")):
+            entry = Entry(now, f"invite {caller}", guest, "lobby", "host", "203.0.113.9")
+            note_issued(connection, [Record(entry, "", (), "lobby", typed=False, until=now + 60)])
+        made = [
+            create_invite(
+                connection, room="lobby", role="participant", uses=None, creator=creator, now=now, expires=now + 60
+            )[0].id
+            for creator in ("participant guest-1", "participant guest-2")
+        ]
+    store.close()
+    done = run("invite", "revoke", name)
+    assert done.code == 0
+    assert f"by those who came with it still lets people in: {made[0]}" in done.err
+    assert made[1] not in done.err

@@ -18,6 +18,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
 from lkhub.service.roles import PLAIN
 from lkhub.state.ring import KeyNote, read_notes, write_notes
+from lkhub.store.invites import create_invite, revoke_invite
 from lkhub.store.receivers import note_known_keys
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application, Receiver
@@ -311,6 +312,35 @@ def test_revoke_without_a_store_says_what_is_not_known(run: Run, runs: FakeSuper
     done = run("keys", "revoke", "APIold", "--yes")
     assert done.code == 0
     assert "it is not known which receivers of webhooks know it: the store is damaged" in done.err
+
+
+def test_revoke_names_the_invites_that_tokens_of_the_key_may_have_made(
+    run: Run, runs: FakeSupervisor, managed: StatePaths
+) -> None:
+    """Whoever had the key could sign a token of a host, and make an invite that is good for a year."""
+    write_serve(managed, Application())
+    store, now = Store(f"sqlite:///{managed.store}"), time.time()
+    with store.writing() as connection:
+        made = [
+            create_invite(
+                connection, room="board", role="participant", uses=None, creator=creator, now=now, expires=now + 60
+            )[0].id
+            for creator in ("participant eve", "participant bob", "command line")
+        ]
+        revoke_invite(connection, made[1], now)
+    store.close()
+    done = run("keys", "revoke", "APIold", "--yes")
+    assert done.code == 0
+    assert f"perhaps with tokens of this key, still lets people in: {made[0]}" in done.err
+    assert f"`lkhub invite revoke {made[0]}` ends one" in done.err
+    assert not {made[1], made[2]} & set(done.err.replace(",", " ").split())
+
+
+def test_revoke_makes_no_store(run: Run, runs: FakeSupervisor, managed: StatePaths) -> None:
+    write_serve(managed, Application())
+    done = run("keys", "revoke", "APIold", "--yes")
+    assert "invite" not in done.err
+    assert not Path(managed.store).exists()
 
 
 def test_revoke_asks(run: Run, runs: FakeSupervisor, monkeypatch: pytest.MonkeyPatch) -> None:

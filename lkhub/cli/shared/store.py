@@ -1,6 +1,7 @@
 """The store of a hub, for commands: they work on it themselves, whether the service runs or not."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from lkhub.wire.application import Store as Settings
 from lkhub.wire.serve_config import parse_serve
 
 if TYPE_CHECKING:
+    from lkhub.store.invites import Invite
     from lkhub.store.store import Store
 
 
@@ -91,3 +93,16 @@ def find_receivers(paths: StatePaths, key: str) -> list[str]:
 
         known = list_known_keys(connection)
     return [shorten_url(each.url) for each in application.webhooks if known.get(each.url) == key]
+
+
+def find_participants_invites(paths: StatePaths) -> "list[Invite]":
+    """The open invites that participants made. With which key their tokens were signed is not stored. Raises
+    MachineError where the store can't be used."""
+    application = read_application(paths)
+    if application.store.file and not os.path.exists(application.store.file):  # nothing has opened it yet
+        return []
+    with open_hub_store(paths, application) as store, store.reading() as connection:
+        # Imported here: it loads SQLAlchemy (500 ms).
+        from lkhub.store.invites import list_open_of_participants
+
+        return list_open_of_participants(connection, time.time())
