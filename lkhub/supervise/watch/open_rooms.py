@@ -10,6 +10,7 @@ from typing import TypeVar
 import anyio
 
 from lkhub.errors import MachineError
+from lkhub.host.files import read_text
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId
@@ -20,6 +21,7 @@ from lkhub.livekit.twirp import address, authorize
 from lkhub.plan.model import Plan
 from lkhub.shown import printable
 from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.serve_config import parse_serve
 
 T = TypeVar("T")
 
@@ -51,21 +53,32 @@ class OpenRooms:
             await self.look()
 
     async def _look(self) -> None:
-        hub = self._supervisor.in_force.hub
-        if hub is None or not is_closed(hub.plan):
+        url = self._find_closed()
+        if url is None:
             self._rooms, self._process = (), None
             return
         children = self._supervisor.children.values()
         media = [each for each in children if each.plan.knows_participants and each.state == "running"]
         if not media or media[0].process is None:
             return
-        url, process = hub.plan.urls.local_media, media[0].process
+        process = media[0].process
         if process != self._process:
             await self._open_again(url, process)
             self._process = process
         found = (await self._ask(url, list_rooms())).rooms
         if process == media[0].process and media[0].state == "running":
             self._rooms = [room for room in found if not is_probe_room(room.name)]
+
+    def _find_closed(self) -> str | None:
+        """Where media answers, None unless the hub in force is one where a join opens no room."""
+        if hub := self._supervisor.in_force.hub:
+            return hub.plan.urls.local_media if is_closed(hub.plan) else None
+        # What was taken over has the service's configuration of before, until the first change is made.
+        try:
+            served = parse_serve(read_text(self._supervisor.paths.render("serve.json")) or "")
+        except (MachineError, ValueError, TypeError):
+            return None
+        return served.media_url if served.application.access.create == "operator" else None
 
     async def _open_again(self, url: str, process: ProcessId) -> None:
         if process != self._opening:

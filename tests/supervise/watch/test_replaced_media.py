@@ -11,6 +11,8 @@ from lkhub.livekit.room_calls import Call, Rooms
 from lkhub.livekit.room_info import Room
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
+from lkhub.render.serve import render_serve
+from lkhub.supervise.adopt import adopt
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.open_rooms import OpenRooms
 from tests.supervise.conftest import MakeHub, pids, supervising, watchers_of
@@ -22,12 +24,12 @@ class Sfu:
     """The rooms that are open, by the process of media."""
 
     def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+        self.watched = supervisor
         self._rooms = defaultdict[int | None, set[str]](set)
 
     @property
     def rooms(self) -> set[str]:
-        return self._rooms[pids(self._supervisor)["media"]]
+        return self._rooms[pids(self.watched)["media"]]
 
     async def ask(self, _: str, call: Call[Any]) -> Any:
         if call.method == "CreateRoom":
@@ -41,7 +43,8 @@ def closed(hub: PreparedHub) -> PreparedHub:
     application = hub.plan.serve.application
     access = structs.replace(application.access, create="operator")
     serve = replace(hub.plan.serve, application=structs.replace(application, access=access))
-    return replace(hub, plan=replace(hub.plan, serve=serve))
+    plan = replace(hub.plan, serve=serve)
+    return replace(hub, plan=plan, files={**hub.files, plan.paths.render("serve.json"): render_serve(plan).text})
 
 
 @pytest.mark.parametrize("by", ["restart", "change"])
@@ -64,3 +67,33 @@ async def test_room_that_was_closed_just_before_media_is_replaced_stays_closed(
         assert pids(supervisor) != before
         await rooms.look()
         assert sfu.rooms == {"stays"}
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_rooms_stay_open_when_media_was_taken_over_and_is_replaced(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, *, waits: bool
+) -> None:
+    """The supervisor was killed, and lkhub or the spec is another one since: its first change replaces media."""
+    people: list[int | None] = [1 if waits else 0]
+    async with supervising(paths, said, leave=True) as first:
+        sfu = Sfu(first)
+        monkeypatch.setattr(OpenRooms, "_ask", lambda _, url, call: sfu.ask(url, call))
+        await first.apply(closed(make_hub(media={})))
+        before = pids(first)
+        sfu.rooms.add("team")
+        await watchers_of(first).open_rooms.look()
+    async with supervising(paths, said) as second:
+        sfu.watched, rooms = second, watchers_of(second).open_rooms
+
+        async def count() -> int | None:
+            return people[0]
+
+        monkeypatch.setattr(second.calls, "count", count)
+        await adopt(second)
+        assert (await second.apply(closed(make_hub(media={"say": "changed"})))).pending == waits
+        if waits:
+            people[0] = 0
+            await second.apply_pending()
+        assert pids(second) != before
+        await rooms.look()
+        assert sfu.rooms == {"team"}
