@@ -121,7 +121,11 @@ class Supervisor:
             restarts = any(self.paths.keys in child.plan.files for child in self.children.values())
             hub = self.wanted if restarts else self.in_force.hub
             if hub is None:
-                raise MachineError("no spec is in force yet", hints=("`lkhub up` tries it again",))
+                if self.pending is None:
+                    raise MachineError("no spec is in force yet", hints=("`lkhub up` tries it again",))
+                # The processes were taken over, and may have been made from another spec.
+                waits = "the keys stay as they are until the change is made that waits for the end of the calls"
+                raise MachineError(waits, hints=("`lkhub up --now` makes it at once, and then this works",))
             before = read_keys(hub)
             keys = change(before)
             outcome = Outcome(())

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lkhub.errors import MachineError
 from lkhub.host import files, processes
 from lkhub.host.processes import ProcessId, Running
 from lkhub.plan.paths import StatePaths
@@ -65,6 +66,25 @@ async def test_change_after_taking_over_restarts_only_what_changed(
         await adopt(second)
         assert (await second.apply(make_hub(media={}, relay={}, serve={"say": "new"}))).changed == ("serve",)
         assert pids(second)["media"] == before["media"]
+
+
+async def test_keys_that_wait_for_a_change_after_taking_over_say_how_it_is_made(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain `lkhub up` waits once more, for as long as the thief of a key stays in a call."""
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub())
+    async with supervising(paths, said) as second:
+
+        async def count() -> int:
+            return 1
+
+        monkeypatch.setattr(second.calls, "count", count)
+        await adopt(second)
+        assert (await second.apply(make_hub(media={"say": "new"}, relay={}, serve={}))).pending
+        with pytest.raises(MachineError, match="change is made that waits for the end of the calls") as refused:
+            await second.take_keys(lambda keys: keys)
+        assert "`lkhub up --now`" in refused.value.hints[0]
 
 
 async def test_process_that_died_meanwhile_is_started_by_the_next_apply(
