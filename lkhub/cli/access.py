@@ -117,15 +117,18 @@ def revoke(
     if whole := re.match(r"lkhub_([0-9a-f]{8})_", identifier):  # a secret, which no message repeats
         hint = f"`lkhub access revoke {whole[1]}{name_state(paths)}` ends it"
         raise InputError("ID is the part between the underscores, not the key itself", hints=(hint,))
-    with open_hub_store(paths, read_application(paths)) as store, store.writing() as connection:
+    with open_hub_store(paths, read_application(paths)) as store:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.api_keys import list_api_keys, revoke_api_key
         from lkhub.store.invites import list_open
 
-        revoke_api_key(connection, identifier)
-        keys = list_api_keys(connection)
-        # An application's users may hold them, so they do not end with its key; who has stolen it may, too.
-        invites = list_open(connection, f"api-key {identifier}", time.time())
+        with store.writing() as connection:
+            revoke_api_key(connection, identifier)
+        # The key has ended by now, and the service can write: to look through a long audit log takes seconds.
+        with store.reading() as connection:
+            keys = list_api_keys(connection)
+            # An application's users may hold them, so they do not end with its key; who has stolen it may, too.
+            invites = list_open(connection, f"api-key {identifier}", time.time())
     found = next((key for key in keys if key.id == identifier), None)
     if found is None:
         hint = f"`lkhub access list{name_state(paths)}` shows those that there are"

@@ -172,13 +172,15 @@ def revoke(
     if is_link and secret == fragment:
         hint = "it ends by itself; before that, `lkhub keys rotate` and `lkhub keys revoke` end all that its key signed"
         raise InputError("this is a join link, and no invite", hints=(hint,))
-    with open_hub_store(paths, read_application(paths)) as store, store.writing() as connection:
+    with open_hub_store(paths, read_application(paths)) as store:
         # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
         from lkhub.store.invites import find_secret, list_open, revoke_invite
 
         now = time.time()
-        found = revoke_invite(connection, find_secret(connection, secret or name) or name, now)
-        others = list_open(connection, f"invite {found.id}", now) if found else []
+        with store.writing() as connection:
+            found = revoke_invite(connection, find_secret(connection, secret or name) or name, now)
+        with store.reading() as connection:
+            others = list_open(connection, f"invite {found.id}", now) if found else []
     if found is None:
         hint = f"`lkhub invite list{name_state(paths)}` shows those that there are"
         which = f"with the link {printable(before)}#…" if is_link else printable(name)  # no message repeats a secret

@@ -1,6 +1,7 @@
 """`lkhub access`: what it prints where, and what is in the store afterwards."""
 
 import re
+import sqlite3
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.service.roles import PLAIN
 from lkhub.store.api_keys import list_api_keys
 from lkhub.store.digest import digest
-from lkhub.store.invites import create_invite, redeem
+from lkhub.store.invites import Invite, create_invite, redeem
 from lkhub.store.issued import Entry, Record, note_issued
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application
@@ -156,6 +157,25 @@ def test_invites_of_those_who_came_by_an_invite_of_a_revoked_key_are_named(run: 
     assert {second, third} <= set(re.findall(r"[a-z2-7]{8}", said))
     assert first not in said
     assert other not in said
+
+
+def test_key_has_ended_and_the_store_is_free_before_its_invites_are_looked_for(
+    run: Run, hub: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among a million tokens that takes seconds, in which every application would get 503, and the thief tokens."""
+    key = run("access", "create", "shop").out.split("_")[1]
+    seen: list[bool] = []
+
+    def look(*_: object) -> list[Invite]:
+        other = sqlite3.connect(hub.store, timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        seen.extend(row[0] is not None for row in other.execute("SELECT revoked FROM api_keys"))
+        other.close()
+        return []
+
+    monkeypatch.setattr("lkhub.store.invites.list_open", look)
+    assert run("access", "revoke", key).code == 0
+    assert seen == [True]
 
 
 def test_json_is_as_documented(run: Run, hub: StatePaths) -> None:
