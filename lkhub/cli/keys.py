@@ -113,10 +113,11 @@ def revoke_one(
             say(problem.message, "warning", "yellow")
         _show_consequences(wanted, known)
         _show_receivers(paths, key)
-    _show_invites(paths)
     if not yes:
         _ask(key)
     changed = revoke(paths, key, now=now)
+    # Only now: until then, whoever has the key could make another. And no store that does not answer keeps it good.
+    _show_invites(paths)
     if json:
         show_json({"revoked": None if changed.pending else key, **_pack_change(changed, files)})
     elif not changed.pending:

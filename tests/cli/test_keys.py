@@ -336,6 +336,36 @@ def test_revoke_names_the_invites_that_tokens_of_the_key_may_have_made(
     assert not {made[1], made[2]} & set(done.err.replace(",", " ").split())
 
 
+def test_invite_that_is_made_just_before_the_key_is_revoked_is_named(
+    run: Run, runs: FakeSupervisor, managed: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the key goes on using it while the question is read."""
+    write_serve(managed, Application())
+    made: list[str] = []
+
+    def confirm(*_: object, **__: object) -> bool:
+        store, now = Store(f"sqlite:///{managed.store}"), time.time()
+        with store.writing() as connection:
+            invite, _secret = create_invite(
+                connection,
+                room="board",
+                role="participant",
+                uses=None,
+                creator="participant eve",
+                now=now,
+                expires=now + 60,
+            )
+        store.close()
+        made.append(invite.id)
+        return True
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", confirm)
+    done = run("keys", "revoke", "APIold")
+    assert done.code == 0
+    assert f"still lets people in: {made[0]}" in done.err
+
+
 def test_revoke_makes_no_store(run: Run, runs: FakeSupervisor, managed: StatePaths) -> None:
     write_serve(managed, Application())
     done = run("keys", "revoke", "APIold", "--yes")
