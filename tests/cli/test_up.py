@@ -116,6 +116,12 @@ POSTGRES = "postgresql://lkhub@db.example/lkhub"
         (POSTGRES, False, f"{POSTGRES}?sslmode=require", ""),
         (POSTGRES, False, POSTGRES.replace("lkhub@db.example", "hub@DB.example:5432"), ""),
         (POSTGRES, False, "postgresql://lkhub@/lkhub?host=db.example", ""),
+        (POSTGRES, False, f"{POSTGRES}?options=-c%20lock_timeout%3D1s", ""),
+        # Another schema, or another server by an address or by libpq's file of services.
+        (f"{POSTGRES}?options=-csearch_path%3Da", False, f"{POSTGRES}?options=-csearch_path%3Db", "search_path%3Da"),
+        (POSTGRES, False, f"{POSTGRES}?options=-csearch_path%3Db", f"stay in {POSTGRES}"),
+        ("postgresql:///lkhub?hostaddr=192.0.2.1", False, "postgresql:///lkhub?hostaddr=192.0.2.2", "192.0.2.1"),
+        ("postgresql:///lkhub?service=a", False, "postgresql:///lkhub?service=b", "service=a"),
         ("postgresql://lkhub@/lkhub?host=/run/a", False, "postgresql://lkhub@/lkhub?host=/run/b", "host=/run/a"),
     ],
 )

@@ -1,6 +1,7 @@
 """The store of a hub, for commands: they work on it themselves, whether the service runs or not."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,14 +50,16 @@ def name_left_store(paths: StatePaths, application: Application) -> str:
     return before.url.replace("postgresql+psycopg:", "postgresql:", 1)
 
 
-def _find_database(store: Settings) -> tuple[str, str, str]:
+def _find_database(store: Settings) -> tuple[str, ...]:
     """Where it is, without who uses it and how. A file is that of the state directory, wherever it was moved to."""
     if store.file:
-        return "", "", ""
+        return ()
     parts = urlsplit(store.url)
     named = dict(parse_qsl(parts.query))  # libpq's names, such as the folder of a socket as `host`
     host, port = named.get("host", parts.hostname or ""), named.get("port", str(parts.port or 5432))
-    return host, port, named.get("dbname", unquote(parts.path.strip("/")))
+    schema = re.search(r"search_path\s*=\s*(.*?)(\s-|$)", named.get("options", ""))
+    other = named.get("hostaddr", ""), named.get("service", ""), schema[1] if schema else ""
+    return host, port, named.get("dbname", unquote(parts.path.strip("/"))), *other
 
 
 @contextmanager
