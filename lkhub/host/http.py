@@ -3,7 +3,7 @@
 import sys
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 # Where click, rich and pygments are installed, as typer's and uvicorn's are here, httpx loads them for a command line
 # of its own. If that can't be imported, httpx works without it (httpx/__init__.py, 0.28).
@@ -11,7 +11,7 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402
 
-__all__ = ["PLAIN", "UNTRUSTED", "httpx", "local_client", "read_body"]
+__all__ = ["PLAIN", "UNTRUSTED", "find_unpacker", "httpx", "local_client", "read_body"]
 
 
 def _set_location_aside(answer: httpx.Response) -> None:
@@ -28,18 +28,30 @@ UNTRUSTED = {"response": [_set_location_aside]}
 PLAIN = {"Accept-Encoding": "identity"}
 
 
-def read_body(answer: httpx.Response, limit: int, seconds: float) -> bytes:
-    """The body of a streamed answer, or its first `limit` bytes: what another server sends need not end. One that is
-    compressed is unpacked no further, since some hundred bytes could become gigabytes; it counts as empty in any
-    encoding but gzip. Raises ReadError if it takes longer than `seconds`, or is damaged."""
+def find_unpacker(answer: httpx.Response) -> Callable[[bytes, int], bytes] | None:
+    """What unpacks the parts of an answer's body, each with how many bytes it may become at most: some hundred bytes
+    could become gigabytes, before their number is known. None for any encoding but gzip. It raises zlib.error where the
+    body is damaged."""
     encoding = answer.headers.get("content-encoding", "identity").lower()
-    if encoding not in ("identity", "gzip"):
+    if encoding == "identity":
+        return lambda part, _: part
+    if encoding != "gzip":
+        return None
+    packed = zlib.decompressobj(zlib.MAX_WBITS | 16)  # 16: in the format of gzip
+    # What follows the end would be kept in there.
+    return lambda part, most: b"" if packed.eof else packed.decompress(part, most)
+
+
+def read_body(answer: httpx.Response, limit: int, seconds: float) -> bytes:
+    """The body of a streamed answer, or its first `limit` bytes: what another server sends need not end. It counts as
+    empty in an encoding that can't be read. Raises ReadError if it takes longer than `seconds`, or is damaged."""
+    unpack = find_unpacker(answer)
+    if unpack is None:
         return b""
-    packed = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding == "gzip" else None  # 16: in the format of gzip
     body, deadline = bytearray(), time.monotonic() + seconds
     for part in answer.iter_raw():
         try:
-            body += packed.decompress(part, limit - len(body)) if packed else part
+            body += unpack(part, limit - len(body))
         except zlib.error:
             raise httpx.ReadError("its answer is damaged") from None
         if len(body) >= limit:

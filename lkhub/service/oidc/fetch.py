@@ -3,6 +3,7 @@
 import errno
 import socket
 import ssl
+import zlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from lkhub.host.http import httpx
+from lkhub.host.http import find_unpacker, httpx
 from lkhub.source.json_text import parse_finite_json
 
 Document: TypeAlias = Mapping[str, Any]  # OpenID's and JOSE's: their keys are defined there
@@ -24,7 +25,7 @@ ANSWER_SECONDS = 5.0
 # The largest documents are sets of keys with certificates: some tens of KB.
 MAX_ANSWER_BYTES = 256 * 1024
 
-# Nothing compressed is read: a few hundred bytes could become gigabytes, before their number is known.
+# Some servers compress all the same, such as one whose documents lie compressed on it.
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity"}
 
 
@@ -137,11 +138,15 @@ def _unfold(error: BaseException | None) -> Iterator[BaseException]:
 
 
 async def _read(answer: httpx.Response) -> bytes:
-    if answer.headers.get("content-encoding", "identity").lower() != "identity":
+    unpack = find_unpacker(answer)
+    if unpack is None:
         raise ProviderError("the OpenID provider answers in an encoding that it was not asked for")
     body = bytearray()
     async for part in answer.aiter_raw():
-        body += part
+        try:
+            body += unpack(part, MAX_ANSWER_BYTES + 1 - len(body))
+        except zlib.error:
+            raise ProviderError("the OpenID provider's answer is damaged") from None
         if len(body) > MAX_ANSWER_BYTES:
             raise ProviderError(f"the OpenID provider answers with more than {MAX_ANSWER_BYTES // 1024} KiB")
     return bytes(body)

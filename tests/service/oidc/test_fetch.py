@@ -79,6 +79,30 @@ async def test_answer_is_not_unpacked(issuer: Issuer, fetcher: Fetcher) -> None:
         tracemalloc.stop()
 
 
+def compressing(packed: bytes) -> Fetcher:
+    """Asks a provider that compresses whatever it is asked for."""
+    headers = {"content-encoding": "gzip"}
+    return Fetcher(httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed))))
+
+
+async def test_answer_that_is_compressed_unasked_is_read() -> None:
+    """Keys that lie compressed on a web server: without them nobody could sign in."""
+    assert await compressing(gzip.compress(b'{"keys": []}')).get(f"{ISSUER}/jwks") == {"keys": []}
+
+
+@pytest.mark.parametrize(
+    ("packed", "reason"), [(gzip.compress(bytes(32 * 1024 * 1024)), "more than 256 KiB"), (b"{}", "is damaged")]
+)
+async def test_compressed_answer_is_unpacked_no_further_than_it_is_read(packed: bytes, reason: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProviderError, match=reason):
+            await compressing(packed).get(f"{ISSUER}/jwks")
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
 async def test_provider_is_asked_for_plain_answers() -> None:
     asked: list[str] = []
 
