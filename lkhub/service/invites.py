@@ -5,10 +5,13 @@ import secrets
 import time
 from weakref import WeakValueDictionary
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 
 from lkhub.livekit.links import find_unlinkable, invite_link
 from lkhub.livekit.own_tokens import read_own_token
+from lkhub.secret import Secret
+from lkhub.service.access.api_keys import refuse_revoked
 from lkhub.service.access.caller import Authenticator, Caller, find_bearer
 from lkhub.service.address import find_client
 from lkhub.service.errors import ApiError, refuse_too_many
@@ -20,7 +23,8 @@ from lkhub.service.ring import Ring
 from lkhub.service.roles import Roles
 from lkhub.service.storage import Storage
 from lkhub.service.tokens import IDENTITY_BYTES, Issued, Issuer, Wanted
-from lkhub.store.invites import PARTICIPANT, Ending, Redemption, create_invite, give_back, redeem
+from lkhub.store.api_keys import find_revoked
+from lkhub.store.invites import PARTICIPANT, Ending, Invite, Redemption, create_invite, give_back, redeem
 from lkhub.wire.application import Rate
 from lkhub.wire.serve_config import ServeConfig
 
@@ -111,14 +115,18 @@ class Invites:
         """A link into a room, for who administers it. Raises ApiError."""
         if problem := find_unlinkable(given.room):
             raise ApiError(422, f"room: {problem}", "name another room")
-        creator, role = await self._require_host(request, given)
+        creator, role, api_key = await self._require_host(request, given)
         now = time.monotonic()
         if wait := self._made.find_wait(creator, now):
             raise refuse_too_many("new invites", wait)
         self._made.count(creator, now)
         lasts = DEFAULT_SECONDS if given.ttl is None else given.ttl
-        made, secret = await self._storage.run(
-            lambda connection: create_invite(
+
+        def write(connection: Connection) -> tuple[Invite, Secret] | None:
+            # What was read of the key may be a second old, and `lkhub access revoke` names no invite that is made then.
+            if find_revoked(connection, {api_key} if api_key else ()):
+                return None
+            return create_invite(
                 connection,
                 room=given.room,
                 role=role,
@@ -127,12 +135,17 @@ class Invites:
                 now=time.time(),
                 expires=time.time() + lasts,
             )
-        )
+
+        written = await self._storage.run(write)
+        if written is None:
+            raise refuse_revoked()
+        made, secret = written
         link = invite_link(find_own_origin(request, self._config).url, made.room, secret.reveal())
         return InviteMade(made.id, link, made.room, made.role, made.uses, int(made.expires or 0))
 
-    async def _require_host(self, request: Request, given: InviteRequest) -> tuple[str, str]:
-        """Who invites, and the role of those who come: never more than the default, unless the caller may have it."""
+    async def _require_host(self, request: Request, given: InviteRequest) -> tuple[str, str, str]:
+        """Who invites, the role of those who come (never more than the default, unless the caller may have it), and the
+        API key by which the caller is known, or ""."""
         location = self._presets.locate(given.room)
         if own := read_own_token(find_bearer(request), self._ring.keys(), time.time()):
             # A participant in the call, with the token that it joined with.
@@ -143,7 +156,7 @@ class Invites:
             if not self._leads_into(self._roles.default, location):
                 hint = "the operator may invite them with another: `lkhub invite ROOM --role ROLE`"
                 raise ApiError(403, "this room is not for the default role, with which others would come", hint)
-            return f"{PARTICIPANT}{own.identity}", self._roles.default
+            return f"{PARTICIPANT}{own.identity}", self._roles.default, ""
         caller = await self._authenticator.identify(request)
         allowed = caller.roles or (self._roles.default,)
         family = location.family
@@ -156,7 +169,7 @@ class Invites:
             role = self._roles.choose(caller.roles, given.role or "")[0]
         if not self._leads_into(role, location):
             raise ApiError(422, f"role: {role} does not lead into this room", "name another role")
-        return caller.text, role
+        return caller.text, role, caller.id if caller.kind == "api-key" else ""
 
     def _leads_into(self, role: str, location: Location) -> bool:
         return self._roles.leads_into(role, location.family) and location.is_for(role)

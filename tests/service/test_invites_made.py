@@ -10,6 +10,7 @@ from msgspec import structs
 
 from lkhub.livekit.tokens import Grant, join_grant, sign
 from lkhub.secret import Secret
+from lkhub.service.access import api_keys
 from lkhub.service.contract import INVITE
 from lkhub.service.invites import MADE
 from lkhub.store.invites import list_invites
@@ -149,3 +150,16 @@ async def test_open_mode_has_no_hosts(connect: Connect, applied: Applied) -> Non
     config = replace(config, application=structs.replace(config.application, used=True))
     async with connect(config, LAN, "192.168.1.7") as client:
         check_error(await make(client, {}), 403, "not-allowed")
+
+
+async def test_revoked_key_makes_none_from_the_next_request_on(
+    client: httpx.AsyncClient, applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an invite that is good for a year could be made when `lkhub access revoke` has just named the open ones."""
+    monkeypatch.setattr(api_keys, "FRESH_SECONDS", 3600.0)  # what the service has read says that the key is good
+    identifier, key = applied.create_key()
+    assert (await make(client, {"authorization": key})).status_code == 201
+    applied.revoke(identifier)
+    check_error(await make(client, {"authorization": key}, ttl=364 * 86400), 401, "not-authenticated")
+    with applied.store.reading() as connection:
+        assert len(list_invites(connection)) == 1
