@@ -38,6 +38,10 @@ MADE = Rate(30, 60)
 # An invite that a person makes in a call is for those who should join it.
 DEFAULT_SECONDS = 24 * 3600
 
+# An invite of a participant ends before it is forgotten by which invite or token the participant came (an ended invite
+# after 30 days, a token after 90). So what is revoked can name the invites that go back to it.
+PARTICIPANTS_SECONDS = 14 * 86400
+
 _ENDED: dict[Ending, str] = {
     "revoked": "this invite was withdrawn",
     "expired": "this invite has expired",
@@ -116,11 +120,16 @@ class Invites:
         if problem := find_unlinkable(given.room):
             raise ApiError(422, f"room: {problem}", "name another room")
         creator, role, api_key = await self._require_host(request, given)
+        lasts = DEFAULT_SECONDS if given.ttl is None else given.ttl
+        if creator.startswith(PARTICIPANT) and lasts > PARTICIPANTS_SECONDS:
+            hint = "an API key makes longer ones, and so does the operator: `lkhub invite ROOM --ttl 30d`"
+            raise ApiError(
+                422, f"ttl: an invite of a participant lasts {PARTICIPANTS_SECONDS} s (14 days) at most", hint
+            )
         now = time.monotonic()
         if wait := self._made.find_wait(creator, now):
             raise refuse_too_many("new invites", wait)
         self._made.count(creator, now)
-        lasts = DEFAULT_SECONDS if given.ttl is None else given.ttl
 
         def write(connection: Connection) -> tuple[Invite, Secret] | None:
             # What was read of the key may be a second old, and `lkhub access revoke` names no invite that is made then.

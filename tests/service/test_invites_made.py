@@ -12,8 +12,8 @@ from lkhub.livekit.tokens import Grant, join_grant, sign
 from lkhub.secret import Secret
 from lkhub.service.access import api_keys
 from lkhub.service.contract import INVITE
-from lkhub.service.invites import MADE
-from lkhub.store.invites import list_invites
+from lkhub.service.invites import MADE, PARTICIPANTS_SECONDS
+from lkhub.store.invites import KEPT_SECONDS, list_invites
 from lkhub.wire.application import RoomPreset
 from tests.service.conftest import ACCESS, LAN, SECRET, Applied, Connect, check_error
 from tests.service.test_contract import check_body
@@ -91,6 +91,20 @@ async def test_who_proves_nothing_makes_none(client: httpx.AsyncClient, headers:
 
 async def test_participant_gives_nobody_more_than_the_default_role(client: httpx.AsyncClient) -> None:
     check_error(await make(client, participant(), role="admin"), 403, "not-allowed")
+
+
+async def test_invite_of_a_participant_ends_before_it_is_forgotten_how_the_participant_came(
+    client: httpx.AsyncClient, applied: Applied
+) -> None:
+    """Ended invites are kept for 30 days, and the log of tokens for 90."""
+    assert PARTICIPANTS_SECONDS + 16 * 86400 <= KEPT_SECONDS
+    assert (await make(client, participant(), ttl=PARTICIPANTS_SECONDS)).status_code == 201
+    refused = await make(client, participant(), ttl=PARTICIPANTS_SECONDS + 1)
+    check_error(refused, 422, "invalid")
+    assert "14 days" in refused.json()["error"]["message"]
+    _, key = applied.create_key("speaker")
+    made = await make(client, {"authorization": key}, room="voice-1", role="speaker", ttl=365 * 86400)
+    assert made.status_code == 201, "an application is known by its key"
 
 
 async def test_application_makes_invites_of_its_roles_and_rooms(client: httpx.AsyncClient, applied: Applied) -> None:
