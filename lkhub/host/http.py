@@ -3,7 +3,7 @@
 import sys
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 # Where click, rich and pygments are installed, as typer's and uvicorn's are here, httpx loads them for a command line
 # of its own. If that can't be imported, httpx works without it (httpx/__init__.py, 0.28).
@@ -28,33 +28,44 @@ UNTRUSTED = {"response": [_set_location_aside]}
 PLAIN = {"Accept-Encoding": "identity"}
 
 
-def find_unpacker(answer: httpx.Response) -> Callable[[bytes, int], bytes] | None:
-    """What unpacks the parts of an answer's body, each with how many bytes it may become at most: some hundred bytes
-    could become gigabytes, before their number is known. None for any encoding but gzip. It raises zlib.error where the
-    body is damaged."""
+class Unpacker:
+    """Unpacks the parts of an answer's body. `packed` is zlib's, None where they are as they are."""
+
+    def __init__(self, packed: "zlib._Decompress | None") -> None:
+        self._packed = packed
+
+    def unpack(self, part: bytes, most: int) -> bytes:
+        """At most this many bytes: some hundred could become gigabytes, before their number is known. Raises zlib.error
+        where the body is damaged."""
+        return self._packed.decompress(part, most) if self._packed else part
+
+    @property
+    def is_done(self) -> bool:
+        """What follows is nothing, and zlib would keep all of it."""
+        return self._packed is not None and self._packed.eof
+
+
+def find_unpacker(answer: httpx.Response) -> Unpacker | None:
+    """What unpacks the body of an answer; None for any encoding but gzip."""
     encoding = answer.headers.get("content-encoding", "identity").lower()
     if encoding == "identity":
-        return lambda part, _: part
-    if encoding != "gzip":
-        return None
-    packed = zlib.decompressobj(zlib.MAX_WBITS | 16)  # 16: in the format of gzip
-    # What follows the end would be kept in there.
-    return lambda part, most: b"" if packed.eof else packed.decompress(part, most)
+        return Unpacker(None)
+    return Unpacker(zlib.decompressobj(zlib.MAX_WBITS | 16)) if encoding == "gzip" else None  # 16: in gzip's format
 
 
 def read_body(answer: httpx.Response, limit: int, seconds: float) -> bytes:
     """The body of a streamed answer, or its first `limit` bytes: what another server sends need not end. It counts as
     empty in an encoding that can't be read. Raises ReadError if it takes longer than `seconds`, or is damaged."""
-    unpack = find_unpacker(answer)
-    if unpack is None:
+    unpacker = find_unpacker(answer)
+    if unpacker is None:
         return b""
     body, deadline = bytearray(), time.monotonic() + seconds
     for part in answer.iter_raw():
         try:
-            body += unpack(part, limit - len(body))
+            body += unpacker.unpack(part, limit - len(body))
         except zlib.error:
             raise httpx.ReadError("its answer is damaged") from None
-        if len(body) >= limit:
+        if len(body) >= limit or unpacker.is_done:
             break
         if time.monotonic() > deadline:
             raise httpx.ReadError(f"its answer takes longer than {seconds:g} s")

@@ -3,7 +3,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -111,6 +111,25 @@ def test_answer_of_another_server_is_unpacked_no_further_than_it_is_read(
 def test_answer_that_is_compressed_unasked_is_read() -> None:
     """As of a router whose pages lie compressed on it, or of a proxy that compresses everything."""
     assert read(gzip.compress(b"<h1>My router</h1>"), "GZIP") == b"<h1>My router</h1>"
+
+
+def test_what_follows_the_end_of_a_compressed_answer_is_not_kept() -> None:
+    """It need not end, and zlib would gather it beside the body, where no limit counts it."""
+    taken: list[int] = []
+
+    class Endless(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield gzip.compress(b"<h1>My router</h1>")
+            for part in range(100):
+                taken.append(part)
+                yield bytes(64 * 1024)
+
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Endless())
+    )
+    with httpx.Client(transport=transport) as client, client.stream("GET", "https://rtc.example.com/") as answer:
+        assert read_body(answer, 4096, 5.0) == b"<h1>My router</h1>"
+    assert taken == []
 
 
 def test_answer_that_is_damaged_is_no_bug() -> None:

@@ -138,17 +138,19 @@ def _unfold(error: BaseException | None) -> Iterator[BaseException]:
 
 
 async def _read(answer: httpx.Response) -> bytes:
-    unpack = find_unpacker(answer)
-    if unpack is None:
+    unpacker = find_unpacker(answer)
+    if unpacker is None:
         raise ProviderError("the OpenID provider answers in an encoding that it was not asked for")
     body = bytearray()
     async for part in answer.aiter_raw():
         try:
-            body += unpack(part, MAX_ANSWER_BYTES + 1 - len(body))
+            body += unpacker.unpack(part, MAX_ANSWER_BYTES + 1 - len(body))
         except zlib.error:
             raise ProviderError("the OpenID provider's answer is damaged") from None
         if len(body) > MAX_ANSWER_BYTES:
             raise ProviderError(f"the OpenID provider answers with more than {MAX_ANSWER_BYTES // 1024} KiB")
+        if unpacker.is_done:
+            break
     return bytes(body)
 
 
