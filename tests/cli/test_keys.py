@@ -317,7 +317,7 @@ def test_revoke_without_a_store_says_what_is_not_known(run: Run, runs: FakeSuper
 def test_revoke_names_the_invites_that_tokens_of_the_key_may_have_made(
     run: Run, runs: FakeSupervisor, managed: StatePaths
 ) -> None:
-    """Whoever had the key could sign a token of a host, and make an invite that is good for a year."""
+    """Whoever had the key could sign a token of a host, and make an invite that outlives the key."""
     write_serve(managed, Application())
     store, now = Store(f"sqlite:///{managed.store}"), time.time()
     with store.writing() as connection:
