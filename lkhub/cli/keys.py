@@ -112,11 +112,15 @@ def revoke_one(
         if problem is not None:
             say(problem.message, "warning", "yellow")
         _show_consequences(wanted, known)
-        _show_receivers(paths, key)
     if not yes:
+        if not json:
+            _show_receivers(paths, key)
         _ask(key)
     changed = revoke(paths, key, now=now)
-    # Only now: until then, whoever has the key could make another. And no store that does not answer keeps it good.
+    # Only now: a store that does not answer keeps no key good.
+    if yes and not json:
+        _show_receivers(paths, key)
+    # Until now, whoever has the key could make another.
     _show_invites(paths)
     if json:
         show_json({"revoked": None if changed.pending else key, **_pack_change(changed, files)})

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from lkhub.cli import keys
 from lkhub.errors import MachineError
 from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys, load_keys
@@ -312,6 +313,24 @@ def test_revoke_without_a_store_says_what_is_not_known(run: Run, runs: FakeSuper
     done = run("keys", "revoke", "APIold", "--yes")
     assert done.code == 0
     assert "it is not known which receivers of webhooks know it: the store is damaged" in done.err
+
+
+def test_store_that_does_not_answer_keeps_no_key_good(
+    run: Run, runs: FakeSupervisor, managed: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receivers = (Receiver("https://old.example/hook", (), False),)
+    write_serve(managed, Application(used=True, webhooks=receivers))
+    order: list[str] = []
+    steps: dict[str, Any] = {name: getattr(keys, name) for name in ("revoke", "find_receivers")}
+    for name, step in steps.items():
+
+        def note(*given: Any, name: str = name, step: Any = step, **further: Any) -> Any:
+            order.append(name)
+            return step(*given, **further)
+
+        monkeypatch.setattr(keys, name, note)
+    assert run("keys", "revoke", "APIold", "--yes").code == 0
+    assert order == ["revoke", "find_receivers"]
 
 
 def test_revoke_names_the_invites_that_tokens_of_the_key_may_have_made(
