@@ -3,6 +3,7 @@ import gzip
 import socket
 import ssl
 import tracemalloc
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -101,6 +102,22 @@ async def test_compressed_answer_is_unpacked_no_further_than_it_is_read(packed: 
         assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
     finally:
         tracemalloc.stop()
+
+
+async def test_what_follows_the_end_of_a_compressed_answer_is_not_kept() -> None:
+    """It need not end, and zlib would gather it beside the body, where no limit counts it."""
+    taken: list[int] = []
+
+    async def send() -> AsyncIterator[bytes]:
+        yield gzip.compress(b'{"keys": []}')
+        for part in range(100):
+            taken.append(part)
+            yield bytes(64 * 1024)
+
+    headers = {"content-encoding": "gzip"}
+    fetcher = Fetcher(httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=send())))
+    assert await fetcher.get(f"{ISSUER}/jwks") == {"keys": []}
+    assert taken == []
 
 
 async def test_provider_is_asked_for_plain_answers() -> None:
