@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, literal, or_, select, update
 
 from lkhub.secret import Secret
 from lkhub.store.digest import digest
@@ -24,7 +24,7 @@ SECRET_BYTES = 10
 # Typed by people, and no secret.
 ID_BYTES = 5
 
-# An invite that has ended is listed for this long.
+# An invite that has ended is listed for this long, and while one is that somebody made who came by it.
 KEPT_SECONDS = 30 * 86400.0
 
 # Before an identity: the creator of an invite that was made with the token of a participant.
@@ -193,7 +193,14 @@ def _read(row: Row[Any]) -> Invite:
 
 def _prune(connection: Connection, now: float) -> None:
     ended = now - KEPT_SECONDS
-    connection.execute(delete(invites).where(or_(invites.c.expires < ended, invites.c.revoked < ended)))
+    # Kept while one that goes back to it is: what is revoked names that one through it. Those who came by it may hold
+    # tokens for months, as their role says, or have invited others who invite in their turn.
+    later = invites.alias()
+    invited = exists().where(
+        redemptions.c.invite == invites.c.id, later.c.creator == literal(PARTICIPANT) + redemptions.c.identity
+    )
+    old = or_(invites.c.expires < ended, invites.c.revoked < ended)
+    connection.execute(delete(invites).where(old, ~invited))
 
 
 def _encode(data: bytes) -> str:

@@ -6,15 +6,19 @@ import pytest
 from sqlalchemy import Connection, select
 
 from lkhub.store.invites import (
+    INVITED,
     KEPT_SECONDS,
+    PARTICIPANT,
     Invite,
     Redemption,
     create_invite,
     give_back,
     list_invites,
+    list_open,
     redeem,
     revoke_invite,
 )
+from lkhub.store.issued import Entry, Record, note_issued
 from lkhub.store.schema import invites, redemptions
 from lkhub.store.store import Store
 
@@ -22,10 +26,12 @@ NOW = 1_800_000_000.0
 ROLE_SECONDS = 3600.0
 
 
-def add(store: Store, *, uses: int | None = None, expires: float | None = None, now: float = NOW) -> tuple[Invite, str]:
+def add(
+    store: Store, *, uses: int | None = None, expires: float | None = None, now: float = NOW, creator: str = "test"
+) -> tuple[Invite, str]:
     with store.writing() as connection:
         made, secret = create_invite(
-            connection, room="lobby", role="participant", uses=uses, creator="test", now=now, expires=expires
+            connection, room="lobby", role="participant", uses=uses, creator=creator, now=now, expires=expires
         )
     return made, secret.reveal()
 
@@ -209,3 +215,26 @@ def test_what_ended_long_ago_is_deleted_with_its_redemptions(
         taken = connection.execute(select(redemptions)).all()
     assert ids == ({made.id, new.id} if kept else {new.id})
     assert len(taken) == kept
+
+
+def test_ended_invites_are_kept_while_one_that_goes_back_to_them_is(store: Store) -> None:
+    """What is revoked names through them those that let people in still."""
+    now, made, lasts = NOW, add(store, expires=NOW + 60, creator="api-key shop"), 14 * 86400.0
+    for number in range(4):
+        who = f"guest-{number}"
+        take(store, made[1], tab=who, identity=who, now=now)
+        entry = Entry(now, f"{INVITED}{made[0].id}", who, "lobby", "participant", "203.0.113.9")
+        with store.writing() as connection:
+            note_issued(connection, [Record(entry, "", (), "lobby", typed=False, until=now + 60)])
+        now += 59 if number == 0 else lasts - 1
+        made = add(store, now=now, expires=now + lasts, creator=f"{PARTICIPANT}{who}")
+    now += 60
+    assert now - NOW > KEPT_SECONDS + 60
+    add(store, now=now)
+    with store.reading() as connection:
+        assert [each.id for each in list_open(connection, "api-key shop", now)] == [made[0].id]
+    for _ in range(5):
+        now += KEPT_SECONDS + lasts + 1
+        add(store, now=now, expires=now + 60)
+    with store.reading() as connection:
+        assert not [each for each in list_invites(connection) if each.creator != "test"]
