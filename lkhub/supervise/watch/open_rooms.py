@@ -18,9 +18,9 @@ from lkhub.livekit.room_calls import Call, create_room, list_rooms, read_answer
 from lkhub.livekit.room_info import Room
 from lkhub.livekit.tokens import is_probe_room
 from lkhub.livekit.twirp import address, authorize
-from lkhub.plan.model import Plan
 from lkhub.shown import printable
 from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.application import Application
 from lkhub.wire.serve_config import parse_serve
 
 T = TypeVar("T")
@@ -72,13 +72,13 @@ class OpenRooms:
     def _find_closed(self) -> str | None:
         """Where media answers, None unless the hub in force is one where a join opens no room."""
         if hub := self._supervisor.in_force.hub:
-            return hub.plan.urls.local_media if is_closed(hub.plan) else None
+            return hub.plan.urls.local_media if is_closed(hub.plan.serve.application) else None
         # What was taken over has the service's configuration of before, until the first change is made.
         try:
             served = parse_serve(read_text(self._supervisor.paths.render("serve.json")) or "")
         except (MachineError, ValueError, TypeError):
             return None
-        return served.media_url if served.application.access.create == "operator" else None
+        return served.media_url if is_closed(served.application) else None
 
     async def _open_again(self, url: str, process: ProcessId) -> None:
         if process != self._opening:
@@ -109,9 +109,9 @@ class OpenRooms:
         return read_answer(call, url, answer.status_code, answer.content)
 
 
-def is_closed(plan: Plan) -> bool:
+def is_closed(application: Application) -> bool:
     """Whether a join opens no room."""
-    return plan.serve.application.access.create == "operator"
+    return application.access.create == "operator"
 
 
 def _describe(room: Room) -> dict[str, str | int]:

@@ -44,7 +44,8 @@ class Watched:
     def __init__(self, media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
         self.said: list[str] = []
         self.child = SimpleNamespace(plan=SimpleNamespace(knows_participants=True), state="running", process=1)
-        hub = SimpleNamespace(plan=SimpleNamespace(urls=SimpleNamespace(local_media="")))
+        serve = SimpleNamespace(application=None)
+        hub = SimpleNamespace(plan=SimpleNamespace(urls=SimpleNamespace(local_media=""), serve=serve))
         supervisor = SimpleNamespace(
             in_force=SimpleNamespace(hub=hub), children={"media": self.child}, say=self.said.append
         )
