@@ -190,6 +190,17 @@ def test_files_follow(run: Run, managed: StatePaths) -> None:
     ]
 
 
+def test_what_was_written_stands_below_its_key_where_its_uses_are_unknown(run: Run, managed: StatePaths) -> None:
+    """Below the last of several keys it would look as if it were of that one, and the wrong key would be revoked."""
+    run("token", "--room", "lobby", "--identity", "kiosk", "--dotenv", "KIOSK")
+    run("keys", "rotate")
+    listed = run("keys", "list").out.splitlines()
+    assert [line.split()[0] for line in listed[2:4]] == ["APIcurrent", "APIold"]
+    assert listed[4] == "what the hub has written with APIcurrent:"
+    assert listed[5].startswith("  KIOSK: kiosk in room lobby, until ")
+    assert len(listed) == 6
+
+
 @pytest.mark.parametrize(
     ("source", "step"),
     [

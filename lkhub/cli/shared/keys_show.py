@@ -66,6 +66,8 @@ def show_keys(known: KnownKeys) -> None:
     show_table(("KEY", "STATE", "MADE", "REQUESTS", "LAST USED"), [_describe_key(key) for key in known.keys])
     for key in known.keys:
         if key.state == "retiring":
+            if key.uses is None and (key.files or key.tokens):
+                out.print(f"what the hub has written with {show_name(key.id)}:")
             show_callers(key, known.since, out.print)
             for path in key.files:
                 out.print(f"  in {path}")
