@@ -105,11 +105,17 @@ async def test_revoked_key_gets_nothing_more_from_the_next_request_on(
     assert len(applied.issued()) == 1
 
 
-async def test_revoked_key_is_refused_also_where_no_token_is_given(applied: Applied, connect: Connect) -> None:
+async def test_revoked_key_is_refused_also_where_no_token_is_given(
+    client: httpx.AsyncClient, applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open stream of events asks in the same way: it would be told for ever what happens in the rooms."""
+    monkeypatch.setattr(mode_module, "FRESH_SECONDS", 0.0)
     identifier, bearer = applied.create_key()
+    headers = {"authorization": bearer, "last-event-id": "none"}
+    check_error(await client.get("/api/events", headers=headers), 400, "bad-request")
     applied.revoke(identifier)
-    async with connect(applied.config("api-keys"), url=LAN) as client:
-        assert "revoked" in check_error(await ask(client, bearer), 401, "not-authenticated")["message"]
+    error = check_error(await client.get("/api/events", headers=headers), 401, "not-authenticated")
+    assert "revoked" in error["message"]
 
 
 async def test_key_ends_when_it_says(

@@ -32,6 +32,15 @@ async def test_role_comes_from_the_provider(
     assert claims(await client.post(TOKEN, json={"room": "lobby"}))["video"]["roomAdmin"] is True
 
 
+async def test_what_the_provider_signed_goes_before_what_it_answers(
+    client: httpx.AsyncClient, provider_client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    issuer.in_id_token = {"groups": ["participant"]}
+    issuer.user = {**issuer.user, "groups": ["admin"]}
+    await sign_in(client, provider_client)
+    assert "roomAdmin" not in claims(await client.post(TOKEN, json={"room": "lobby"}))["video"]
+
+
 async def test_role_is_never_what_a_page_claims(client: httpx.AsyncClient, provider_client: httpx.AsyncClient) -> None:
     await sign_in(client, provider_client)
     check_error(await client.post(TOKEN, json={"room": "lobby", "role": "admin"}), 403, "not-allowed")

@@ -120,6 +120,16 @@ async def test_media_that_was_started_again_frees_the_seats_of_those_who_do_not_
     assert await service.take("hall", "c", "d") == ["hall", None]
 
 
+async def test_seats_of_a_room_that_closed_unseen_are_given_up(service: Service) -> None:
+    """Nobody would come in to open it again: it would be full for ever."""
+    service.sfu.rooms["hall"] = {"a": "PA_a", "b": "PA_b"}
+    await service.look()
+    service.sfu.rooms = {}
+    await service.look()
+    service.clock.now += RETURN_SECONDS
+    assert await service.take("hall", "c", "d") == ["hall", "hall"]
+
+
 async def test_seats_stay_while_livekit_does_not_answer(service: Service) -> None:
     service.sfu.rooms["hall"] = {"a": "PA_a", "b": "PA_b"}
     await service.look()

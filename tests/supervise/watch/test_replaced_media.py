@@ -97,3 +97,26 @@ async def test_rooms_stay_open_when_media_was_taken_over_and_is_replaced(
         assert pids(second) != before
         await rooms.look()
         assert sfu.rooms == {"team"}
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+async def test_rooms_that_joins_open_are_left_to_joins(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, *, taken_over: bool
+) -> None:
+    """They would stand open, with what the first of them had asked for, whoever comes next."""
+    async with supervising(paths, said, leave=taken_over) as first:
+        asked: list[str] = []
+
+        async def ask(*_: object) -> Rooms:
+            asked.append("media")
+            return Rooms((Room("team"),))
+
+        monkeypatch.setattr(OpenRooms, "_ask", ask)
+        hub = make_hub(media={})
+        await first.apply(replace(hub, files={**hub.files, paths.render("serve.json"): render_serve(hub.plan).text}))
+        await watchers_of(first).open_rooms.look()
+    if taken_over:
+        async with supervising(paths, said) as second:
+            await adopt(second)
+            await watchers_of(second).open_rooms.look()
+    assert asked == []
