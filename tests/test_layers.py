@@ -20,6 +20,7 @@ MACHINE = (
     "anyio",
     "asyncio",
     "fcntl",
+    "httpcore",
     "httpx",
     "multiprocessing",
     "os",

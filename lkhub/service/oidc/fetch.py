@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from lkhub.host.bounded_http import bounded_transport
 from lkhub.host.http import find_unpacker, httpx
 from lkhub.source.json_text import parse_finite_json
 
@@ -105,7 +106,7 @@ class Fetcher:
     def _client(self) -> httpx.AsyncClient:
         # OpenSSL's own roots, to which an operator adds the authority of a private provider. Making the context takes
         # 20 ms of CPU, so there is one.
-        transport = self._transport or httpx.AsyncHTTPTransport(verify=ssl.create_default_context())
+        transport = self._transport or bounded_transport(ssl.create_default_context(), MAX_ANSWER_BYTES + 16 * 1024)
         # No cookie is kept: those of one person's sign-in would go along with the next person's, and there may be any
         # number of them.
         cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))

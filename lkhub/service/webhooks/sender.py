@@ -13,6 +13,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from lkhub import __version__
+from lkhub.host.bounded_http import bounded_transport
 from lkhub.host.http import httpx
 from lkhub.livekit.webhooks import CONTENT_TYPE, NO_ANSWER, may_be_the_key, sign
 from lkhub.receiver_addresses import find_refused
@@ -25,6 +26,7 @@ ANSWER_SECONDS = 10.0
 # An answer is not read any further, since only its status matters. Where it is longer, or takes longer, the connection
 # is closed.
 MAX_ANSWER_BYTES = 4096
+MAX_HEAD_BYTES = 16 * 1024
 REST_SECONDS = 1.0
 
 # Of the time for an event, the part in which a receiver with several addresses is reached at one of them.
@@ -45,7 +47,7 @@ class Sender:
         # Connections are kept by address, and two names may have the same one, so each receiver has its own. A client
         # of httpx would keep cookies, and parse the address of a redirect.
         trusted = ssl.create_default_context() if self._url.scheme == "https" else False
-        self._connections = httpx.AsyncHTTPTransport(verify=trusted, trust_env=False)
+        self._connections = bounded_transport(trusted, MAX_HEAD_BYTES + MAX_ANSWER_BYTES)
 
     async def close(self) -> None:
         """Close the connections."""

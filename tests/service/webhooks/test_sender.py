@@ -356,3 +356,17 @@ async def test_no_problem_repeats_the_url(monkeypatch: pytest.MonkeyPatch) -> No
         for scheme in ("http", "https"):
             async with sending(f"{scheme}://app.example.com:{port}/XYZ?XYZ") as sender:
                 assert "XYZ" not in await sender.send(BODY)
+
+
+async def test_receiver_that_never_comes_to_its_answer_is_left_early() -> None:
+    """Each 1xx costs as much time as a request of somebody else, and 64 KiB have thousands of them."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        while True:
+            writer.write(b"HTTP/1.1 103 \r\n\r\n" * 1000)
+            await writer.drain()
+
+    async with listen(handler=handle) as port, sending(f"http://127.0.0.1:{port}/hook", seconds=5.0) as sender:
+        assert await sender.send(BODY) == "the connection failed: ReadError"
+        assert await sender.send(BODY) == "the connection failed: ReadError"
