@@ -111,7 +111,9 @@ def revoke(
     """End an API key at once.
 
     It gets no token from the next request on. Tokens that it was given stay valid until they end, and so do the invites
-    that were made with it, with them, or by those who came by such an invite: the open ones are named.
+    that were made with it, with them, or by those who came by such an invite. The open ones are named, as far as the
+    hub remembers where they come from: it forgets a token after ninety days, and an ended invite after thirty. `lkhub
+    invite list` shows all.
     """
     paths = find_hub(spec, state)
     if whole := re.match(r"lkhub_([0-9a-f]{8})_", identifier):  # a secret, which no message repeats

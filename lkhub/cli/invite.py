@@ -163,7 +163,8 @@ def revoke(
     """End an invite at once.
 
     Nobody joins by its link any more. Who is in the room already stays there, and invites that those who came with it
-    have made stay good: the open ones are named.
+    have made stay good. The open ones are named, as far as the hub remembers where they come from: it forgets a token
+    after ninety days, and an ended invite after thirty. `lkhub invite list` shows all.
     """
     paths = find_hub(spec, state)
     name = name.strip()  # as the page of a link takes it

@@ -38,8 +38,8 @@ MADE = Rate(30, 60)
 # An invite that a person makes in a call is for those who should join it.
 DEFAULT_SECONDS = 24 * 3600
 
-# An invite of a participant ends before it is forgotten by which invite or token the participant came (an ended invite
-# after 30 days, a token after 90). So what is revoked can name the invites that go back to it.
+# Shorter than the hub remembers tokens (90 days) and ended invites (30), so that what is revoked can name the invites
+# that go back to it, unless a long chain of them or a token of months lies between.
 PARTICIPANTS_SECONDS = 14 * 86400
 
 _ENDED: dict[Ending, str] = {
