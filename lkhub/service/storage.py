@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -162,7 +161,7 @@ class Storage:
         if error.problem not in _PASSING:
             await self.close()
         if before is None or str(before) != str(error):
-            await self._tell(partial(self._state.note_failure, error))
+            await self._tell(self._note)
         return _unavailable(error)
 
     async def _note_written(self) -> None:
@@ -174,6 +173,13 @@ class Storage:
         self._problem, self._told = None, -_TOLD_EVERY_SECONDS
         log.warning("the store can be used again")
         await self._tell(self._state.note_success)
+
+    def _note(self) -> None:
+        """What is so by now: while one store was closed, another may have been opened, and been used."""
+        if problem := self._problem:
+            self._state.note_failure(problem)
+        else:
+            self._state.note_success()
 
     async def _tell(self, note: Callable[[], None]) -> None:
         """One after another, in the order of what happens."""

@@ -21,8 +21,12 @@ from lkhub.store.schema import issued
 from lkhub.store.sound import look, try_out
 from lkhub.store.store import Store
 from lkhub.wire.application import Store as StoreSettings
+from tests.kit.postgres import Postgres
 from tests.service.conftest import LAN, Applied, Connect, check_error
+from tests.store.conftest import postgres
 from tests.waiting import until
+
+__all__ = ["postgres"]
 
 pytestmark = pytest.mark.anyio
 
@@ -257,4 +261,33 @@ async def test_store_is_opened_again_only_after_what_reads_it(applied: Applied) 
     await again
     assert index.exists()
     await asyncio.gather(*asks, return_exceptions=True)
+    await storage.close()
+
+
+async def test_store_that_is_used_again_before_it_is_closed_does_not_count_as_failing(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that hangs keeps what failed open for seconds. The status spoke of it until the next trouble."""
+    record = str(tmp_path / "store.json")
+    storage = Storage(StoreSettings(postgres.create()), StoreState(record))
+    await storage.run(try_out)
+    close, may_close = Store.close, threading.Event()
+
+    def close_late(store: Store) -> None:
+        assert may_close.wait(30)
+        close(store)
+
+    def lose_connection(_: Connection) -> None:
+        raise StoreError("gone")
+
+    monkeypatch.setattr(Store, "close", close_late)
+    failing = asyncio.ensure_future(storage.read(lose_connection))
+    await until(lambda: storage._store is None)
+    await storage.run(try_out)
+    may_close.set()
+    with pytest.raises(ApiError):
+        await failing
+    found = read_store(record)
+    assert found
+    assert found.failing is None
     await storage.close()
