@@ -1,4 +1,4 @@
-"""HTTP to servers that may send anything, for as long as they are asked."""
+"""HTTP to servers that may answer anything: how much of an answer is read has a limit."""
 
 import ssl
 from typing import Any
@@ -6,6 +6,14 @@ from typing import Any
 import httpcore
 
 from lkhub.host.http import httpx
+
+
+class LongAnswerError(httpx.ReadError):
+    """More of an answer came than is read."""
+
+
+# Servers send heads of a few hundred bytes; nginx takes 8 KiB from a server behind it.
+MAX_HEAD_BYTES = 16 * 1024
 
 
 class _BoundedStream(httpcore.AsyncNetworkStream):
@@ -17,7 +25,7 @@ class _BoundedStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         left = self._most - self._taken
         if left <= 0:
-            raise httpcore.ReadError("its answer does not end")
+            raise LongAnswerError(f"it answers with more than {self._most // 1024} KiB")
         data = await self._stream.read(min(max_bytes, left), timeout)
         self._taken += len(data)
         return data
@@ -44,17 +52,10 @@ class _BoundedNetwork(httpcore.AnyIOBackend):
         return _BoundedStream(await super().connect_tcp(*arguments, **named), self._most)
 
 
-def bounded_transport(verify: ssl.SSLContext | bool, most: int) -> httpx.AsyncHTTPTransport:
-    """To servers that may send anything: no more than `most` bytes of an answer are read, its head included. Before its
-    status any number of others may come (RFC 9110, 15.2), such as 103. httpx skips them, and would do nothing else
-    while they come."""
+def bounded_transport(verify: ssl.SSLContext | bool, max_body: int) -> httpx.AsyncHTTPTransport:
+    """To servers that may send anything. LongAnswerError is raised where the head of an answer and its body are longer
+    than MAX_HEAD_BYTES and `max_body` together. Before the status of an answer any number of others may come, such as
+    103 (RFC 9110, 15.2): httpx skips them, and would do nothing else while they come."""
     transport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False)
-    # httpx takes no other network. The limits are its own (httpx, _config.py, DEFAULT_LIMITS).
-    transport._pool = httpcore.AsyncConnectionPool(
-        ssl_context=transport._pool._ssl_context,
-        max_connections=100,
-        max_keepalive_connections=20,
-        keepalive_expiry=5.0,
-        network_backend=_BoundedNetwork(most),
-    )
+    transport._pool._network_backend = _BoundedNetwork(MAX_HEAD_BYTES + max_body)  # httpx has no parameter for it
     return transport

@@ -24,7 +24,7 @@ SECRET_BYTES = 10
 # Typed by people, and no secret.
 ID_BYTES = 5
 
-# An invite that has ended is listed for this long, and while one is that somebody made who came by it.
+# An invite that has ended is listed for this long, and for as long as one is listed that somebody made who came by it.
 KEPT_SECONDS = 30 * 86400.0
 
 # Before an identity: the creator of an invite that was made with the token of a participant.

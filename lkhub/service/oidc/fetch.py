@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from lkhub.host.bounded_http import bounded_transport
+from lkhub.host.bounded_http import LongAnswerError, bounded_transport
 from lkhub.host.http import find_unpacker, httpx
 from lkhub.source.json_text import parse_finite_json
 
@@ -98,6 +98,8 @@ class Fetcher:
             raise ProviderError(f"the OpenID provider does not answer within {self._seconds:g} s") from None
         except httpx.TimeoutException:
             raise ProviderError("the OpenID provider does not answer in time") from None
+        except LongAnswerError:
+            raise ProviderError(f"the OpenID provider answers with more than {MAX_ANSWER_BYTES // 1024} KiB") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
             raise ProviderError(f"the OpenID provider can't be reached{_find_reason(error)}") from None
         return answer.status_code, body
@@ -106,7 +108,7 @@ class Fetcher:
     def _client(self) -> httpx.AsyncClient:
         # OpenSSL's own roots, to which an operator adds the authority of a private provider. Making the context takes
         # 20 ms of CPU, so there is one.
-        transport = self._transport or bounded_transport(ssl.create_default_context(), MAX_ANSWER_BYTES + 16 * 1024)
+        transport = self._transport or bounded_transport(ssl.create_default_context(), MAX_ANSWER_BYTES)
         # No cookie is kept: those of one person's sign-in would go along with the next person's, and there may be any
         # number of them.
         cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))

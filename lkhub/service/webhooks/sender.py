@@ -13,7 +13,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from lkhub import __version__
-from lkhub.host.bounded_http import bounded_transport
+from lkhub.host.bounded_http import LongAnswerError, bounded_transport
 from lkhub.host.http import httpx
 from lkhub.livekit.webhooks import CONTENT_TYPE, NO_ANSWER, may_be_the_key, sign
 from lkhub.receiver_addresses import find_refused
@@ -26,7 +26,6 @@ ANSWER_SECONDS = 10.0
 # An answer is not read any further, since only its status matters. Where it is longer, or takes longer, the connection
 # is closed.
 MAX_ANSWER_BYTES = 4096
-MAX_HEAD_BYTES = 16 * 1024
 REST_SECONDS = 1.0
 
 # Of the time for an event, the part in which a receiver with several addresses is reached at one of them.
@@ -47,7 +46,7 @@ class Sender:
         # Connections are kept by address, and two names may have the same one, so each receiver has its own. A client
         # of httpx would keep cookies, and parse the address of a redirect.
         trusted = ssl.create_default_context() if self._url.scheme == "https" else False
-        self._connections = bounded_transport(trusted, MAX_HEAD_BYTES + MAX_ANSWER_BYTES)
+        self._connections = bounded_transport(trusted, MAX_ANSWER_BYTES)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -152,6 +151,8 @@ def _describe(error: httpx.HTTPError) -> str:
     """What the system or OpenSSL said. The text of httpx itself may have an address only."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, LongAnswerError):
+            return str(cause)
         if isinstance(cause, ssl.SSLError):
             return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else "TLS failed"
         if isinstance(cause, OSError) and cause.errno and cause.errno in errno.errorcode:

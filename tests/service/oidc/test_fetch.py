@@ -1,3 +1,5 @@
+import asyncio
+import contextlib
 import errno
 import gzip
 import socket
@@ -136,6 +138,22 @@ async def test_slow_answer_is_given_up(issuer: Issuer) -> None:
     issuer.delay = 60
     with pytest.raises(ProviderError, match=r"within 0\.01 s"):
         await Fetcher(httpx.ASGITransport(issuer.app()), seconds=0.01).get(f"{ISSUER}/jwks")
+
+
+async def test_provider_that_never_comes_to_its_answer_is_left_early() -> None:
+    """Each 1xx costs as much time as a request of somebody else. It can be reached, and its answer is at fault."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"HTTP/1.1 103 \r\n\r\n" * 1000)
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ProviderError, match="answers with more than 256 KiB"):
+            await Fetcher().get(f"http://127.0.0.1:{port}/jwks")
 
 
 async def test_provider_that_is_down_is_an_error() -> None:
