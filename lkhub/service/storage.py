@@ -158,10 +158,13 @@ class Storage:
             self._told = now
             log.error("%s", error)
         before, self._problem = self._problem, error
-        if error.problem not in _PASSING:
-            await self.close()
-        if before is None or str(before) != str(error):
-            await self._tell(self._note)
+        # To the end, also where the client of this caller leaves meanwhile: the same failure is not told again. It is
+        # told first, since a connection that hangs takes seconds to close.
+        with anyio.CancelScope(shield=True):
+            if before is None or str(before) != str(error):
+                await self._tell(self._note)
+            if error.problem not in _PASSING and store is self._store:
+                await self.close()
         return _unavailable(error)
 
     async def _note_written(self) -> None:

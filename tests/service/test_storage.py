@@ -3,9 +3,11 @@
 import asyncio
 import sqlite3
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from sqlalchemy import Connection, delete, text
@@ -290,4 +292,43 @@ async def test_store_that_is_used_again_before_it_is_closed_does_not_count_as_fa
     found = read_store(record)
     assert found
     assert found.failing is None
+    await storage.close()
+
+
+@pytest.mark.parametrize("by", ["starlette", "asyncio"])
+async def test_failure_is_recorded_also_where_its_caller_is_cancelled(
+    by: str, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a stream of events is whose client leaves while a connection that hangs is closed. The status said that all is
+    well for as long as the store failed, since the same failure is not told twice."""
+    record = str(tmp_path / "store.json")
+    storage = Storage(StoreSettings(postgres.create()), StoreState(record))
+    await storage.run(try_out)
+    close, may_close = Store.close, threading.Event()
+
+    def close_late(store: Store) -> None:
+        assert may_close.wait(30)
+        close(store)
+
+    def lose_connection(_: Connection) -> None:
+        raise StoreError("gone")
+
+    async def ask() -> None:
+        with suppress(ApiError, asyncio.CancelledError):
+            await storage.read(lose_connection)
+
+    monkeypatch.setattr(Store, "close", close_late)
+    async with anyio.create_task_group() as client:
+        job = asyncio.ensure_future(ask()) if by == "asyncio" else None
+        if not job:
+            client.start_soon(ask)
+        await until(lambda: storage._store is None)
+        await asyncio.sleep(0)
+        (job or client.cancel_scope).cancel()
+        may_close.set()
+    if job:
+        await job
+    found = read_store(record)
+    assert found
+    assert found.failing is not None
     await storage.close()
