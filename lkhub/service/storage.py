@@ -157,12 +157,11 @@ class Storage:
         if now - self._told >= _TOLD_EVERY_SECONDS:
             self._told = now
             log.error("%s", error)
-        before, self._problem = self._problem, error
-        # To the end, also where the client of this caller leaves meanwhile: the same failure is not told again. It is
-        # told first, since a connection that hangs takes seconds to close.
+        self._problem = error
+        # To the end, also where the client of this caller leaves meanwhile. It is told first, since a connection that
+        # hangs takes seconds to close; and each time, since asyncio's own cancelling may come before it is written.
         with anyio.CancelScope(shield=True):
-            if before is None or str(before) != str(error):
-                await self._tell(self._note)
+            await self._tell(self._note)
             if error.problem not in _PASSING and store is self._store:
                 await self.close()
         return _unavailable(error)

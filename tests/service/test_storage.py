@@ -332,3 +332,34 @@ async def test_failure_is_recorded_also_where_its_caller_is_cancelled(
     assert found
     assert found.failing is not None
     await storage.close()
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_failure_whose_telling_was_cancelled_is_recorded_by_the_next_caller(steps: int, tmp_path: Path) -> None:
+    """As jobs of the webhooks are, by asyncio itself, when the lead is lost as the store fails."""
+    record = str(tmp_path / "store.json")
+    storage = Storage(StoreSettings(f"sqlite:///{tmp_path / 'lkhub.db'}"), StoreState(record))
+    await storage.run(try_out)
+    fail, failing = storage._fail, asyncio.Event()
+
+    async def note_failing(error: StoreError, store: Store | None) -> ApiError:
+        failing.set()
+        return await fail(error, store)
+
+    def lose(_: Connection) -> None:
+        raise StoreError("gone")
+
+    storage._fail = note_failing  # type: ignore[method-assign]
+    job = asyncio.ensure_future(storage.read(lose))
+    await failing.wait()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    job.cancel()
+    with suppress(ApiError, asyncio.CancelledError):
+        await job
+    with pytest.raises(ApiError):
+        await storage.read(lose)
+    found = read_store(record)
+    assert found
+    assert found.failing is not None
+    await storage.close()
