@@ -25,8 +25,12 @@ POLL_SECONDS = 0.05
 MARK = "LKHUB_PROCESS"
 
 # livekit-server reads these over its configuration file (cmd/server/main.go): what a shell happens to hold
-# must not change the hub. NOTIFY_SOCKET is the supervisor's own: Caddy would speak to systemd in its name.
-_KEPT_BACK = ("LIVEKIT_", "NODE_IP", "UDP_PORT", "REDIS_HOST", "REDIS_PASSWORD", "NOTIFY_SOCKET", MARK)
+# must not change the hub.
+_OVERRIDING = ("LIVEKIT_", "NODE_IP", "UDP_PORT", "REDIS_HOST", "REDIS_PASSWORD")
+
+# The supervisor's own, from systemd: Caddy would speak to it in the supervisor's name, and each process has its secrets
+# in files of its own.
+_OF_SUPERVISOR = ("NOTIFY_SOCKET", "WATCHDOG_", "CREDENTIALS_DIRECTORY", MARK)
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,16 @@ def _read_start_ticks(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
+def find_start(pid: int) -> float | None:
+    """When the process was started, in epoch seconds; None where there is none, or the system does not tell."""
+    try:
+        return _started_at(psutil.Process(pid))
+    except (psutil.Error, OSError, ValueError):
+        return None
+
+
 def _started_at(process: psutil.Process) -> float:
-    """In epoch seconds."""
+    """In epoch seconds. More exact than psutil, whose start of the machine is in whole seconds."""
     if sys.platform != "linux":
         return process.create_time()
     # psutil reads the machine's start time from /proc/stat, which is missing with ProcSubset=pid (systemd.exec(5)).
@@ -130,7 +142,7 @@ def forget_variables(names: Iterable[str]) -> None:
 
 def child_environ() -> dict[str, str]:
     """Our own environment without the variables that livekit-server and Caddy would obey."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_BACK)}
+    return {name: value for name, value in os.environ.items() if not name.startswith((*_OVERRIDING, *_OF_SUPERVISOR))}
 
 
 class UnwritableLogError(MachineError):

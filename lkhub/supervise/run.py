@@ -13,6 +13,7 @@ from lkhub.errors import HubError, InputError, MachineError, describe_error, fla
 from lkhub.host.keyfile import Keys, revoke_key
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
+from lkhub.host.service_manager import tell_manager
 from lkhub.host.state_directory import remove_half_written
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub, prepare_hub
@@ -29,6 +30,7 @@ from lkhub.wire.control import (
     ApplyRequest,
     HubReport,
     KeysChanged,
+    LeaveRequest,
     Outcome,
     Restarted,
     RestartRequest,
@@ -147,7 +149,9 @@ async def _serve_signals(
                     say("stopping now")
                     supervisor.stop_now()
                 else:
-                    say(_describe_stop(supervisor))
+                    text = _describe_stop(supervisor)
+                    say(text)
+                    tell_manager(STATUS=text)
                     tasks.start_soon(_drain, supervisor, scope, say)
 
 
@@ -228,6 +232,12 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
         supervisor.tasks.cancel_scope.cancel()
         return Stopped()
 
+    async def leave(_: LeaveRequest, __: Tell) -> Stopped:
+        async with changing:
+            supervisor.leave()
+        supervisor.tasks.cancel_scope.cancel()
+        return Stopped()
+
     return {
         StatusRequest: status,
         ApplyRequest: apply,
@@ -235,4 +245,5 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
         RevokeKeyRequest: revoke,
         RestartRequest: restart,
         StopRequest: stop,
+        LeaveRequest: leave,
     }

@@ -211,3 +211,12 @@ class StopRequest(Request[Stopped], frozen=True):
     in_every_version = True
 
     drain: bool
+
+
+class LeaveRequest(Request[Stopped], frozen=True):
+    """End the supervisor, and leave the processes with their calls running for the next supervisor. The request is the
+    same in every version, as StopRequest."""
+
+    path = "/leave"
+    answer = Stopped
+    in_every_version = True

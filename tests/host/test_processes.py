@@ -144,6 +144,8 @@ def test_what_a_livekit_server_would_obey_is_not_handed_on(monkeypatch: pytest.M
         "REDIS_HOST",
         "REDIS_PASSWORD",
         "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "CREDENTIALS_DIRECTORY",
     )
     for name in obeyed:
         monkeypatch.setenv(name, "x")

@@ -1,6 +1,7 @@
 import contextlib
 import os
 import signal
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
-from lkhub.wire.control import Outcome, StatusRequest, StopRequest
+from lkhub.wire.control import LeaveRequest, Outcome, StatusRequest, StopRequest
 from tests.findings.make import fault as make_fault
 from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, list_running, supervising
 from tests.waiting import until
@@ -272,6 +273,48 @@ async def test_start_that_fails_leaves_what_was_taken_over_running(
     monkeypatch.undo()
     await ran.run(hub, "stop")
     assert ran.applied == Outcome(()), "the next one takes over the same"
+
+
+async def test_supervisor_that_leaves_ends_nothing_else(make_hub: MakeHub, paths: StatePaths) -> None:
+    """What `lkhub install` asks of it, when the unit or the program is another."""
+    hub = make_hub()
+
+    async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
+        supervisor.tasks.start_soon(lambda: anyio.to_thread.run_sync(lambda: ask(paths.control, LeaveRequest())))
+
+    await run_hub(hub, lambda _: None, ready)
+    left = {name: read_record(paths, name) for name in ("media", "relay", "serve")}
+    assert all(record is not None and is_alive(record.process) for record in left.values())
+    ran = Run()
+    await ran.run(hub, "stop")
+    assert ran.applied == Outcome(()), "the next one takes over the same"
+
+
+async def test_service_manager_hears_that_the_supervisor_goes_on_and_that_it_stops(
+    make_hub: MakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "20000")
+        monkeypatch.delenv("WATCHDOG_PID", raising=False)
+
+        async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
+            supervisor.tasks.start_soon(stop_when_heard)
+
+        async def stop_when_heard() -> None:
+            heard.extend([(await anyio.to_thread.run_sync(manager.recv, 4096)).decode() for _ in range(3)])
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        manager.settimeout(10)
+        await run_hub(make_hub(), lambda _: None, ready)
+        assert heard == ["WATCHDOG=1"] * 3
+        manager.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                heard.append(manager.recv(4096).decode())
+    assert any(text.startswith("STATUS=stopping") for text in heard)
 
 
 async def _note_nothing(_: Supervisor, __: Outcome | HubError) -> None:

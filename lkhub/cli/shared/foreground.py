@@ -10,6 +10,7 @@ from lkhub.cli.shared.exits import show_bug
 from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, is_screen, show_error
 from lkhub.errors import EXIT_BUG, EXIT_MACHINE, EXIT_OK, HubError
+from lkhub.host.service_manager import tell_manager
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
@@ -32,7 +33,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         if isinstance(outcome, HubError):
             show_error(outcome)
         # Imported here: media answers 50 ms sooner without what examines a hub.
-        from lkhub.cli.shared.summary import show_examined
+        from lkhub.cli.shared.summary import describe_examined, show_examined
         from lkhub.hub.examine import examine_hub
 
         examined = examine_hub(hub.plan.paths, progress, verify=verify, is_stopping=lambda: supervisor.stopping)
@@ -40,11 +41,14 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         if supervisor.stopping:
             return  # the hub is gone, so there is nothing to report
         pending = isinstance(outcome, Outcome) and outcome.pending
+        tell_manager(STATUS=describe_examined(examined))
         show_examined(hub.plan, examined, link=link, pending=pending, json=json)
 
     async def ready(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         # The hub is up, and people may be in a call: a failure to report must not end it.
         nonlocal code
+        # Ready is a hub whose processes run. What a verification finds ends no hub: a machine without internet starts.
+        tell_manager(READY=1, STATUS="the processes run")
         try:
             # All of it runs in a thread, since it asks this supervisor, which answers in this loop. A hub that is being
             # stopped does not wait for it.

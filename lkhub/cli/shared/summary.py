@@ -38,6 +38,15 @@ def show_examined(plan: Plan, examined: Examined, *, link: bool, pending: bool, 
         show_summary(plan, examined.verified, examined.surroundings, link=link, pending=pending)
 
 
+def describe_examined(examined: Examined) -> str:
+    """One line about what came of `lkhub up`, for a service manager."""
+    if examined.failed:
+        return "the processes run, and not everybody gets in: `lkhub status` says why"
+    if examined.verified is None:
+        return "the processes run; whether calls get through was not tried"
+    return f"calls get through: {', '.join(path.path for path in examined.verified.paths)}"
+
+
 def show_summary(
     plan: Plan, verified: Verified | None, around: Surroundings = UNSEEN, *, link: bool = False, pending: bool = False
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import anyio.to_thread
 
 from lkhub.host.lock import Lock
+from lkhub.host.service_manager import find_watchdog, tell_manager
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.addresses import Addresses
@@ -59,7 +60,11 @@ class Watchers:
 
     def list(self) -> tuple[Watcher, ...]:
         timings = self._supervisor.shared.timings
+        silence = find_watchdog()
+        # Half of the time is what sd_watchdog_enabled(3) advises.
+        alive = (Watcher("tell the service manager that it runs", self.tell_alive, silence / 2),) if silence else ()
         return (
+            *alive,
             Watcher("keep the state directory whole", self.state_directory.look, timings.tick),
             Watcher("see whether processes answer", self.hanging.look, timings.hanging),
             Watcher("rotate logs", self.rotate_logs, timings.tick),
@@ -84,6 +89,10 @@ class Watchers:
     async def look_for_status(self, max_age: float) -> None:
         """`look_outside` for a command. A failure is in the answer to the command, among the watchers that fail."""
         await self.guard.look(_SEE_OUTSIDE, lambda: self.look_outside(max_age))
+
+    async def tell_alive(self) -> None:
+        """Tell the service manager that this process goes on: it ends a supervisor that is silent."""
+        tell_manager(WATCHDOG=1)
 
     async def rotate_logs(self) -> None:
         """Rotate the large logs."""
