@@ -309,6 +309,7 @@ def test_secrets_of_a_spec_are_read_in_one_place(graph: grimp.ImportGraph) -> No
     assert graph.find_modules_that_directly_import("lkhub.spec.references") == {
         "lkhub.prepare.secrets",
         "lkhub.spec.load",  # for what a fault must not repeat
+        "lkhub.plan.build",  # for what a service manager has to pass on
     }
 
 

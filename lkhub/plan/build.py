@@ -1,6 +1,8 @@
 """`Spec` + `NetworkFacts` + `Installation` → `Plan`. Defaults that depend on `reach` or on the network are decided here
 alone."""
 
+from collections.abc import Iterator
+
 from lkhub.findings.catalogue.choices import no_tls
 from lkhub.findings.finding import Finding
 from lkhub.plan.application import plan_application
@@ -9,14 +11,27 @@ from lkhub.plan.edge import list_authorities, list_trust_urls, origin, plan_edge
 from lkhub.plan.installation import Installation
 from lkhub.plan.leads import is_literal
 from lkhub.plan.media import plan_media
-from lkhub.plan.model import EdgePlan, MediaPlan, Plan, ProbePath, RelayPlan, ServePlan, TurnServer, Urls, in_url
+from lkhub.plan.model import (
+    EdgePlan,
+    KeptSecret,
+    MediaPlan,
+    Plan,
+    ProbePath,
+    RelayPlan,
+    ServePlan,
+    TurnServer,
+    Urls,
+    in_url,
+)
 from lkhub.plan.network import LOOPBACK, NetworkFacts
-from lkhub.plan.paths import StatePaths
+from lkhub.plan.paths import StatePaths, name_secret
 from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.plan.processes import plan_processes
 from lkhub.plan.stun import plan_stun
+from lkhub.secret import FromEnv, FromFile
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
+from lkhub.spec.references import list_references
 from lkhub.spec.turn import Login
 
 
@@ -55,8 +70,18 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         resolve=_override_addresses(media, edge),
         livekit=dict(spec.livekit),
         drain=spec.drain,
+        secrets=tuple(_list_secrets(spec, installation)),
         findings=(*notes, *_warn(spec, serve, edge), *warn_of_codecs(spec)),
     )
+
+
+def _list_secrets(spec: Spec, installation: Installation) -> Iterator[KeptSecret]:
+    for reference in list_references(spec):
+        match reference.source:
+            case FromFile(path):
+                yield KeptSecret(name_secret(reference.path), file=installation.beside_spec(path))
+            case FromEnv(variable):
+                yield KeptSecret(name_secret(reference.path), variable=variable)
 
 
 def _plan_relay(spec: Spec, media: MediaPlan, edge: EdgePlan | None) -> RelayPlan | None:

@@ -231,13 +231,23 @@ class Urls:
 
 
 @dataclass(frozen=True)
+class KeptSecret:
+    """A secret that the spec refers to and does not hold: in the file `file`, an absolute path, or in the variable
+    `variable` of the environment. `name` tells the secrets of a spec apart."""
+
+    name: str
+    file: str = ""
+    variable: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything decided about one hub on one machine, where lkhub has this `installation`.
 
     `turn_servers` belong to other operators. `resolve` are the resolve overrides for the hub's own calls, host →
     address of this machine, since this machine may not be able to reach its own names and public addresses. `drain` is
     how long a stop waits for calls. `findings` are choices that the user should hear of, as notes, and what will not
-    work, as warnings.
+    work, as warnings. `secrets` are those that whoever starts the hub must be able to read.
     """
 
     name: str
@@ -256,6 +266,7 @@ class Plan:
     resolve: dict[str, str]
     livekit: dict[str, Json]
     drain: Duration
+    secrets: tuple[KeptSecret, ...]
     findings: tuple[Finding, ...]
 
     @property

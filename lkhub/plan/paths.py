@@ -6,6 +6,13 @@ from urllib.parse import quote
 from lkhub.source.path import Path
 
 
+def name_secret(path: Path) -> str:
+    """A name for the secret at this place in the spec, for files and for credentials of a service manager."""
+    # Where the spec takes any key, a key may have any characters.
+    steps = [str(step + 1) if isinstance(step, int) else quote(step, safe="") for step in path]
+    return ".".join(step.replace(".", "%2E") for step in steps)
+
+
 @dataclass(frozen=True)
 class StatePaths:
     """Paths below `root`, an absolute directory."""
@@ -44,9 +51,7 @@ class StatePaths:
                 return self.turn_secret(index)
             case ("tls", "account", "mac_key"):
                 return self.account_key
-        # Where the spec takes any key, a key may have any characters.
-        steps = [str(step + 1) if isinstance(step, int) else quote(step, safe="") for step in path]
-        return self.render(".".join(step.replace(".", "%2E") for step in steps) + ".secret")
+        return self.render(f"{name_secret(path)}.secret")
 
     def turn_secret(self, index: int) -> str:
         """The secret that LiveKit shares with a server of `turn.external`, counted from 0."""

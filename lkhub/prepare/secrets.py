@@ -7,14 +7,16 @@ file that a renderer makes with it. The process's fingerprint follows from its f
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from lkhub.findings.catalogue.spec import secret_unusable
+from lkhub.host.credentials import find_credential
 from lkhub.host.keyfile import Keys, add_current
 from lkhub.host.secrets import ensure_managed_keys, generate_key, read_managed_keys, read_source
 from lkhub.plan.model import Plan
-from lkhub.plan.paths import StatePaths
-from lkhub.secret import FromEnv, Secret, SecretError, WholeFile
+from lkhub.plan.paths import StatePaths, name_secret
+from lkhub.secret import FromEnv, FromFile, Secret, SecretError, SecretSource, WholeFile
 from lkhub.source.path import Path
 from lkhub.spec.keyfile import parse_key_file
 from lkhub.spec.keys import GivenKey, KeyFile, KeyFromEnv, check_pair
@@ -38,13 +40,20 @@ def resolve_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str])
         loaded.add(path, secret_unusable(problem))
     for reference in references:
         try:
-            text = read_source(reference.source, folder, environ)
+            text = read_source(_find_source(reference), folder, environ)
             found[reference.path] = reference.reading.read(text)
         except SecretError as error:
             if reference.fault_path not in unset:
                 for problem in error.problems:
                     loaded.add(reference.fault_path, secret_unusable(problem))
     return found
+
+
+def _find_source(reference: Reference) -> SecretSource:
+    """Where the secret can be read. A hub that is a service has a copy of a file that only root may read."""
+    if isinstance(reference.source, FromFile) and (copy := find_credential(name_secret(reference.path))):
+        return replace(reference.source, path=copy)
+    return reference.source
 
 
 def _find_unset(references: Iterable[Reference], environ: Mapping[str, str]) -> dict[Path, str]:

@@ -74,6 +74,23 @@ def test_secret_may_be_in_a_file_beside_the_spec_or_in_the_environment(paths: St
     assert read("{env: [K, S]}", paths, K="API", S=SECRET) == wanted
 
 
+@pytest.mark.parametrize(
+    ("source", "name", "text"),
+    [
+        ("{key: API, secret: {file: /closed/secret}}", "keys.source.secret", SECRET),
+        ("{file: /closed/keys.yaml}", "keys.source.file", f"API: {SECRET}\n"),
+    ],
+)
+def test_secret_that_a_service_manager_passes_on_is_read_there(
+    source: str, name: str, text: str, paths: StatePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "credentials").mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    assert "no such file" in explain(source, paths)
+    (tmp_path / "credentials" / name).write_text(text)
+    assert read(source, paths) == {"API": Secret(SECRET)}
+
+
 def test_key_file_gives_all_its_keys_the_first_one_current(paths: StatePaths, tmp_path: Path) -> None:
     (tmp_path / "keys.yaml").write_text(f"APInew: {SECRET}\nAPIold: '{SECRET}old'\n")
     assert list(read("{file: keys.yaml}", paths)) == ["APInew", "APIold"]
