@@ -18,6 +18,7 @@ from lkhub.plan.network import Interface
 from lkhub.prepare.hub import plan_hub, prepare_hub
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.all import TARGETS
+from lkhub.render.targets.target import Target
 
 # mypy wants the members of an enum written out; these come from a table.
 TargetName = StrEnum("TargetName", list(TARGETS))  # type: ignore[misc]
@@ -61,7 +62,7 @@ def render(
     alone = form or proxy
     if alone is None and output is None and chosen.forms:
         alone = chosen.forms.first
-    plan, interfaces = _plan(spec, state, judges_keys=chosen.judges_keys)
+    plan, interfaces = _plan(spec, state, chosen)
     files = chosen.render(plan, interfaces, alone)
     if output is None:
         if diff or len(files) > 1:
@@ -80,11 +81,11 @@ def render(
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
 
 
-def _plan(spec: Path | None, state: Path | None, *, judges_keys: bool) -> tuple[Plan, tuple[Interface, ...]]:
-    if judges_keys:
+def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, tuple[Interface, ...]]:
+    if target.judges_keys:
         hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
         return hub.plan, hub.interfaces
-    plan, network = plan_hub(find_spec(spec), find_state(state))
+    plan, network = plan_hub(find_spec(spec), find_state(state), target.installation)
     return plan, network.interfaces
 
 

@@ -72,10 +72,11 @@ def prepare_again(hub: PreparedHub) -> PreparedHub:
     return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.plan.installation, hub.environ)
 
 
-def plan_hub(spec: str | None, state: str) -> tuple[Plan, NetworkFacts]:
-    """The plan alone, and the network that it was made for. Needs no keys, and writes nothing."""
+def plan_hub(spec: str | None, state: str, installation: Installation | None = None) -> tuple[Plan, NetworkFacts]:
+    """The plan alone, and the network that it was made for. Needs no keys, and writes nothing. With `installation` the
+    plan is for that one, on this machine."""
     raw = b"" if spec is None else read_input(spec)
-    loaded, network, plan = _plan(raw, spec or "hub.yaml", _install(spec, state))
+    loaded, network, plan = _plan(raw, spec or "hub.yaml", _install(spec, state), installation)
     loaded.require_sound()
     assert plan is not None
     return plan, network
@@ -85,14 +86,16 @@ def _install(spec: str | None, state: str) -> Installation:
     return find_installation(state, os.path.dirname(os.path.abspath(spec)) if spec else os.getcwd())
 
 
-def _plan(raw: bytes, shown: str, installation: Installation) -> tuple[LoadedSpec, NetworkFacts, Plan | None]:
+def _plan(
+    raw: bytes, shown: str, here: Installation, elsewhere: Installation | None = None
+) -> tuple[LoadedSpec, NetworkFacts, Plan | None]:
     loaded = load_spec(raw, shown)
     network = gather_network()
     if not any(interface.kind == "loopback" for interface in network.interfaces):
         raise MachineError("the loopback interface is down", hints=("`ip link set lo up` brings it up",))
-    looked_up = look_up(loaded.spec, installation, ask_domain=needs_domain(loaded.spec, network))
+    looked_up = look_up(loaded.spec, here, ask_domain=needs_domain(loaded.spec, network))
     network = replace(network, looked_up=looked_up)
-    return loaded, network, build_plan(loaded, network, installation)
+    return loaded, network, build_plan(loaded, network, elsewhere or here)
 
 
 def _prepare(

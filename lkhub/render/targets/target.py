@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lkhub.errors import InputError
+from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface
 from lkhub.render.files import RenderedFile
@@ -25,7 +26,8 @@ class Target:
     """`render` makes the files from a plan, the interfaces of the machine that the plan is for, and the one form that
     is asked for (None: all). It raises InputError where the plan has nothing to render.
 
-    `judges_keys`: the spec's keys, certificates and raw keys are judged too, as for `up`.
+    `judges_keys`: the spec's keys, certificates and raw keys are judged too, as for `up`. `installation`: the plan is
+    for this installation, and not for the one that runs the command.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Target:
     render: Callable[[Plan, tuple[Interface, ...], str | None], tuple[RenderedFile, ...]]
     forms: Forms | None = None
     judges_keys: bool = False
+    installation: Installation | None = None
 
     def require_form(self, option: str, form: str | None) -> None:
         """Raise InputError where `form`, given with `option`, is not a form of this target."""

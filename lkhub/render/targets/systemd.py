@@ -1,0 +1,154 @@
+"""`lkhub render systemd`: the unit that `lkhub install` puts in place.
+
+Keys are those of systemd 247 (Debian 11) and later; each was seen to work with 252.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from lkhub.plan.model import Plan
+from lkhub.plan.network import Interface
+from lkhub.plan.service import ENVIRONMENT, INSTALLED, SPEC, UNIT
+from lkhub.render.files import RenderedFile
+from lkhub.render.targets.target import Target
+
+Setting = tuple[str, object]
+
+# Every port below is for root, or for a process with CAP_NET_BIND_SERVICE (ip(7), ip_unprivileged_port_start).
+FIRST_FREE_PORT = 1024
+
+# The drain ends the wait for calls; each process may then take 5 s to end (lkhub/supervise/timings.py).
+STOP_MARGIN_SECONDS = 30
+
+# A busy machine may leave a process without a core for seconds. Calls go on without a supervisor.
+WATCHDOG_SECONDS = 30
+
+# A supervisor that is stopped can't drain. It is killed, its processes run on, and the next supervisor adopts them.
+ABORT_SECONDS = 5
+
+# Every address and candidate is looked up on this machine; a slow disk or a name server may take a while.
+START_SECONDS = 120
+
+SANDBOX: tuple[Setting, ...] = (
+    ("NoNewPrivileges", "yes"),
+    ("ProtectSystem", "strict"),
+    ("ProtectHome", "yes"),
+    ("PrivateTmp", "yes"),
+    ("PrivateMounts", "yes"),
+    ("PrivateDevices", "yes"),
+    ("ProtectKernelTunables", "yes"),
+    ("ProtectKernelModules", "yes"),
+    ("ProtectKernelLogs", "yes"),
+    ("ProtectControlGroups", "yes"),
+    ("ProtectClock", "yes"),
+    ("ProtectHostname", "yes"),
+    ("ProtectProc", "invisible"),
+    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
+    ("RestrictNamespaces", "yes"),
+    ("RestrictRealtime", "yes"),
+    ("RestrictSUIDSGID", "yes"),
+    ("LockPersonality", "yes"),
+    ("MemoryDenyWriteExecute", "yes"),
+    ("RemoveIPC", "yes"),
+    ("UMask", "0077"),
+    ("SystemCallArchitectures", "native"),
+    ("SystemCallFilter", "@system-service"),
+    ("SystemCallFilter", "~@privileged @resources"),
+    ("SystemCallErrorNumber", "EPERM"),
+)
+"""What the hub may not do. It has no ProcSubset=pid: the hub reads the kernel's limits for UDP buffers and its counters
+of dropped packets, which are outside of the processes in /proc."""
+
+
+def render_systemd(plan: Plan) -> RenderedFile:
+    """The unit of a hub of this installation."""
+    sections = (("Unit", _unit(plan)), ("Service", _service(plan)), ("Install", [("WantedBy", "multi-user.target")]))
+    text = "\n\n".join("\n".join((f"[{name}]", *map(_line, settings))) for name, settings in sections)
+    return RenderedFile(UNIT, f"# Written by lkhub. `lkhub install` writes it anew.\n{text}\n", 0o644)
+
+
+def _unit(plan: Plan) -> Iterator[Setting]:
+    yield "Description", f"LiveKit hub {plan.name}"
+    # The hub starts without a network too, and follows its addresses. With one it need not start twice.
+    waited_for = "network-online.target"
+    if plan.edge and plan.edge.tls.mode == "tailscale":
+        waited_for += " tailscaled.service"
+    yield "Wants", waited_for
+    yield "After", waited_for
+    # A port that is taken, or a disk that is full, may be free a minute later.
+    yield "StartLimitIntervalSec", 0
+
+
+def _service(plan: Plan) -> Iterator[Setting]:
+    installation = plan.installation
+    program = f"{_quote(installation.python)} -m lkhub"
+    where = f"--spec {_quote(SPEC)} --state {_quote(installation.state)}"
+    yield "Type", "notify"
+    yield "NotifyAccess", "main"
+    yield "User", installation.user
+    yield "Group", installation.user
+    yield "StateDirectory", "lkhub"
+    yield "StateDirectoryMode", "0700"
+    yield "WorkingDirectory", _escape(installation.folder)
+    yield "ExecStart", f"{program} up {where}"
+    yield "ExecReload", f"{program} reload {where}"
+    # A supervisor that is killed leaves its processes and their calls running, and the next one adopts them.
+    yield "KillMode", "process"
+    # One that hangs can't end its processes when the service is stopped.
+    down = f"exec {program} down --now --state {_quote(installation.state)}"
+    yield "ExecStopPost", f"/bin/sh -c 'test \"$$SERVICE_RESULT\" != timeout || {down}'"
+    yield "Restart", "on-failure"
+    yield "RestartSec", 2
+    # A spec with faults has them at the next start too.
+    yield "RestartPreventExitStatus", 2
+    yield "WatchdogSec", WATCHDOG_SECONDS
+    yield "TimeoutStartSec", START_SECONDS
+    yield "TimeoutStopSec", plan.drain + STOP_MARGIN_SECONDS
+    yield "TimeoutAbortSec", ABORT_SECONDS
+    for secret in plan.secrets:
+        if secret.file:
+            yield "LoadCredential", _escape(f"{secret.name}:{secret.file}")
+    if any(secret.variable for secret in plan.secrets):
+        yield "EnvironmentFile", ENVIRONMENT
+    capability = "CAP_NET_BIND_SERVICE" if has_low_ports(plan) else ""
+    yield "AmbientCapabilities", capability
+    yield "CapabilityBoundingSet", capability
+    yield from SANDBOX
+
+
+def render_environment(values: Mapping[str, str]) -> str:
+    """The text of an EnvironmentFile (systemd.exec(5))."""
+    quoted = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in sorted(values.items())}
+    return "".join(f'{name}="{value}"\n' for name, value in quoted.items())
+
+
+def has_low_ports(plan: Plan) -> bool:
+    """Whether a process of the hub listens on a port that the kernel keeps for root."""
+    return any(listener.ports.start < FIRST_FREE_PORT for listener in plan.listeners)
+
+
+def _line(setting: Setting) -> str:
+    name, value = setting
+    return f"{name}={value}"
+
+
+def _escape(text: str) -> str:
+    """`%` begins a specifier in a unit (systemd.unit(5))."""
+    return text.replace("%", "%%")
+
+
+def _quote(word: str) -> str:
+    """A word of a command line in a unit (systemd.service(5))."""
+    word = _escape(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return f'"{word}"' if set(word) & set(" '\"\\;") else word
+
+
+def _render(plan: Plan, _: Iterable[Interface], __: str | None) -> tuple[RenderedFile, ...]:
+    return (render_systemd(plan),)
+
+
+SYSTEMD = Target(
+    "systemd",
+    "the unit of a hub that starts with the machine, as `lkhub install` puts it in place.",
+    _render,
+    installation=INSTALLED,
+)

@@ -1,0 +1,94 @@
+"""The unit of systemd: golden texts, and what systemd itself says of them."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lkhub.plan.build import build_plan
+from lkhub.plan.model import Plan
+from lkhub.plan.service import INSTALLED
+from lkhub.render.targets.systemd import ABORT_SECONDS, render_environment, render_systemd
+from lkhub.spec.load import load_spec
+from tests.machines import MACHINES
+
+GOLDEN = Path(__file__).parents[2] / "golden/units"
+SPECS = {
+    "vps": """\
+reach: public
+domain: rtc.example.com
+drain: 10m
+access: {modes: [oidc], oidc: {issuer: "https://id.example.com", client_id: hub, client_secret: {file: oidc.secret}}}
+store: {url: "postgresql://lkhub@db.example.com/lkhub", password: {env: DB_PASSWORD}}
+""",
+    "high-ports": "reach: lan\ntls: {listen: 8443}\ndrain: 0s\n",
+}
+
+
+def make_plan(spec: str, machine: str = "vps") -> Plan:
+    loaded = load_spec(spec.encode())
+    plan = build_plan(loaded, MACHINES[machine], INSTALLED)
+    loaded.require_sound()
+    assert plan
+    return plan
+
+
+def read_settings(unit: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_unit_is_exactly_this(name: str) -> None:
+    unit = render_systemd(make_plan(SPECS[name], "vps" if name == "vps" else "laptop"))
+    path = GOLDEN / f"{name}.service"
+    if os.environ.get("REWRITE_GOLDEN"):
+        path.write_text(unit.text)
+    assert unit.text == path.read_text()
+    assert (unit.name, unit.mode) == ("lkhub.service", 0o644)
+
+
+def test_stop_waits_for_calls_and_the_watchdog_does_not() -> None:
+    settings = read_settings(render_systemd(make_plan("drain: 10m")).text)
+    assert int(settings["TimeoutStopSec"]) > 600
+    assert int(settings["TimeoutAbortSec"]) == ABORT_SECONDS < 10
+
+
+def test_only_a_hub_with_low_ports_has_a_capability() -> None:
+    low, high = make_plan(SPECS["vps"]), make_plan(SPECS["high-ports"], "laptop")
+    assert read_settings(render_systemd(low).text)["AmbientCapabilities"] == "CAP_NET_BIND_SERVICE"
+    assert read_settings(render_systemd(high).text)["AmbientCapabilities"] == ""
+    assert read_settings(render_systemd(high).text)["CapabilityBoundingSet"] == ""
+
+
+def test_hub_of_a_tailnet_waits_for_its_daemon() -> None:
+    plan = make_plan(SPECS["vps"])
+    assert plan.edge
+    assert "tailscaled" not in render_systemd(plan).text
+    edge = replace(plan.edge, tls=replace(plan.edge.tls, mode="tailscale"))
+    settings = read_settings(render_systemd(replace(plan, edge=edge)).text)
+    assert settings["Wants"] == settings["After"] == "network-online.target tailscaled.service"
+
+
+def test_no_secret_is_in_the_unit() -> None:
+    plan = make_plan(f"keys: {{source: {{key: APIabc, secret: {'SECRET' * 6}}}}}")
+    assert "SECRET" not in render_systemd(plan).text
+
+
+def test_environment_keeps_what_systemd_would_read_otherwise() -> None:
+    assert render_environment({"B": "x", "A": 'a "b" \\ $c %d'}) == 'A="a \\"b\\" \\\\ $c %d"\nB="x"\n'
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+@pytest.mark.parametrize("name", SPECS)
+def test_systemd_finds_no_fault_and_little_exposure(name: str, tmp_path: Path) -> None:
+    unit = tmp_path / "lkhub.service"
+    # The program is not here.
+    unit.write_text(re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", (GOLDEN / f"{name}.service").read_text(), flags=re.M))
+    judged = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+    assert (judged.returncode, judged.stderr) == (0, "")
+    exposed = ["systemd-analyze", "security", "--offline=yes", "--threshold=16", str(unit)]
+    assert subprocess.run(exposed, capture_output=True).returncode == 0
