@@ -1,0 +1,156 @@
+"""Copies of lkhub with all that it imports, each a folder with an environment of its own: a hub that is a service does
+not change when its user upgrades or removes the lkhub that installed it."""
+
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import lkhub
+from lkhub.errors import MachineError
+from lkhub.firewall.table import Command
+from lkhub.host.commands import run_command
+from lkhub.host.engine import bundled_engine, engine_build, require_engine
+from lkhub.host.files import digest, explain_os_errors
+
+# Everybody may run it, and read it: there is no secret in it.
+_MODE = 0o755
+
+
+def name_build() -> str:
+    """A name for the lkhub that runs, such as `0.1.0-3f2a9c01`. Two builds of one version have two names."""
+    package = Path(lkhub.__file__).parent
+    files = sorted(file for file in package.rglob("*") if file.suffix in (".py", ".html", ".js", ".css"))
+    needed = sorted(f"{each.name}=={each.version}" for each in _list_distributions("lkhub"))
+    parts = [*needed, engine_build(bundled_engine()), *(digest(file.read_bytes()) for file in files)]
+    return f"{lkhub.__version__}-{digest(chr(0).join(parts).encode())[:8]}"
+
+
+def copy_programs(folder: str) -> bool:
+    """Make `folder`, an absolute path, a copy of the lkhub that runs. Returns whether it was made: one that is there is
+    whole, since it appears under its name when it is complete. Raises MachineError."""
+    if os.path.isdir(folder):
+        return False
+    require_engine(bundled_engine())
+    parent = os.path.dirname(folder)
+    with explain_os_errors(folder, "write"):
+        os.makedirs(parent, mode=_MODE, exist_ok=True)
+        made = tempfile.mkdtemp(prefix=f".{os.path.basename(folder)}.", dir=parent)
+        try:
+            os.chmod(made, _MODE)
+            _make_environment(made)
+            _fill(made)
+            _compile(made)
+            os.rename(made, folder)
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+    return True
+
+
+def point_to(folder: str, link: str) -> None:
+    """Make the symbolic link `link` lead to `folder`, at once: whoever reads it finds the old folder or the new one."""
+    with explain_os_errors(link, "write"):
+        if os.path.islink(link) and os.readlink(link) == folder:
+            return
+        beside = f"{link}.new"
+        if os.path.lexists(beside):
+            os.unlink(beside)
+        os.symlink(folder, beside)
+        os.replace(beside, link)
+
+
+def _find_python() -> str:
+    """A Python that every user can run, and that loads the compiled modules of ours. One below /root, as of pyenv or
+    uv, is for root alone. Raises MachineError."""
+    own = os.path.realpath(sys.executable)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for path in (own, f"/usr/local/bin/{version}", f"/usr/bin/{version}"):
+        if os.path.exists(path) and _is_open(path) and _ask_suffix(path) == sysconfig.get_config_var("EXT_SUFFIX"):
+            return path
+    raise MachineError(
+        f"the service could not run {own}, which other users can't reach, and there is no /usr/bin/{version}",
+        hints=("install lkhub with the Python of the system, as `/usr/bin/python3 -m venv /opt/lkhub-setup`",),
+    )
+
+
+def _is_open(path: str) -> bool:
+    real = Path(os.path.realpath(path))
+    return all(each.stat().st_mode & 0o001 for each in (real, *real.parents))
+
+
+def _ask_suffix(python: str) -> str:
+    """The ending of this Python's compiled modules, which names its version and its system; "" where it does not
+    run."""
+    if python == os.path.realpath(sys.executable):
+        return str(sysconfig.get_config_var("EXT_SUFFIX"))
+    argv = [python, "-I", "-c", "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))"]
+    done = run_command(Command(tuple(argv)))
+    return done.out.strip() if done.code == 0 else ""
+
+
+def _make_environment(folder: str) -> None:
+    # Without pip: nothing is ever installed into it.
+    done = run_command(Command((_find_python(), "-I", "-m", "venv", "--without-pip", folder)))
+    if done.code != 0:
+        raise MachineError(
+            f"can't make an environment for Python: {done.said}",
+            hints=("Debian and Ubuntu: `apt install python3-venv`",),
+        )
+
+
+def _fill(folder: str) -> None:
+    target = Path(sysconfig.get_path("purelib", "venv", vars={"base": folder, "platbase": folder}))
+    for each in _list_distributions("lkhub"):
+        _copy_distribution(each, target)
+    # An editable installation has the package elsewhere.
+    shutil.copytree(
+        Path(lkhub.__file__).parent, target / "lkhub", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    programs = Path(folder, "bin")
+    (programs / "lkhub-engine").symlink_to(os.path.relpath(target / "lkhub/bin/lkhub-engine", programs))
+    # Not the script of pip, whose first line names another folder.
+    script = programs / "lkhub"
+    script.write_text('#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -m lkhub "$@"\n')
+    script.chmod(_MODE)
+
+
+def _compile(folder: str) -> None:
+    """The service can't write beside its modules, and would compile them at each start."""
+    run_command(Command((f"{folder}/bin/python", "-I", "-m", "compileall", "-q", "-j", "0", f"{folder}/lib")))
+
+
+def _list_distributions(name: str) -> Iterator[Distribution]:
+    """lkhub's own distribution and all that it needs here."""
+    seen: set[tuple[str, str]] = set()
+    wanted = [(name, "")]
+    while wanted:
+        each, extra = wanted.pop()
+        if (each, extra) in seen:
+            continue
+        seen.add((each, extra))
+        found = distribution(each)
+        if not extra:
+            yield found
+        for requirement in map(Requirement, found.requires or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                needed = str(canonicalize_name(requirement.name))
+                wanted += [(needed, ""), *((needed, more) for more in requirement.extras)]
+
+
+def _copy_distribution(found: Distribution, target: Path) -> None:
+    for file in found.files or ():
+        # Scripts are outside of the packages' folder, and compiled modules are made anew.
+        if ".." in file.parts or "__pycache__" in file.parts or file.suffix == ".pth":
+            continue
+        source, place = Path(str(file.locate())), target / file
+        if source.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, place)

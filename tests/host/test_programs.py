@@ -1,0 +1,92 @@
+"""Copies of lkhub that a service runs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lkhub import __version__
+from lkhub.errors import MachineError
+from lkhub.host import programs
+from lkhub.host.programs import copy_programs, name_build, point_to
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("opt") / name_build()
+    with pytest.MonkeyPatch.context() as patch:
+        # The Python that runs the tests may be for this user alone.
+        patch.setattr(programs, "_is_open", lambda _: True)
+        assert copy_programs(str(folder))
+    return folder
+
+
+def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"]}
+    return subprocess.run([copy / "bin/lkhub", *arguments], env=environ, cwd="/", capture_output=True, text=True)
+
+
+@pytest.mark.integration
+def test_copy_runs_by_itself(copy: Path) -> None:
+    assert run(copy, "--version").stdout == f"lkhub {__version__}\n"
+    where = "import lkhub, sys; print(lkhub.__file__)"
+    found = subprocess.run([copy / "bin/python", "-c", where], cwd="/", capture_output=True, text=True, env={})
+    assert found.stdout.startswith(str(copy))
+    engine = subprocess.run([copy / "bin/lkhub-engine", "version"], capture_output=True)
+    assert engine.returncode == 0
+
+
+@pytest.mark.integration
+def test_every_command_of_the_copy_can_be_loaded(copy: Path) -> None:
+    """A package that is missing in the copy would be missed by one command alone."""
+    from lkhub.cli.main import COMMANDS
+
+    load = f"from lkhub.cli.main import _load\nfor name, module in {COMMANDS!r}.items(): _load(module, name)"
+    done = subprocess.run([copy / "bin/python", "-c", load], cwd="/", capture_output=True, text=True, env={})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.integration
+def test_copy_has_what_lkhub_needs_and_every_user_can_read_it(copy: Path) -> None:
+    [packages] = copy.glob("lib/python*/site-packages")
+    assert not {"pytest", "mypy", "ruff"} & {path.name for path in packages.iterdir()}
+    assert [path for path in copy.rglob("*") if not path.is_symlink() and not path.stat().st_mode & 0o004] == []
+
+
+@pytest.mark.integration
+def test_copy_that_is_there_is_left_alone(copy: Path) -> None:
+    before = (copy / "bin/lkhub").stat().st_mtime_ns
+    assert not copy_programs(str(copy))
+    assert (copy / "bin/lkhub").stat().st_mtime_ns == before
+
+
+def test_copy_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(programs, "_is_open", lambda _: True)
+    monkeypatch.setattr(programs, "_fill", fail)
+    with pytest.raises(MachineError, match="the disk is full"):
+        copy_programs(str(tmp_path / "opt" / "build"))
+    assert list((tmp_path / "opt").iterdir()) == []
+
+
+def test_python_that_other_users_cannot_run_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "python3").symlink_to(os.path.realpath(sys.executable))
+    copied = closed / "python"
+    copied.write_bytes(b"")
+    monkeypatch.setattr(sys, "executable", str(copied))
+    monkeypatch.setattr(programs, "_ask_suffix", lambda _: "another version")
+    with pytest.raises(MachineError, match="the service could not run"):
+        copy_programs(str(tmp_path / "opt" / "build"))
+
+
+def test_link_leads_to_the_last_one(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        point_to(str(tmp_path / name), str(tmp_path / "current"))
+    assert os.readlink(tmp_path / "current") == str(tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["current"]
