@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,17 +14,24 @@ from lkhub.cli.shared.options import HubSpec, State
 from lkhub.cli.shared.show import out
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors, read_tail
+from lkhub.host.journal import read_journal
 from lkhub.hub.applied import ANOTHER, START
-from lkhub.hub.locate import find_hub
+from lkhub.hub.locate import find_hub, is_service
 from lkhub.log_lines import Entry, read_entry
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.processes import PROCESS_NAMES
+from lkhub.plan.service import UNIT
 
 # How soon `-f` shows a new line: for a person, at once.
 FOLLOW_SECONDS = 0.2
 
 # How much of each log is read: of a busy media only few lines matter to a person, and its lines are long.
 LOOKED_AT_BYTES = 2 * 1024 * 1024
+
+JOURNAL_LINES = 10_000
+
+# Each look starts a program.
+JOURNAL_SECONDS = 1.0
 
 _COLOURS = {"info": "", "warning": "yellow", "error": "bold red"}
 
@@ -41,7 +48,8 @@ def logs(
 ) -> None:
     """Show what happened: when, in which process, and what.
 
-    What tells a person nothing is left out, and so is lkhub's own verification. --raw shows all of it.
+    What tells a person nothing is left out, and so is lkhub's own verification. --raw shows all of it. Of a hub that
+    `lkhub install` has made a service, systemd's journal has what lkhub itself says.
     """
     paths = find_hub(spec, state)
     names = _list_names(paths)
@@ -52,10 +60,12 @@ def logs(
     asked = [name] if name else names
     with explain_os_errors(paths.logs, "read"):
         written = [each for each in names if Path(paths.log(each)).exists()]
+    if is_service(paths):
+        written.append("hub")
     if not set(asked) & set(written):
         hints = ("`lkhub status` shows whether this hub has such a process",) if written else (START, ANOTHER)
         raise InputError(f"{name or 'the hub'} has written nothing yet in {paths.root}", hints=hints)
-    tails = {each: Tail(paths.log(each)) for each in asked}
+    tails = {each: Journal() if each == "hub" and is_service(paths) else Tail(paths.log(each)) for each in asked}
     if name and raw:
         show_raw([(name, line) for line in tails[name].read_last(lines)])
     else:
@@ -98,6 +108,28 @@ class Tail:
         return text.decode(errors="replace").split("\n") if newline else []
 
 
+class Journal:
+    """The journal of a hub that is a service, from its end on."""
+
+    def __init__(self) -> None:
+        self._cursor = ""
+        self._read = 0.0
+
+    def read_last(self, lines: int | None) -> list[str]:
+        """As of a Tail."""
+        # A person looks at the end of it, and it may be of years.
+        found, self._cursor = read_journal(UNIT, lines=lines or JOURNAL_LINES)
+        return found
+
+    def read_new(self) -> list[str]:
+        """As of a Tail."""
+        if time.monotonic() - self._read < JOURNAL_SECONDS:
+            return []
+        found, self._cursor = read_journal(UNIT, after=self._cursor)
+        self._read = time.monotonic()
+        return found
+
+
 def read_entries(name: str, lines: Iterable[str]) -> Iterator[Entry]:
     """The entries for people from the lines of one log. A line without a time gets the time of the line before."""
     at: float | None = None
@@ -137,7 +169,7 @@ def _show_lines(lines: Iterable[tuple[str, str]]) -> None:
     sys.stdout.flush()
 
 
-def _follow(tails: dict[str, Tail], show: Callable[[list[tuple[str, str]]], None]) -> None:
+def _follow(tails: Mapping[str, Tail | Journal], show: Callable[[list[tuple[str, str]]], None]) -> None:
     """Show what is appended, until Ctrl-C."""
     try:
         while True:

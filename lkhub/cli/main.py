@@ -37,6 +37,8 @@ COMMANDS = {
     "render": "render",
     "trust": "trust",
     "firewall": "firewall",
+    "install": "install",
+    "uninstall": "install",
     "spec": "spec",
 }
 

@@ -5,18 +5,19 @@ from typing import Annotated
 
 import typer
 
-from lkhub.checks.checks import describe_cut, describe_people
 from lkhub.cli.shared.detached import start_detached
 from lkhub.cli.shared.foreground import run_foreground
 from lkhub.cli.shared.options import Json, Spec, State
+from lkhub.cli.shared.outcome import show_outcome
 from lkhub.cli.shared.progress import Progress
-from lkhub.cli.shared.show import err, say, show_hints
+from lkhub.cli.shared.show import say, show_hints
 from lkhub.cli.shared.store import name_left_store
-from lkhub.errors import EXIT_UNWELL, MachineError
+from lkhub.errors import EXIT_UNWELL, InputError, MachineError
 from lkhub.hub.apply import prepare_change, request_change
-from lkhub.hub.locate import find_spec, find_state
+from lkhub.hub.locate import find_spec, find_state, is_service
 from lkhub.hub.running import is_running, require_running
-from lkhub.wire.control import Outcome
+from lkhub.plan.paths import StatePaths
+from lkhub.plan.service import SPEC
 
 
 def up(
@@ -39,6 +40,12 @@ def up(
     call finish, twice stops at once. On a hub that is running already it applies the spec, verifies and returns. A
     change that would interrupt a call waits, unless --now.
     """
+    if os.geteuid() == 0 and is_service(StatePaths(find_state(state))):
+        change = f"edit {SPEC}, then `lkhub install` makes the service match it"
+        raise InputError(
+            "this hub is a service of the machine, and runs as a user of its own",
+            hints=(change, "`systemctl start lkhub` starts it"),
+        )
     with Progress() as progress:
         progress.tell("reading the spec and looking at this machine")
         hub, running = prepare_change(find_spec(spec), find_state(state), os.environ)
@@ -58,7 +65,7 @@ def up(
         else:
             progress.tell("having the running hub take the spec over")
         outcome = request_change(hub, progress, now=now)
-        _report(outcome)
+        show_outcome(outcome)
         # Imported here: media answers 50 ms sooner without what examines a hub.
         from lkhub.cli.shared.summary import show_examined
         from lkhub.hub.examine import examine_hub
@@ -77,17 +84,3 @@ def _tell_left(store: str) -> None:
         "cyan",
     )
     show_hints(["`lkhub access create NAME` makes a new key for an application"])
-
-
-def _report(outcome: Outcome) -> None:
-    names = ", ".join(outcome.changed)
-    if outcome.pending:
-        when = "when they left" if outcome.people else "when it is known that nobody is"
-        people = describe_people(outcome.people)
-        err.print(f"pending: {names} would restart, and {people}; applied {when}, or with --now")
-    elif outcome.cut:
-        err.print(f"restarted {names}; {describe_cut(outcome.cut, outcome.only_through)}")
-    elif outcome.changed:
-        err.print(f"restarted {names}")
-    if outcome.reloaded:
-        err.print(f"{', '.join(outcome.reloaded)} took its change over without a restart")

@@ -8,6 +8,7 @@ import platformdirs
 
 from lkhub.errors import InputError
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.service import INSTALLED, UNIT_FILE
 from lkhub.state.applied import load_applied
 
 DEFAULT_SPEC = "hub.yaml"
@@ -31,6 +32,11 @@ def find_state(given: Path | None) -> str:
 def name_state(paths: StatePaths) -> str:
     """The option that makes a command about this hub: ` --state DIR`, or "" where DIR is the default."""
     return "" if find_state(None) == paths.root else f" --state {shlex.quote(paths.root)}"
+
+
+def is_service(paths: StatePaths) -> bool:
+    """Whether this hub is the one that `lkhub install` has made a service of the machine."""
+    return paths.root == INSTALLED.state and os.path.exists(UNIT_FILE)
 
 
 def find_paths(given: Path | None) -> StatePaths:

@@ -202,7 +202,12 @@ SCENES: dict[str, Callable[[], AbstractContextManager[Scene]]] = {
 }
 
 # These have scenes of their own, with the programs that they are about.
-ELSEWHERE = {"docs/guides/applications.md", "docs/guides/behind-a-proxy.md", "docs/guides/turn-of-others.md"}
+ELSEWHERE = {
+    "docs/guides/applications.md",
+    "docs/guides/behind-a-proxy.md",
+    "docs/guides/service.md",
+    "docs/guides/turn-of-others.md",
+}
 
 GUIDES = [str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/guides/*.md"))]
 

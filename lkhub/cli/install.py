@@ -1,0 +1,53 @@
+"""`lkhub install` and `uninstall`: the hub as a service that starts with the machine."""
+
+import os
+
+import typer
+
+from lkhub.cli.shared.options import Spec
+from lkhub.cli.shared.progress import Progress
+from lkhub.cli.shared.show import err, say, show_hints
+from lkhub.cli.status import show_status
+from lkhub.errors import EXIT_UNWELL, MachineError
+from lkhub.hub.as_root import as_root
+from lkhub.hub.examined import await_verification
+from lkhub.hub.install import install_service, uninstall_service
+from lkhub.plan.service import SPEC, UNIT
+
+
+def install(spec: Spec = None) -> None:
+    """Make the hub a service: it starts with the machine, and is started again where it fails.
+
+    The spec is copied to /etc/lkhub/hub.yaml, lkhub itself to /opt/lkhub, and the hub runs as the user lkhub with its
+    state in /var/lib/lkhub. Run it again after each change of /etc/lkhub/hub.yaml: a running hub takes the change over
+    as with `lkhub up`.
+    """
+    _require_root("install")
+    with Progress() as progress:
+        plan = install_service(str(spec) if spec else None, os.environ, progress.tell)
+        progress.tell("waiting for what the hub finds out about itself")
+        status = await_verification(plan.paths)
+    show_status(status)
+    err.print(f"{UNIT} runs by {SPEC}; `systemctl status lkhub` and `journalctl --unit lkhub` show more")
+    if status.state != "running" or any(finding.severity == "error" for finding in status.find()):
+        raise typer.Exit(EXIT_UNWELL)
+
+
+def uninstall() -> None:
+    """Stop the service and remove it, with the copy of lkhub in /opt/lkhub.
+
+    Calls get the time of `drain` to end. The spec, the keys and the data of the hub stay; the command that removes them
+    is printed.
+    """
+    _require_root("uninstall")
+    with Progress() as progress:
+        left = uninstall_service(progress.tell)
+    err.print(f"{UNIT} is not installed any more" if left else f"nothing of {UNIT} is left")
+    if left:
+        say("the spec, and the hub's keys and data, are still there", "note", "cyan")
+        show_hints([f"`{' && '.join(left)}` removes them for good"])
+
+
+def _require_root(command: str) -> None:
+    if os.geteuid() != 0:
+        raise MachineError(f"`lkhub {command}` needs root", hints=(f"`{as_root(command)}`",))
