@@ -1,0 +1,1 @@
+"""Hubs on what runs servers: systemd as it boots. Minutes long; `scripts/test -m targets`."""

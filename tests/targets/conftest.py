@@ -1,0 +1,46 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lkhub.host.programs import copy_programs
+from tests.kit.booted import Booted, booting, make_root
+from tests.kit.fixtures import means
+from tests.kit.netns import Namespace, connect, namespace
+
+__all__ = ["means"]
+
+ADDRESS = "198.18.7.1"
+CLIENT = "198.18.7.2"
+
+SETUP = "/opt/setup"
+"""Where lkhub is before `lkhub install` makes a copy, as in an environment of pip's."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.targets)
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = make_root(tmp_path_factory.mktemp("debian"))
+    copy_programs(f"{made}{SETUP}")
+    return made
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[tuple[Namespace, Namespace]]:
+    """The machine's network, and that of its clients."""
+    with namespace("machine") as machine, namespace("client") as client:
+        connect(machine, client, "eth0")
+        machine.add_address("eth0", f"{ADDRESS}/24")
+        client.add_address("eth0", f"{CLIENT}/24")
+        yield machine, client
+
+
+@pytest.fixture(scope="module")
+def booted(root: Path, network: tuple[Namespace, Namespace]) -> Iterator[Booted]:
+    with booting(root, network[0]) as made:
+        yield made
