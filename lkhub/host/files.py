@@ -147,8 +147,9 @@ def _written_beside(path: str, text: str, mode: int, owner: tuple[int, int] | No
                 file.flush()
                 if owner:
                     os.fchown(file.fileno(), *owner)
+                # Not by its name, under which the folder's owner may have put a link meanwhile.
+                os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
-            os.chmod(temporary, mode)
             yield temporary
     finally:
         if temporary:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lkhub.errors import MachineError
+from lkhub.host.acting import acting_as_owner
 from lkhub.host.files import read_text
 from lkhub.host.identity import ensure_identity
 from lkhub.host.placed_secret import read_placed
@@ -64,7 +65,8 @@ def _find_database(store: Settings) -> tuple[str, ...]:
 
 @contextmanager
 def open_hub_store(paths: StatePaths, application: Application) -> Iterator["Store"]:
-    """The store, as long as it is needed. Raises StoreError, which is a MachineError."""
+    """The store, as long as it is needed. Root works on it as the hub's own user. Raises StoreError, which is a
+    MachineError."""
     # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
     from lkhub.store.owner import require_own
     from lkhub.store.store import Store
@@ -72,16 +74,17 @@ def open_hub_store(paths: StatePaths, application: Application) -> Iterator["Sto
     settings = application.store
     if not settings.url:
         raise MachineError("this hub was put in force by an lkhub that has no store", hints=("`lkhub up` adds one",))
-    record = read_store(paths.store_state)
-    made = bool(settings.file) and record is not None and record.made and record.file == settings.file
-    store = Store(settings.url, read_placed(settings.password) if settings.password else None, made=made)
-    try:
-        if settings.hub:
-            with store.reading() as connection:
-                require_own(connection, ensure_identity(settings.hub))
-        yield store
-    finally:
-        store.close()
+    with acting_as_owner(paths.root):
+        record = read_store(paths.store_state)
+        made = bool(settings.file) and record is not None and record.made and record.file == settings.file
+        store = Store(settings.url, read_placed(settings.password) if settings.password else None, made=made)
+        try:
+            if settings.hub:
+                with store.reading() as connection:
+                    require_own(connection, ensure_identity(settings.hub))
+            yield store
+        finally:
+            store.close()
 
 
 def find_receivers(paths: StatePaths, key: str) -> list[str]:
