@@ -1,10 +1,8 @@
 """The record of the tokens that `lkhub token --dotenv` has printed: they end with their key, wherever they are by then.
 The tokens themselves are not on record."""
 
-import os
 from dataclasses import dataclass
 
-from lkhub.host.files import explain_os_errors
 from lkhub.plan.paths import StatePaths
 from lkhub.source.typed import Epoch
 from lkhub.state.document import find_record, write_record
@@ -37,12 +35,8 @@ def read_baked(paths: StatePaths, now: float) -> tuple[BakedToken, ...]:
 
 
 def write_baked(paths: StatePaths, tokens: tuple[BakedToken, ...]) -> None:
-    """Raises MachineError if the record can't be written. Root leaves the record to the owner of the state directory,
-    who may be another user."""
-    with explain_os_errors(paths.root, "read"):
-        folder = os.stat(paths.root)
-    owner = (folder.st_uid, folder.st_gid) if os.geteuid() == 0 else None
-    write_record(_Record(tokens), paths.baked, owner=owner)
+    """Raises MachineError if the record can't be written."""
+    write_record(_Record(tokens), paths.baked)
 
 
 def add_baked(tokens: tuple[BakedToken, ...], new: BakedToken) -> tuple[BakedToken, ...]:

@@ -5,7 +5,9 @@ missing key gets the default of its class. So a new key needs a default, and a k
 change needs a file with another name.
 """
 
+import contextlib
 import json
+import os
 from typing import TypeVar
 
 from lkhub.errors import MachineError
@@ -45,5 +47,15 @@ def find_record(kind: type[T], path: str) -> T | None:
 
 
 def write_record(record: object, path: str, mode: int = FILE_MODE, owner: tuple[int, int] | None = None) -> None:
-    """Raises MachineError if the file can't be written. For `mode` and `owner` see `write_private`."""
-    write_private(path, dump_record(record), mode, owner)
+    """Raises MachineError if the file can't be written. Root leaves it to the owner of its folder, who may be another
+    user, or to `owner` (uid, gid). For `mode` see `write_private`."""
+    write_private(path, dump_record(record), mode, owner or _find_owner(path))
+
+
+def _find_owner(path: str) -> tuple[int, int] | None:
+    if os.geteuid() != 0:
+        return None
+    with contextlib.suppress(OSError):  # to be told by what writes the file
+        folder = os.stat(os.path.dirname(path))
+        return folder.st_uid, folder.st_gid
+    return None

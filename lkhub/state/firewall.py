@@ -61,4 +61,4 @@ def write_added(path: str, added: frozenset[Added]) -> None:
     if not added:
         remove(path)
         return
-    write_record(_Record(tuple(_Rule(*rule) for rule in sorted(added))), path, _MODE)
+    write_record(_Record(tuple(_Rule(*rule) for rule in sorted(added))), path, _MODE, (os.geteuid(), os.getegid()))

@@ -1,11 +1,10 @@
 """The record of the files of applications that `lkhub env --write` has written, so that a new key can follow."""
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
 from lkhub.errors import MachineError
-from lkhub.host.files import explain_os_errors, read_text
+from lkhub.host.files import read_text
 from lkhub.plan.paths import StatePaths
 from lkhub.source.typed import Epoch
 from lkhub.state.document import parse_record, write_record
@@ -45,10 +44,6 @@ def read_written(paths: StatePaths) -> tuple[WrittenFile, ...]:
 
 
 def write_written(paths: StatePaths, files: tuple[WrittenFile, ...]) -> None:
-    """Raises MachineError if the record can't be written. Root leaves the record to the owner of the state directory,
-    who may be another user."""
-    with explain_os_errors(paths.root, "read"):
-        folder = os.stat(paths.root)
-    owner = (folder.st_uid, folder.st_gid) if os.geteuid() == 0 else None
+    """Raises MachineError if the record can't be written."""
     record = _Record(tuple(sorted(files, key=lambda file: file.path)))
-    write_record(record, paths.written, owner=owner)
+    write_record(record, paths.written)

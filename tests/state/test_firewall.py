@@ -1,5 +1,6 @@
 """The record of the rules that were added to firewalld."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,12 @@ def test_root_believes_no_record_that_another_user_may_have_written(
     monkeypatch.setattr(firewall, "_owner", lambda path: 1000)
     with pytest.raises(MachineError, match="was not written by root"):
         read_added(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for others")
+def test_root_keeps_its_record_in_a_folder_of_another_user(tmp_path: Path) -> None:
+    """What it lists is removed from the firewall, so only root may have written it."""
+    os.chown(tmp_path, 65534, 65534)
+    write_added(str(tmp_path / "firewall.json"), ADDED)
+    assert os.stat(tmp_path / "firewall.json").st_uid == 0
+    assert read_added(str(tmp_path / "firewall.json")) == ADDED

@@ -113,6 +113,17 @@ def test_record_that_can_not_be_read_is_none(paths: StatePaths, name: str) -> No
     assert read(paths) == nothing
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for others")
+@pytest.mark.parametrize("name", RECORDS)
+def test_root_leaves_a_record_to_the_hubs_user(paths: StatePaths, name: str) -> None:
+    where, record, write, _, _ = RECORDS[name]
+    os.makedirs(paths.root, exist_ok=True)
+    os.chown(paths.root, 65534, 65534)
+    write(paths, record)
+    made, folder = os.stat(getattr(paths, where)), os.stat(os.path.dirname(getattr(paths, where)))
+    assert (made.st_uid, made.st_gid) == (folder.st_uid, folder.st_gid)
+
+
 def test_record_is_private(paths: StatePaths) -> None:
     write_asker(paths.asker, ASKER)
     assert os.stat(paths.asker).st_mode & 0o777 == 0o600

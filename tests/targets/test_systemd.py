@@ -122,8 +122,8 @@ def test_commands_know_that_it_is_a_service(service: Booted) -> None:
     assert (refused.returncode, "lkhub install" in refused.stderr) == (2, True)
 
 
-def test_what_root_does_with_the_store_belongs_to_the_hub(service: Booted) -> None:
-    service.must("systemctl stop lkhub")
+def test_what_root_does_belongs_to_the_hub(service: Booted) -> None:
+    service.must("lkhub verify && lkhub env --write app.env && lkhub keys rotate && systemctl stop lkhub")
     assert service.must("lkhub access create shop --json")
     assert service.must("find /var/lib/lkhub ! -user lkhub") == ""
     service.must("systemctl start lkhub")
