@@ -38,7 +38,7 @@ var imports = map[string]struct{ packages, reason string }{
 	"internal/sfu":     {"failure icechecks input keyring lans connlimit private process roster seen sendcount sfu/config sfu/signal udpbatch", "it runs livekit-server, and no other server of the hub"},
 	"internal/sfu/signal": {"keyring lans private recent",
 		"it stands between signalling and media; the server has the sockets, the rooms and the process"},
-	"internal/judge":     {"failure input sfu/config", "it checks livekit.yaml as the server reads it, and starts nothing"},
+	"internal/judge":     {"failure input keyring sfu/config", "it checks livekit.yaml as the server reads it, and starts nothing"},
 	"internal/portmap":   {"message", "it asks a router, and knows nothing of a hub"},
 	"internal/probe":     {"message participant roots", "it calls a hub as a client does, and knows nothing of its servers"},
 	"internal/load":      {"participant", "as internal/probe"},

@@ -14,6 +14,7 @@ from lkhub.cli.shared.show import say, show_hints
 from lkhub.cli.shared.store import name_left_store
 from lkhub.errors import EXIT_UNWELL, InputError, MachineError
 from lkhub.hub.apply import prepare_change, request_change
+from lkhub.hub.dev import write_dev_spec
 from lkhub.hub.locate import find_spec, find_state, is_service
 from lkhub.hub.running import is_running, require_running
 from lkhub.plan.paths import StatePaths
@@ -28,6 +29,9 @@ def up(
     now: Annotated[
         bool, typer.Option("--now", help="Apply a change at once, also where it interrupts people in a call.")
     ] = False,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="A hub for this machine without a spec, with the key devkey and secret.")
+    ] = False,
     link: Annotated[bool, typer.Option("--link", help="Print the join link also where stdout is no terminal.")] = False,
     spec: Spec = None,
     state: State = None,
@@ -39,6 +43,8 @@ def up(
     token would stay in a log, so it is printed only with --link. In the foreground until Ctrl-C: once lets people in a
     call finish, twice stops at once. On a hub that is running already it applies the spec, verifies and returns. A
     change that would interrupt a call waits, unless --now.
+
+    --dev is what `livekit-server --dev` is: no spec is needed, and the API key is devkey with the secret secret.
     """
     if os.geteuid() == 0 and is_service(StatePaths(find_state(state))):
         change = f"edit {SPEC}, then `lkhub install` makes the service match it"
@@ -48,7 +54,8 @@ def up(
         )
     with Progress() as progress:
         progress.tell("reading the spec and looking at this machine")
-        hub, running = prepare_change(find_spec(spec), find_state(state), os.environ)
+        chosen = write_dev_spec(spec, find_state(state)) if dev else find_spec(spec)
+        hub, running = prepare_change(chosen, find_state(state), os.environ)
         paths = hub.plan.paths
         if left := name_left_store(paths, hub.plan.serve.application):
             _tell_left(left)

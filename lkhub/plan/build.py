@@ -3,8 +3,9 @@ alone."""
 
 from collections.abc import Iterator
 
-from lkhub.findings.catalogue.choices import no_tls
-from lkhub.findings.finding import Finding
+from lkhub.findings.catalogue.choices import dev_key, no_tls
+from lkhub.findings.catalogue.spec import value_wrong
+from lkhub.findings.finding import Edit, Finding
 from lkhub.plan.application import plan_application
 from lkhub.plan.codecs import warn_of_codecs
 from lkhub.plan.edge import list_authorities, list_trust_urls, origin, plan_edge, tls_mode
@@ -29,6 +30,7 @@ from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.plan.processes import plan_processes
 from lkhub.plan.stun import plan_stun
 from lkhub.secret import FromEnv, FromFile
+from lkhub.spec.keys import DEV_KEY, DEV_SECRET
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
 from lkhub.spec.references import list_references
@@ -50,6 +52,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
     serve = _plan_serve(loaded, media, edge, installation.paths)
     listeners = list_listeners(media, relay, serve, edge)
     find_collisions(listeners, loaded)
+    _judge_dev(loaded, media, edge)
     paths = installation.paths
     urls = _plan_urls(spec, media, serve, edge)
     turn_servers = _plan_turn_servers(spec, paths)
@@ -73,6 +76,17 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         secrets=tuple(_list_secrets(spec, installation)),
         findings=(*notes, *_warn(spec, serve, edge), *warn_of_codecs(spec)),
     )
+
+
+def _judge_dev(loaded: LoadedSpec, media: MediaPlan, edge: EdgePlan | None) -> None:
+    """Refuse the key that everybody knows where others may reach the hub from the internet: at a public address of this
+    machine or its router, by a proxy, or by a name that a public authority certifies."""
+    if loaded.spec.keys.source != "dev":
+        return
+    is_public = any(address.is_global for pair in media.addresses for address in pair)
+    if loaded.spec.reach == "public" or is_public or (edge and edge.tls.mode in ("acme", "external")):
+        known = value_wrong(f"dev: everybody knows {DEV_KEY} and {DEV_SECRET}, and the internet may reach this hub")
+        loaded.add(("keys", "source"), known, "write managed", Edit("keys.source", "managed"))
 
 
 def _list_secrets(spec: Spec, installation: Installation) -> Iterator[KeptSecret]:
@@ -162,7 +176,10 @@ def _override_addresses(media: MediaPlan, edge: EdgePlan | None) -> dict[str, st
     return overrides
 
 
-def _warn(spec: Spec, serve: ServePlan, edge: EdgePlan | None) -> tuple[Finding, ...]:
-    if spec.reach == "local" or edge is not None:
-        return ()
-    return (no_tls(serve.port).about("tls.mode"),)
+def _warn(spec: Spec, serve: ServePlan, edge: EdgePlan | None) -> Iterator[Finding]:
+    if spec.reach == "local":
+        return
+    if edge is None:
+        yield no_tls(serve.port).about("tls.mode")
+    if spec.keys.source == "dev":
+        yield dev_key(DEV_KEY, DEV_SECRET).about("keys.source")

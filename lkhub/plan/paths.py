@@ -87,6 +87,11 @@ class StatePaths:
         return f"{self.root}/applied.json"
 
     @property
+    def dev_spec(self) -> str:
+        """The spec of `lkhub up --dev`."""
+        return f"{self.root}/dev.yaml"
+
+    @property
     def verified(self) -> str:
         """The result of the last verification of what is running now."""
         return f"{self.root}/verified.json"

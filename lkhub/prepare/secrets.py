@@ -19,7 +19,7 @@ from lkhub.plan.paths import StatePaths, name_secret
 from lkhub.secret import FromEnv, FromFile, Secret, SecretError, SecretSource, WholeFile
 from lkhub.source.path import Path
 from lkhub.spec.keyfile import parse_key_file
-from lkhub.spec.keys import GivenKey, KeyFile, KeyFromEnv, check_pair
+from lkhub.spec.keys import DEV_KEY, DEV_SECRET, GivenKey, KeyFile, KeyFromEnv, check_pair
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
 from lkhub.spec.references import Reference, list_references, list_variables
@@ -73,6 +73,8 @@ def resolve_keys(loaded: LoadedSpec, secrets: Secrets, paths: StatePaths) -> Key
     if source == "managed":
         # Keys are generated only for a spec without faults.
         return {} if loaded.faults else _ensure_keys(paths)
+    if source == "dev":
+        return {DEV_KEY: Secret(DEV_SECRET)}
     given = {str(path[-1]): secret.reveal() for path, secret in secrets.items() if path[:-1] == KEYS}
     try:
         return _collect_keys(source, given)

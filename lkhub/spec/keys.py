@@ -14,6 +14,9 @@ from lkhub.secret import FromEnv, Reading, Secret, SecretError, SecretSource, Wh
 # (pkg/config/config.go, ValidateKeys); lkhub refuses it.
 MIN_SECRET_LENGTH = 32
 
+# The pair of `livekit-server --dev`, which every example knows.
+DEV_KEY, DEV_SECRET = "devkey", "secret"
+
 PAIR_FORM = "source: {key: NAME, secret: AT_LEAST_32_CHARACTERS}"
 _FORMS = "write managed, {key: NAME, secret: SECRET}, {file: PATH} or {env: [KEY_VARIABLE, SECRET_VARIABLE]}"
 
@@ -45,12 +48,12 @@ class KeyFromEnv:
     secret: Annotated[FromEnv, _AS_IT_IS]
 
 
-KeySource = Literal["managed"] | GivenKey | KeyFile | KeyFromEnv
+KeySource = Literal["managed", "dev"] | GivenKey | KeyFile | KeyFromEnv
 
 
 def parse_key_source(value: Any) -> KeySource:
     """The value of `keys.source`. Raises ValueError with the right form for every wrong one."""
-    if isinstance(value, GivenKey | KeyFile | KeyFromEnv) or value == "managed":
+    if isinstance(value, GivenKey | KeyFile | KeyFromEnv) or value in ("managed", "dev"):
         return value  # type: ignore[no-any-return]
     if value in (None, "", {}, []):
         raise ValueError(f"empty; {_FORMS}")

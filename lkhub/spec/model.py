@@ -27,7 +27,7 @@ from lkhub.spec.webhooks import Webhook
 
 _KEYS_SCHEMA: dict[str, object] = {
     "anyOf": [
-        {"const": "managed"},
+        {"enum": ["managed", "dev"]},
         {
             "type": "object",
             "properties": {"key": {"type": "string"}, "secret": describe_schema(MIN_SECRET_LENGTH)},
@@ -61,7 +61,7 @@ def _parse_livekit(value: Any) -> LiveKitKeys:
 Source: TypeAlias = Annotated[
     KeySource,
     PlainValidator(parse_key_source),
-    PlainSerializer(lambda source: source if source == "managed" else type(source).__name__),
+    PlainSerializer(lambda source: source if isinstance(source, str) else type(source).__name__),
     WithJsonSchema(_KEYS_SCHEMA),
 ]
 RawLiveKit: TypeAlias = Annotated[LiveKitKeys, PlainValidator(_parse_livekit), WithJsonSchema({"type": "object"})]
@@ -178,7 +178,8 @@ class Keys(Part):
     """The API key that applications sign their tokens with."""
 
     source: Source = "managed"
-    """`managed`: generated once and kept in the state directory. Or `{key: NAME, secret: SECRET}`, where
+    """`managed`: generated once and kept in the state directory. `dev`: the key `devkey` with the secret `secret`, as
+    of `livekit-server --dev`, for a hub that is not on the internet. Or `{key: NAME, secret: SECRET}`, where
     the secret may be `{file: PATH}` or `{env: NAME}`; `{file: PATH}`, a YAML file of `NAME: SECRET`; or
     `{env: [KEY_VARIABLE, SECRET_VARIABLE]}`."""
 

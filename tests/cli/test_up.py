@@ -53,6 +53,31 @@ def test_up_sends_the_variables_that_the_spec_names_and_no_others(
     assert supervisor.requests("apply")[0]["environ"] == {"HUB_KEY": "API", "HUB_SECRET": "s" * 40}
 
 
+def test_dev_has_a_spec_of_its_own(run: Run, supervisor: FakeSupervisor, applied: StatePaths) -> None:
+    Path("hub.yaml").write_text("web: 9000\n")
+    record = json.loads(Path(applied.applied).read_text())
+    Path(applied.applied).write_text(json.dumps(record | {"spec": applied.dev_spec}))
+    assert run("up", "--no-verify", "--dev").code == 0
+    assert supervisor.requests("apply")[0]["spec"] == applied.dev_spec
+    assert "source: dev" in Path(applied.dev_spec).read_text()
+
+
+def test_dev_replaces_no_other_hub(run: Run, supervisor: FakeSupervisor, applied: StatePaths) -> None:
+    done = run("up", "--no-verify", "--dev")
+    assert done.code == 2
+    assert "--dev would replace it" in done.err
+    assert supervisor.requests("apply") == []
+    assert not Path(applied.dev_spec).exists()
+
+
+def test_dev_takes_no_spec(run: Run, supervisor: FakeSupervisor) -> None:
+    Path("hub.yaml").write_text("web: 9000\n")
+    done = run("up", "--dev", "--spec", "hub.yaml")
+    assert done.code == 2
+    assert "keys: {source: dev}" in done.err
+    assert supervisor.requests("apply") == []
+
+
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [

@@ -42,6 +42,7 @@ CHOOSING: tuple[tuple[str, NetworkFacts], ...] = (
     ("reach: public\ndomain: rtc.example.com", replace(MACHINES["home-dual"], looked_up=LookedUp(domain=()))),
     ("reach: public\ndomain: rtc.example.com\nmedia: {advertise: {stun: stun.example:3478}}", MACHINES["home-unseen"]),
     ("reach: lan\ndomain: rtc.example.com\ntls: {mode: external}", make_facts()),
+    ("reach: lan\nkeys: {source: dev}", make_facts()),
     ("rooms: [{match: x, codecs: [vp8]}]", make_facts()),
 )
 

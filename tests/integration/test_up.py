@@ -50,6 +50,17 @@ def test_a_hub_whose_codecs_the_picture_of_a_verification_lacks_is_verified_by_s
     assert "a picture was not tried, since the server did not take one" in paths[0]["detail"]
 
 
+def test_hub_with_the_key_of_every_example_works(hub: Hub) -> None:
+    hub.write_spec("keys: {source: dev}\n")
+    hub.up()
+    assert hub.env() | {"LIVEKIT_URL": ""} == {
+        "LIVEKIT_URL": "",
+        "LIVEKIT_API_KEY": "devkey",
+        "LIVEKIT_API_SECRET": "secret",
+    }
+    assert hub.run("rooms", "create", "lobby").returncode == 0
+
+
 def test_up_twice_is_up_once(running: Hub) -> None:
     before = running.status()
     done = running.run("up", "--detach", "--no-verify")

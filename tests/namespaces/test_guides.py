@@ -191,6 +191,7 @@ PUBLIC_SPEC = f"reach: public\ndomain: {NAME}\n"
 
 SCENES: dict[str, Callable[[], AbstractContextManager[Scene]]] = {
     "docs/quickstart.md": quickstart,
+    "docs/guides/development.md": quickstart,
     "docs/guides/firewall.md": lambda: behind_a_router(PUBLIC_SPEC),
     "docs/guides/home-public.md": behind_a_router,
     "docs/guides/home-server.md": home,

@@ -298,3 +298,28 @@ def test_plan_with_faults_is_still_built_for_the_checks_that_follow() -> None:
     plan = build_plan(loaded, make_facts(LOOPBACK, ETHERNET), INSTALLATION)
     assert plan is not None
     assert len(loaded.faults) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "machine"),
+    [
+        ("reach: public\ndomain: rtc.example.com\n", "vps"),
+        ("reach: lan\nmedia: {interfaces: [eth0]}\n", "vps"),
+        ("reach: lan\ntls: {mode: external}\ndomain: rtc.example.com\n", "laptop"),
+        ("tls: {mode: external}\ndomain: rtc.example.com\n", "laptop"),
+        ("reach: lan\ntls: {mode: acme, email: ops@example.com}\ndomain: rtc.example.com\n", "laptop"),
+    ],
+)
+def test_key_that_everybody_knows_is_refused_where_the_internet_may_reach_the_hub(spec: str, machine: str) -> None:
+    loaded = load_spec(f"{spec}keys: {{source: dev}}\n".encode())
+    build_plan(loaded, MACHINES[machine], INSTALLATION)
+    assert "keys.source" in {fault.key for fault in loaded.faults}
+
+
+@pytest.mark.parametrize("spec", ["", "reach: lan\n", "reach: lan\ntls: {mode: off}\n"])
+def test_key_that_everybody_knows_is_taken_elsewhere(spec: str) -> None:
+    loaded = load_spec(f"{spec}keys: {{source: dev}}\n".encode())
+    plan = build_plan(loaded, MACHINES["laptop"], INSTALLATION)
+    loaded.require_sound()
+    assert plan
+    assert ("dev-key" in {finding.code for finding in plan.warnings}) == bool(spec)

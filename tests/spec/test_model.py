@@ -76,7 +76,7 @@ def test_schema_accepts_what_the_loader_accepts_in_kind() -> None:
     assert {"const": "off"} in media["tcp"]["anyOf"]
     assert "default" not in media["tcp"], "it depends on reach"
     assert schema["properties"]["version"]["const"] == 1
-    assert {"const": "managed"} in schema["$defs"]["Keys"]["properties"]["source"]["anyOf"]
+    assert {"enum": ["managed", "dev"]} in schema["$defs"]["Keys"]["properties"]["source"]["anyOf"]
 
 
 def test_schema_refuses_null_as_the_loader_does() -> None:

@@ -46,6 +46,8 @@ func TestCheckConfigSaysEverything(t *testing.T) {
 		{"no space in keys", "keys:\n  APIkey:" + long + "\n", []string{"2: cannot unmarshal !!str into map[string]string"}},
 		{"keys as a list", "keys:\n  - APIkey: " + long + "\n", []string{"2: cannot unmarshal !!seq into map[string]string"}},
 		{"a short secret", "keys:\n  APIkey: short\n", []string{"2: keys: a secret is too short: 5 characters"}},
+		{"the pair that everybody knows", "keys:\n  devkey: secret\n", nil},
+		{"its secret with another key", "keys:\n  APIkey: secret\n", []string{"2: keys: a secret is too short: 6 characters"}},
 		{"an empty secret", "keys:\n  APIkey: \"\"\n", []string{"2: keys: a secret is empty"}},
 		{"swapped", "keys: {" + long + ": APIkey}\n", []string{"1: keys: key and secret look swapped"}},
 		{"no keys", "keys: {}\n", []string{"1: one of key-file or keys"}},

@@ -12,6 +12,7 @@ import (
 
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/input"
+	"lkhub/engine/internal/keyring"
 	"lkhub/engine/internal/sfu/config"
 )
 
@@ -59,7 +60,7 @@ func judgeKeys(conf *config.Server, root *yaml.Node) Messages {
 // shortSecret quotes neither the key nor the secret, as the two may be swapped.
 func shortSecret(key, secret string) string {
 	switch {
-	case len(secret) >= minSecret:
+	case len(secret) >= minSecret, keyring.IsDev(key, secret):
 		return ""
 	case len(key) >= minSecret:
 		return "key and secret look swapped; the form is `APIkey: secret`"

@@ -34,6 +34,16 @@ func TestParseKeepsTheFilesOrder(t *testing.T) {
 	}
 }
 
+func TestParseTakesThePairThatEverybodyKnows(t *testing.T) {
+	keys, err := Parse([]byte("devkey: secret\n"))
+	if err != nil || len(keys) != 1 || keys[0] != (Key{"devkey", "secret"}) {
+		t.Errorf("got %v, %v", keys, err)
+	}
+	if _, err := Parse([]byte("devkey: other\n")); err == nil {
+		t.Error("another short secret was taken")
+	}
+}
+
 func TestParseRefusesWhatCannotBeUsed(t *testing.T) {
 	hidden := strings.Repeat("SECRET", 8)
 	for _, text := range []string{

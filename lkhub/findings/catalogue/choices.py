@@ -109,6 +109,19 @@ def root_new(created: bool, reason: str) -> Says:
     return Says(f"the hub has {root}, since {reason}: {devices} to trust it anew (`lkhub trust`)")
 
 
+@declare("dev-key", "warning")
+def dev_key(key: str, secret: str) -> Says:
+    """Every device of the network can make itself tokens of this hub. The subject is `keys.source`.
+
+    **Why.** With `keys.source: dev` the hub's API key is the one of `livekit-server --dev`, which everybody knows. With
+    it one enters every room, ends calls and takes the place of others.
+
+    **What to do.** Nothing where you trust the network and the hub is for development. Else write `managed`, and give
+    applications the key that `lkhub env` prints.
+    """
+    return Says(f"whoever reaches this hub knows its API key, {key} with the secret {secret}: for development only")
+
+
 @declare("no-tls", "warning")
 def no_tls(port: int) -> Says:
     """A hub for other machines has no TLS. The subject is `tls.mode`.
