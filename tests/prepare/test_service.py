@@ -1,0 +1,84 @@
+"""What is judged before a hub becomes a service."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import InputError
+from lkhub.findings.fault import SpecError
+from lkhub.prepare import service
+from lkhub.prepare.service import prepare_service
+from tests.certificates import make
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hub is a service of this machine, and every user can read every file."""
+    monkeypatch.setattr(service, "ENVIRONMENT", str(tmp_path / "lkhub.env"))
+    monkeypatch.setattr(service, "can_read", lambda *_: True)
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "hub.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_unit_and_variables_follow_from_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "key.secret").write_text("s" * 40)
+    source = write(tmp_path, f"keys: {{source: {{key: API, secret: {{file: {tmp_path}/key.secret}}}}}}\ndrain: 2m\n")
+    made = prepare_service(source, {"OTHER": "x"})
+    assert made.spec == Path(source).read_text()
+    assert f"LoadCredential=keys.source.secret:{tmp_path}/key.secret\n" in made.unit.text
+    assert "TimeoutStopSec=150\n" in made.unit.text
+    assert made.environment == ""
+    assert sorted(os.listdir(tmp_path)) == ["hub.yaml", "key.secret"]
+
+
+def test_variables_are_kept_for_the_next_installation(tmp_path: Path) -> None:
+    source = write(tmp_path, "keys: {source: {env: [HUB_KEY, HUB_SECRET]}}\n")
+    secret = 's"\\' + "s" * 40
+    made = prepare_service(source, {"HUB_KEY": "API", "HUB_SECRET": secret, "OTHER": "x"})
+    assert "EnvironmentFile=" in made.unit.text
+    Path(service.ENVIRONMENT).write_text(made.environment)
+    assert prepare_service(source, {}) == made
+    assert secret not in repr(made)
+
+
+def test_variable_that_is_not_set_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="HUB_KEY, HUB_SECRET"):
+        prepare_service(write(tmp_path, "keys: {source: {env: [HUB_KEY, HUB_SECRET]}}\n"), {})
+
+
+def test_relative_path_is_refused_since_the_spec_moves(tmp_path: Path) -> None:
+    (tmp_path / "key.secret").write_text("s" * 40)
+    with pytest.raises(InputError) as refused:
+        prepare_service(write(tmp_path, "keys: {source: {key: API, secret: {file: key.secret}}}\n"), {})
+    assert "there is no file /etc/lkhub/key.secret" in refused.value.message
+    assert "write an absolute path" in refused.value.message
+
+
+def test_certificate_that_the_services_user_cannot_read_is_named_with_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = make("", names=["hub.example.com"])
+    for name, text in (("cert.pem", pair.pem), ("key.pem", pair.key_pem)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    tls = f"{{mode: files, cert: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}"
+    source = write(tmp_path, f"domain: hub.example.com\ntls: {tls}\n")
+    assert prepare_service(source, {}).plan.edge
+    monkeypatch.setattr(service, "can_read", lambda _, path: not path.endswith("key.pem"))
+    with pytest.raises(InputError) as refused:
+        prepare_service(source, {})
+    [line, last] = refused.value.message.splitlines()
+    assert line.startswith(f"tls.key: the service's user lkhub can't read {tmp_path}/key.pem")
+    assert f"`setfacl --modify u:lkhub:r {tmp_path}/key.pem`" in line
+    assert last == "nothing was changed"
+
+
+def test_spec_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        prepare_service(str(tmp_path / "hub.yaml"), {})
+    assert "`lkhub init`" in refused.value.hints[0]
