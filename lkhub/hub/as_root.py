@@ -10,5 +10,5 @@ def as_root(*arguments: str) -> str:
     """`lkhub ARGUMENTS` with sudo."""
     program = [str(Path(sys.argv[0]).absolute())]
     if program[0].endswith("__main__.py"):
-        program = [sys.executable, "-m", "lkhub"]
+        program = [sys.executable, "-P", "-m", "lkhub"]
     return shlex.join(["sudo", *program, *arguments])

@@ -91,7 +91,8 @@ def _plan_serve(installation: Installation, urls: Urls, serve: ServePlan) -> Pro
     secrets = (application.store.password, application.access.oidc.client_secret if application.access.oidc else "")
     return ProcessPlan(
         name="serve",
-        argv=(installation.python, "-m", "lkhub", "serve", "--config", config),
+        # -P: no module is taken from the folder that `lkhub up` was typed in.
+        argv=(installation.python, "-P", "-m", "lkhub", "serve", "--config", config),
         # The edge passes API keys, invites and cookies on to whatever listens there, and any user of the machine may
         # listen on a port that is free while the service starts again.
         listens=tuple(HeldSocket(str(address), serve.port) for address in serve.bind),

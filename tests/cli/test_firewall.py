@@ -163,7 +163,7 @@ def test_a_command_of_python_is_given_as_one(run: Run, machine: Machine, monkeyp
     from lkhub.hub.as_root import as_root
 
     monkeypatch.setattr(sys, "argv", ["/opt/lkhub/lkhub/__main__.py"])
-    assert as_root("firewall", "status") == f"sudo {sys.executable} -m lkhub firewall status"
+    assert as_root("firewall", "status") == f"sudo {sys.executable} -P -m lkhub firewall status"
     monkeypatch.setattr(sys, "argv", ["/home/a b/bin/lkhub"])
     assert as_root("firewall", "status") == "sudo '/home/a b/bin/lkhub' firewall status"
 

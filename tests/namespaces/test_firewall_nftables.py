@@ -196,4 +196,5 @@ def test_without_permission_the_one_command_is_given() -> None:
         hub.spec.write_text(HUB_SPEC)
         done = hub.run("firewall", "apply")
         assert done.returncode == 3, done.stderr
-        assert f"sudo {hub.command()[-3]} -m lkhub firewall apply --spec {hub.spec} --state {hub.state}" in done.stderr
+        program = f"{hub.command()[-3]} -P -m lkhub"
+        assert f"sudo {program} firewall apply --spec {hub.spec} --state {hub.state}" in done.stderr

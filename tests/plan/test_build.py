@@ -218,7 +218,8 @@ def test_processes_are_the_bundled_engine_and_our_own_service() -> None:
     assert [process.name for process in plan.processes] == ["media", "relay", "serve"]
     assert media.argv[:4] == ("/opt/lkhub/lkhub-engine", "media", "--config", "/var/lib/lkhub/rendered/livekit.yaml")
     assert relay.argv[:4] == ("/opt/lkhub/lkhub-engine", "relay", "--config", "/var/lib/lkhub/rendered/relay.json")
-    assert serve.argv == ("/usr/bin/python3", "-m", "lkhub", "serve", "--config", "/var/lib/lkhub/rendered/serve.json")
+    assert serve.argv[:5] == ("/usr/bin/python3", "-P", "-m", "lkhub", "serve")
+    assert serve.argv[5:] == ("--config", "/var/lib/lkhub/rendered/serve.json")
     assert (media.carries_calls, relay.carries_calls, serve.carries_calls) == (True, True, False)
     assert media.health.socket == "/var/lib/lkhub/run/media.sock"
     assert serve.health.url == "http://127.0.0.1:8080/api/hub"

@@ -110,7 +110,7 @@ def test_plan_for_another_machine_is_made_without_this_one(monkeypatch: pytest.M
     assert {process.name: process.argv for process in plan.processes} == {
         "media": engine_argv("media", "livekit.yaml"),
         "relay": engine_argv("relay", "relay.json"),
-        "serve": (PACKAGED.python, "-m", "lkhub", "serve", "--config", "/var/lib/lkhub/rendered/serve.json"),
+        "serve": (PACKAGED.python, "-P", "-m", "lkhub", "serve", "--config", "/var/lib/lkhub/rendered/serve.json"),
         "edge": engine_argv("edge", "caddy.json"),
     }
     assert set(files) == {"livekit.yaml", "relay.json", "serve.json", "caddy.json"}

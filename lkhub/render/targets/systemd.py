@@ -13,9 +13,6 @@ from lkhub.render.targets.target import Target
 
 Setting = tuple[str, object]
 
-# Every port below is for root, or for a process with CAP_NET_BIND_SERVICE (ip(7), ip_unprivileged_port_start).
-FIRST_FREE_PORT = 1024
-
 # The drain ends the wait for calls; each process may then take 5 s to end (lkhub/supervise/timings.py).
 STOP_MARGIN_SECONDS = 30
 
@@ -24,6 +21,9 @@ WATCHDOG_SECONDS = 30
 
 # A supervisor that is stopped can't drain. It is killed, its processes run on, and the next supervisor adopts them.
 ABORT_SECONDS = 5
+
+# Short against the time without a supervisor, and long for a spec with a fault, which is judged again each time.
+RESTART_SECONDS = 5
 
 # Every address and candidate is looked up on this machine; a slow disk or a name server may take a while.
 START_SECONDS = 120
@@ -68,7 +68,7 @@ def render_systemd(plan: Plan) -> RenderedFile:
 
 def _unit(plan: Plan) -> Iterator[Setting]:
     yield "Description", f"LiveKit hub {plan.name}"
-    # The hub starts without a network too, and follows its addresses. With one it need not start twice.
+    # Without its addresses a hub does not start, and is tried again. With them it need not start twice.
     waited_for = "network-online.target"
     if plan.edge and plan.edge.tls.mode == "tailscale":
         waited_for += " tailscaled.service"
@@ -80,7 +80,8 @@ def _unit(plan: Plan) -> Iterator[Setting]:
 
 def _service(plan: Plan) -> Iterator[Setting]:
     installation = plan.installation
-    program = f"{_quote(installation.python)} -m lkhub"
+    # -P: no module is taken from the working folder.
+    program = f"{_quote(installation.python)} -P -m lkhub"
     where = f"--spec {_quote(SPEC)} --state {_quote(installation.state)}"
     yield "Type", "notify"
     yield "NotifyAccess", "main"
@@ -97,9 +98,10 @@ def _service(plan: Plan) -> Iterator[Setting]:
     down = f"exec {program} down --now --state {_quote(installation.state)}"
     yield "ExecStopPost", f"/bin/sh -c 'test \"$$SERVICE_RESULT\" != timeout || {down}'"
     yield "Restart", "on-failure"
-    yield "RestartSec", 2
-    # A spec with faults has them at the next start too.
-    yield "RestartPreventExitStatus", 2
+    # After any failure, a fault of the spec too: an address that is not there yet is one.
+    yield "RestartSec", RESTART_SECONDS
+    # By default systemd stops the whole unit where the kernel has ended one of its processes for memory.
+    yield "OOMPolicy", "continue"
     yield "WatchdogSec", WATCHDOG_SECONDS
     yield "TimeoutStartSec", START_SECONDS
     yield "TimeoutStopSec", plan.drain + STOP_MARGIN_SECONDS
@@ -109,9 +111,10 @@ def _service(plan: Plan) -> Iterator[Setting]:
             yield "LoadCredential", _escape(f"{secret.name}:{secret.file}")
     if any(secret.variable for secret in plan.secrets):
         yield "EnvironmentFile", ENVIRONMENT
-    capability = "CAP_NET_BIND_SERVICE" if has_low_ports(plan) else ""
-    yield "AmbientCapabilities", capability
-    yield "CapabilityBoundingSet", capability
+    # For ports below 1024. Also where the spec has none: a supervisor without it could not see the processes of one
+    # with it, which it has to adopt (ProtectProc).
+    yield "AmbientCapabilities", "CAP_NET_BIND_SERVICE"
+    yield "CapabilityBoundingSet", "CAP_NET_BIND_SERVICE"
     yield from SANDBOX
 
 
@@ -119,11 +122,6 @@ def render_environment(values: Mapping[str, str]) -> str:
     """The text of an EnvironmentFile (systemd.exec(5))."""
     quoted = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in sorted(values.items())}
     return "".join(f'{name}="{value}"\n' for name, value in quoted.items())
-
-
-def has_low_ports(plan: Plan) -> bool:
-    """Whether a process of the hub listens on a port that the kernel keeps for root."""
-    return any(listener.ports.start < FIRST_FREE_PORT for listener in plan.listeners)
 
 
 def _line(setting: Setting) -> str:
