@@ -2,11 +2,12 @@
 not change when its user upgrades or removes the lkhub that installed it."""
 
 import os
+import re
 import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from lkhub.firewall.table import Command
 from lkhub.host.commands import run_command
 from lkhub.host.engine import bundled_engine, engine_build, require_engine
 from lkhub.host.files import digest, explain_os_errors
+from lkhub.plan.service import HIDDEN
+
+# A name of `name_build`, also while the copy is made.
+_BUILD = re.compile(r"\.?[0-9][0-9A-Za-z.+]*-[0-9a-f]{8}(\..+)?")
 
 # Everybody may run it, and read it: there is no secret in it.
 _MODE = 0o755
@@ -29,30 +34,62 @@ def name_build() -> str:
     package = Path(lkhub.__file__).parent
     files = sorted(file for file in package.rglob("*") if file.suffix in (".py", ".html", ".js", ".css"))
     needed = sorted(f"{each.name}=={each.version}" for each in _list_distributions("lkhub"))
-    parts = [*needed, engine_build(bundled_engine()), *(digest(file.read_bytes()) for file in files)]
+    parts = [*needed, _own_suffix(), engine_build(bundled_engine()), *(digest(file.read_bytes()) for file in files)]
     return f"{lkhub.__version__}-{digest(chr(0).join(parts).encode())[:8]}"
 
 
 def copy_programs(folder: str) -> bool:
     """Make `folder`, an absolute path, a copy of the lkhub that runs. Returns whether it was made: one that is there is
-    whole, since it appears under its name when it is complete. Raises MachineError."""
-    if os.path.isdir(folder):
+    whole, since it appears under its name when it is complete, and is left where it runs. Raises MachineError."""
+    if os.path.isdir(folder) and _runs(folder):
         return False
     require_engine(bundled_engine())
     parent = os.path.dirname(folder)
     with explain_os_errors(folder, "write"):
-        os.makedirs(parent, mode=_MODE, exist_ok=True)
+        os.makedirs(parent, exist_ok=True)
+        os.chmod(parent, _MODE)
         made = tempfile.mkdtemp(prefix=f".{os.path.basename(folder)}.", dir=parent)
         try:
-            os.chmod(made, _MODE)
             _make_environment(made)
             _fill(made)
             _compile(made)
+            _open_to_all(made)
+            if not _runs(made):
+                hint = f"`{sys.executable} -P -m lkhub --version` shows whether the lkhub that you typed does"
+                raise MachineError("the copy of lkhub does not run", hints=(hint,))
+            # Otherwise the folder may have its name, and empty files, after a power cut.
+            os.sync()
+            if os.path.isdir(folder):
+                shutil.rmtree(folder)
             os.rename(made, folder)
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
     return True
+
+
+def remove_programs(parent: str, kept: Collection[str] = ()) -> None:
+    """Remove the copies in `parent` that are not among the folders `kept`, and what a killed copy has left. Whatever
+    else is in there is not lkhub's."""
+    for path in Path(parent).iterdir():
+        if _BUILD.fullmatch(path.name) and str(path) not in kept and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(folder: str) -> bool:
+    try:
+        return run_command(Command((f"{folder}/bin/lkhub", "--version"))).code == 0
+    except MachineError:
+        return False
+
+
+def _open_to_all(folder: str) -> None:
+    """Let every user read and run it, whatever this user's umask is: there is no secret in it."""
+    for above, folders, files in os.walk(folder):
+        for path in (above, *(os.path.join(above, name) for name in (*folders, *files))):
+            if not os.path.islink(path):
+                mode = os.stat(path).st_mode & 0o777
+                os.chmod(path, mode | (0o555 if mode & 0o111 else 0o444))
 
 
 def point_to(folder: str, link: str) -> None:
@@ -73,7 +110,7 @@ def _find_python() -> str:
     own = os.path.realpath(sys.executable)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for path in (own, f"/usr/local/bin/{version}", f"/usr/bin/{version}"):
-        if os.path.exists(path) and _is_open(path) and _ask_suffix(path) == sysconfig.get_config_var("EXT_SUFFIX"):
+        if os.path.exists(path) and _is_open(path) and _ask_suffix(path) == _own_suffix():
             return path
     raise MachineError(
         f"the service could not run {own}, which other users can't reach, and there is no /usr/bin/{version}",
@@ -83,6 +120,8 @@ def _find_python() -> str:
 
 def _is_open(path: str) -> bool:
     real = Path(os.path.realpath(path))
+    if str(real).startswith(HIDDEN):
+        return False
     return all(each.stat().st_mode & 0o001 for each in (real, *real.parents))
 
 
@@ -90,10 +129,14 @@ def _ask_suffix(python: str) -> str:
     """The ending of this Python's compiled modules, which names its version and its system; "" where it does not
     run."""
     if python == os.path.realpath(sys.executable):
-        return str(sysconfig.get_config_var("EXT_SUFFIX"))
+        return _own_suffix()
     argv = [python, "-I", "-c", "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))"]
     done = run_command(Command(tuple(argv)))
     return done.out.strip() if done.code == 0 else ""
+
+
+def _own_suffix() -> str:
+    return str(sysconfig.get_config_var("EXT_SUFFIX"))
 
 
 def _make_environment(folder: str) -> None:
@@ -118,7 +161,7 @@ def _fill(folder: str) -> None:
     (programs / "lkhub-engine").symlink_to(os.path.relpath(target / "lkhub/bin/lkhub-engine", programs))
     # Not the script of pip, whose first line names another folder.
     script = programs / "lkhub"
-    script.write_text('#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -m lkhub "$@"\n')
+    script.write_text('#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -P -m lkhub "$@"\n')
     script.chmod(_MODE)
 
 
@@ -146,7 +189,12 @@ def _list_distributions(name: str) -> Iterator[Distribution]:
 
 
 def _copy_distribution(found: Distribution, target: Path) -> None:
-    for file in found.files or ():
+    if found.files is None:
+        raise MachineError(
+            f"which files {found.name} has is not recorded on this machine, so it can't be copied",
+            hints=("install lkhub with pip in an environment of its own: `python3 -m venv /opt/lkhub-setup`",),
+        )
+    for file in found.files:
         # Scripts are outside of the packages' folder, and compiled modules are made anew.
         if ".." in file.parts or "__pycache__" in file.parts or file.suffix == ".pth":
             continue

@@ -21,6 +21,9 @@ COMMAND = "/usr/local/bin/lkhub"
 
 USER = "lkhub"
 
+HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
+"""Folders that the service does not see: ProtectHome and PrivateTmp of its unit."""
+
 INSTALLED = Installation(
     engine=f"{CURRENT}/bin/lkhub-engine",
     python=f"{CURRENT}/bin/python",

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,20 @@ import pytest
 from lkhub import __version__
 from lkhub.errors import MachineError
 from lkhub.host import programs
-from lkhub.host.programs import copy_programs, name_build, point_to
+from lkhub.host.programs import copy_programs, name_build, point_to, remove_programs
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("opt") / name_build()
-    with pytest.MonkeyPatch.context() as patch:
-        # The Python that runs the tests may be for this user alone.
-        patch.setattr(programs, "_is_open", lambda _: True)
-        assert copy_programs(str(folder))
+    umask = os.umask(0o077)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            # The Python that runs the tests may be for this user alone.
+            patch.setattr(programs, "_is_open", lambda _: True)
+            assert copy_programs(str(folder))
+    finally:
+        os.umask(umask)
     return folder
 
 
@@ -52,7 +57,44 @@ def test_every_command_of_the_copy_can_be_loaded(copy: Path) -> None:
 def test_copy_has_what_lkhub_needs_and_every_user_can_read_it(copy: Path) -> None:
     [packages] = copy.glob("lib/python*/site-packages")
     assert not {"pytest", "mypy", "ruff"} & {path.name for path in packages.iterdir()}
-    assert [path for path in copy.rglob("*") if not path.is_symlink() and not path.stat().st_mode & 0o004] == []
+    found = {path: path.stat().st_mode for path in (copy, *copy.rglob("*")) if not path.is_symlink()}
+    assert [path for path, mode in found.items() if not mode & 0o004] == []
+    assert [path for path, mode in found.items() if path.is_dir() and not mode & 0o001] == []
+
+
+@pytest.mark.integration
+def test_copy_takes_no_module_from_the_working_folder(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise SystemExit('planted')\n")
+    done = subprocess.run([copy / "bin/lkhub", "--version"], cwd=tmp_path, capture_output=True, text=True, env={})
+    assert (done.returncode, done.stdout) == (0, f"lkhub {__version__}\n")
+
+
+@pytest.mark.integration
+def test_copy_that_does_not_run_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an upgrade of the system, whose Python is another one."""
+    monkeypatch.setattr(programs, "_is_open", lambda _: True)
+    folder = tmp_path / "opt" / "build"
+    assert copy_programs(str(folder))
+    (folder / "bin/python").unlink()
+    assert copy_programs(str(folder))
+    assert run(folder, "--version").returncode == 0
+    assert [path.name for path in folder.parent.iterdir()] == ["build"]
+
+
+def test_other_copies_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    """An environment of the operator's may be in the same folder."""
+    old, before, now = (f"0.1.0-{digit * 8}" for digit in "abc")
+    for name in (old, before, now, f".{now}.x1y2z3", "bin", "lib", ".git", "0.1.0"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "current").symlink_to(tmp_path / now)
+    remove_programs(str(tmp_path), [str(tmp_path / now), str(tmp_path / before)])
+    assert {path.name for path in tmp_path.iterdir()} == {before, now, "current", "bin", "lib", ".git", "0.1.0"}
+
+
+def test_name_of_a_build_is_one_that_is_removed(tmp_path: Path) -> None:
+    (tmp_path / name_build()).mkdir()
+    remove_programs(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.integration
@@ -80,7 +122,8 @@ def test_python_that_other_users_cannot_run_is_not_taken(tmp_path: Path, monkeyp
     copied = closed / "python"
     copied.write_bytes(b"")
     monkeypatch.setattr(sys, "executable", str(copied))
-    monkeypatch.setattr(programs, "_ask_suffix", lambda _: "another version")
+    own = sysconfig.get_config_var("EXT_SUFFIX")
+    monkeypatch.setattr(programs, "_ask_suffix", lambda path: own if path == str(copied) else "another version")
     with pytest.raises(MachineError, match="the service could not run"):
         copy_programs(str(tmp_path / "opt" / "build"))
 
