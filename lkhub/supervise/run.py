@@ -81,6 +81,9 @@ async def run_hub(
             except OSError as error:  # a full disk or a closed pipe: a failed message must not end a call
                 say(f"can't report on the start of the hub: {describe_error(error)}")
             await anyio.sleep_forever()
+        if supervisor.left_for_next:
+            # Not a success: a service manager starts the next one then.
+            raise MachineError("this supervisor has left its processes to the next one, and calls go on")
         if supervisor.gave_way_to:
             other = f"another supervisor (pid {supervisor.gave_way_to}) has this hub by now"
             raise MachineError(f"{other}, and this one has ended; calls go on", hints=("`lkhub status` shows it",))
@@ -234,6 +237,7 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
 
     async def leave(_: LeaveRequest, __: Tell) -> Stopped:
         async with changing:
+            supervisor.left_for_next = True
             supervisor.leave()
         supervisor.tasks.cancel_scope.cancel()
         return Stopped()

@@ -48,6 +48,7 @@ class Supervisor:
         self.stopping = False
         self.gave_way_to = 0
         self.took_over = False
+        self.left_for_next = False
         self._leaves = False
         self._hurries = False
         self._changing = anyio.Lock()

@@ -282,7 +282,8 @@ async def test_supervisor_that_leaves_ends_nothing_else(make_hub: MakeHub, paths
     async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
         supervisor.tasks.start_soon(lambda: anyio.to_thread.run_sync(lambda: ask(paths.control, LeaveRequest())))
 
-    await run_hub(hub, lambda _: None, ready)
+    with pytest.raises(MachineError, match="left its processes to the next one"):
+        await run_hub(hub, lambda _: None, ready)
     left = {name: read_record(paths, name) for name in ("media", "relay", "serve")}
     assert all(record is not None and is_alive(record.process) for record in left.values())
     ran = Run()
