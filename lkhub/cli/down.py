@@ -1,5 +1,7 @@
 """`lkhub down` and `restart`."""
 
+import contextlib
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +10,7 @@ from lkhub.checks.checks import describe_cut
 from lkhub.cli.shared.options import HubSpec, State
 from lkhub.cli.shared.show import err, show_hints
 from lkhub.errors import InputError, MachineError
+from lkhub.host.acting import acting_as_owner
 from lkhub.host.control import NotRunningError, ask, ask_settled
 from lkhub.hub.applied import ANOTHER, describe_unknown
 from lkhub.hub.locate import find_hub, is_service
@@ -82,7 +85,13 @@ def _stop(paths: StatePaths, how: "Ending") -> bool:
 
 
 def _stop_left(paths: StatePaths, how: "Ending") -> bool:
-    """End what an earlier supervisor left running; False where there was nothing."""
+    """End what an earlier supervisor left running; False where there was nothing. Root does it as the hub's own
+    user."""
+    with acting_as_owner(paths.root) if os.path.isdir(paths.root) else contextlib.nullcontext():
+        return _end_left(paths, how)
+
+
+def _end_left(paths: StatePaths, how: "Ending") -> bool:
     # Imported here: these cost 100 ms, and a hub that has a supervisor does not need them.
     import anyio
 

@@ -4,7 +4,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from lkhub.host.files import explain_os_errors
+import lkhub
+from lkhub.errors import MachineError
+from lkhub.host.files import explain_os_errors, user_name
+from lkhub.plan.service import COMMAND
 
 
 @contextlib.contextmanager
@@ -22,8 +25,22 @@ def acting_as_owner(folder: str) -> Iterator[None]:
     os.setegid(owner.st_gid)
     os.seteuid(owner.st_uid)
     try:
+        _require_own_code(owner.st_uid)
         yield
     finally:
         os.seteuid(0)
         os.setegid(0)
         os.setgroups(groups)
+
+
+def _require_own_code(uid: int) -> None:
+    """Raise MachineError where this user could not import what is still to be imported."""
+    for module in (lkhub.__file__, os.__file__):
+        try:
+            os.stat(module)
+        except PermissionError:
+            user, place = user_name(uid), os.path.dirname(module)
+            raise MachineError(
+                f"the files belong to {user}, and {user} can't read this lkhub in {place}",
+                hints=(f"`{COMMAND}` is the one that the service runs, where `lkhub install` has put it",),
+            ) from None
