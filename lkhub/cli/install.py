@@ -11,7 +11,8 @@ from lkhub.cli.status import show_status
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.hub.as_root import as_root
 from lkhub.hub.examined import await_verification
-from lkhub.hub.install import install_service, uninstall_service
+from lkhub.hub.install import install_service, is_another_here, remove_programs, uninstall_service
+from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.plan.service import SPEC, UNIT
 
 
@@ -22,7 +23,10 @@ def install(spec: Spec = None) -> None:
     state in /var/lib/lkhub. Run it again after each change of /etc/lkhub/hub.yaml: a running hub takes the change over
     as with `lkhub up`.
     """
-    _require_root("install")
+    _require_root("install", *(("--spec", str(spec.absolute())) if spec else ()))
+    if spec is None and is_another_here():
+        say(f"{DEFAULT_SPEC} in this folder is not used, since {SPEC} is there", "note", "cyan")
+        show_hints([f"`lkhub install --spec {DEFAULT_SPEC}` puts it in place"])
     with Progress() as progress:
         plan = install_service(str(spec) if spec else None, os.environ, progress.tell)
         progress.tell("waiting for what the hub finds out about itself")
@@ -46,8 +50,10 @@ def uninstall() -> None:
     if left:
         say("the spec, and the hub's keys and data, are still there", "note", "cyan")
         show_hints([f"`{' && '.join(left)}` removes them for good"])
+    # Last: this program may be in there.
+    remove_programs()
 
 
-def _require_root(command: str) -> None:
+def _require_root(command: str, *arguments: str) -> None:
     if os.geteuid() != 0:
-        raise MachineError(f"`lkhub {command}` needs root", hints=(f"`{as_root(command)}`",))
+        raise MachineError(f"`lkhub {command}` needs root", hints=(f"`{as_root(command, *arguments)}`",))

@@ -112,7 +112,9 @@ def write_private(path: str, text: str, mode: int = FILE_MODE, owner: tuple[int,
     """Write `text` to `path` in one step, readable by this user alone. False where the file had this text already. Root
     may leave a new file to another `owner` (uid, gid)."""
     with contextlib.suppress(OSError, MachineError):
-        if read_text(path) == text and os.stat(path).st_mode & 0o777 == mode:
+        status = os.stat(path)
+        is_theirs = owner is None or (status.st_uid, status.st_gid) == owner
+        if read_text(path) == text and status.st_mode & 0o777 == mode and is_theirs:
             return False
     with _written_beside(path, text, mode, owner) as temporary:
         os.replace(temporary, path)

@@ -1,11 +1,13 @@
 """The user that a service of this machine runs as."""
 
+import grp
 import os
 import pwd
 
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host.commands import run_command
+from lkhub.plan.service import HIDDEN
 
 # In the comment field of the password file, so that it is known for one that lkhub has made.
 COMMENT = "LiveKit hub (lkhub)"
@@ -14,24 +16,74 @@ COMMENT = "LiveKit hub (lkhub)"
 _NOBODY = 65534
 
 
-def ensure_system_user(name: str, home: str) -> bool:
-    """Make a user without a login, with a group of the same name. Returns whether it was made. MachineError where
-    the name belongs to a person."""
+def describe_useradd(name: str, home: str) -> str:
+    """The command that makes a user without a login, with a group of the same name."""
+    return str(_useradd(name, home))
+
+
+def check_system_user(name: str) -> None:
+    """Raise MachineError where the name belongs to a person, or to a user without a group of its own."""
     try:
         known = pwd.getpwnam(name)
     except KeyError:
-        nologin = next(filter(os.path.exists, ("/usr/sbin/nologin", "/sbin/nologin")), "/bin/false")
-        options = ("--system", "--user-group", "--no-create-home", "--home-dir", home, "--shell", nologin)
-        done = run_command(Command(("useradd", *options, "--comment", COMMENT, name)))
-        if done.code != 0:
-            raise MachineError(f"can't make the user {name}: {done.said}") from None
-        return True
+        return
     if known.pw_uid == 0 or known.pw_shell.endswith("sh"):
         raise MachineError(
             f"{name} is a user of this machine who can log in, and the hub would run as that user",
-            hints=("rename that user; the service needs this name",),
+            hints=(f"rename that user, or take its login: `usermod --shell {_find_nologin()} {name}`",),
         )
-    return False
+    _require_own_group(name, known.pw_gid)
+
+
+def _require_own_group(name: str, gid: int) -> None:
+    try:
+        if grp.getgrnam(name).gr_gid == gid:
+            return
+    except KeyError:
+        pass
+    raise MachineError(
+        f"the user {name} has no group of that name as its own, and the spec would be readable by another group",
+        hints=(f"`groupadd --system {name}; usermod --gid {name} {name}`",),
+    )
+
+
+def ensure_system_user(name: str, home: str) -> bool:
+    """Make the user where there is none. Returns whether it was made. Raises MachineError."""
+    check_system_user(name)
+    if has_user(name):
+        return False
+    done = run_command(_useradd(name, home))
+    if done.code != 0:
+        raise MachineError(f"can't make the user {name}: {done.said}")
+    return True
+
+
+def has_user(name: str) -> bool:
+    """Whether this machine knows the user."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def find_group(name: str) -> int:
+    """The number of the user's own group."""
+    return pwd.getpwnam(name).pw_gid
+
+
+def _useradd(name: str, home: str) -> Command:
+    try:
+        grp.getgrnam(name)
+        group: tuple[str, ...] = ("--gid", name)
+    except KeyError:
+        group = ("--user-group",)
+    options = ("--system", *group, "--no-create-home", "--home-dir", home, "--shell", _find_nologin())
+    return Command(("useradd", *options, "--comment", COMMENT, name))
+
+
+def _find_nologin() -> str:
+    return next(filter(os.path.exists, ("/usr/sbin/nologin", "/sbin/nologin")), "/bin/false")
 
 
 def is_made_by_us(name: str) -> bool:
@@ -43,7 +95,10 @@ def is_made_by_us(name: str) -> bool:
 
 
 def can_read(name: str, path: str) -> bool:
-    """Whether the user can read this file; for a user that is still to be made, whether every user can. Needs root."""
+    """Whether the service's user can read this file; for a user that is still to be made, whether every user can. Needs
+    root."""
+    if os.path.realpath(path).startswith(HIDDEN):
+        return False
     try:
         known = pwd.getpwnam(name)
         rights = (f"--reuid={known.pw_uid}", f"--regid={known.pw_gid}", "--init-groups")

@@ -49,12 +49,16 @@ def try_systemctl(*arguments: str) -> Done:
 
 
 def is_active(unit: str) -> bool:
-    """Whether the unit runs, or is about to."""
-    state = try_systemctl("show", "--property=ActiveState", "--value", unit).out.strip()
-    return state in ("active", "reloading", "activating", "deactivating")
+    """Whether the unit runs, and can be reloaded."""
+    return try_systemctl("show", "--property=ActiveState", "--value", unit).out.strip() in ("active", "reloading")
+
+
+def find_main(unit: str) -> int:
+    """The pid of the unit's main process; 0 where none runs."""
+    return int(try_systemctl("show", "--property=MainPID", "--value", unit).out.strip() or 0)
 
 
 def find_start(unit: str) -> float | None:
     """When the unit's main process was started, in epoch seconds; None where none runs."""
-    pid = int(try_systemctl("show", "--property=MainPID", "--value", unit).out.strip() or 0)
+    pid = find_main(unit)
     return processes.find_start(pid) if pid else None

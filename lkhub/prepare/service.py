@@ -1,20 +1,25 @@
 """From a spec to all that makes its hub a service of this machine: judged whole before anything is changed."""
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from tempfile import TemporaryDirectory
 
 from dotenv import dotenv_values
 
 from lkhub.errors import InputError
 from lkhub.host.files import read_input
-from lkhub.host.system_user import can_read
+from lkhub.host.system_user import can_read, check_system_user, describe_useradd, has_user
 from lkhub.plan.model import Plan
-from lkhub.plan.service import ENVIRONMENT, FOLDER, INSTALLED, USER
+from lkhub.plan.service import ENVIRONMENT, FOLDER, HIDDEN, INSTALLED, USER
 from lkhub.prepare.hub import plan_hub, prepare_hub
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.systemd import render_environment, render_systemd
+
+# Its folders are for root alone, and links in `live` lead to the files in `archive`.
+CERTBOT = "/etc/letsencrypt"
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class PreparedService:
 def prepare_service(source: str, environ: Mapping[str, str]) -> PreparedService:
     """Read and judge the spec at this path, as root. `environ` may have the variables that it refers to; those that an
     earlier installation has kept need not be given again. Raises InputError with everything that is wrong."""
+    check_system_user(USER)
     if not os.path.exists(source):
         hints = ("`lkhub init` writes a hub.yaml", "--spec FILE names one")
         raise InputError("there is no spec to install", hints=hints)
@@ -42,7 +48,14 @@ def prepare_service(source: str, environ: Mapping[str, str]) -> PreparedService:
     if problems := [*_find_problems(plan)]:
         raise InputError("\n".join([*problems, "nothing was changed"]))
     named = {secret.variable: variables[secret.variable] for secret in plan.secrets if secret.variable}
-    return PreparedService(plan, read_input(source).decode(), render_systemd(plan), render_environment(named))
+    return PreparedService(plan, _read_text(source), render_systemd(plan), render_environment(named))
+
+
+def _read_text(path: str) -> str:
+    try:
+        return read_input(path).decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8", hints=("save it as UTF-8",)) from None
 
 
 def _find_problems(plan: Plan) -> Iterator[str]:
@@ -53,8 +66,30 @@ def _find_problems(plan: Plan) -> Iterator[str]:
         if not os.path.isfile(path):
             yield f"{key}: there is no file {path}; the spec goes to {FOLDER}, so write an absolute path"
         elif key in read and not can_read(USER, path):
-            allow = f"setfacl --modify u:{USER}:r {path}"
-            yield f"{key}: the service's user {USER} can't read {path}; `{allow}` lets it, for folders above with :x"
+            yield f"{key}: the service's user {USER} can't read {path}; {_tell_how_to_allow(path)}"
+
+
+def _tell_how_to_allow(path: str) -> str:
+    if os.path.realpath(path).startswith(HIDDEN):
+        return f"a service does not see {', '.join(HIDDEN)}, so put it elsewhere, as into {FOLDER}"
+    if path.startswith(f"{CERTBOT}/"):
+        # A renewed certificate is another file, which gets the default rights of its folder.
+        folders = f"{CERTBOT}/archive {CERTBOT}/live"
+        commands = [f"setfacl -m u:{USER}:x {CERTBOT}"] if _is_closed(CERTBOT) else []
+        commands += [f"setfacl -R -m u:{USER}:rX {folders}", f"setfacl -R -d -m u:{USER}:rX {folders}"]
+    else:
+        above = [str(folder) for each in (path, os.path.realpath(path)) for folder in PurePosixPath(each).parents]
+        closed = sorted({folder for folder in above if _is_closed(folder)})
+        commands = [f"setfacl -m u:{USER}:x {shlex.join(closed)}"] if closed else []
+        commands.append(f"setfacl -m u:{USER}:r {shlex.quote(path)}")
+    if not has_user(USER):
+        commands.insert(0, describe_useradd(USER, INSTALLED.state))
+    return "`" + " && ".join(commands) + "` lets it"
+
+
+def _is_closed(folder: str) -> bool:
+    """Whether users without rights of their own can't enter it."""
+    return os.path.isdir(folder) and not os.stat(folder).st_mode & 0o001
 
 
 def _read_kept() -> dict[str, str]:

@@ -41,7 +41,7 @@ def test_variables_are_kept_for_the_next_installation(tmp_path: Path) -> None:
     secret = 's"\\' + "s" * 40
     made = prepare_service(source, {"HUB_KEY": "API", "HUB_SECRET": secret, "OTHER": "x"})
     assert "EnvironmentFile=" in made.unit.text
-    Path(service.ENVIRONMENT).write_text(made.environment)
+    (tmp_path / "lkhub.env").write_text(made.environment)
     assert prepare_service(source, {}) == made
     assert secret not in repr(made)
 
@@ -69,16 +69,33 @@ def test_certificate_that_the_services_user_cannot_read_is_named_with_its_key(
     tls = f"{{mode: files, cert: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}"
     source = write(tmp_path, f"domain: hub.example.com\ntls: {tls}\n")
     assert prepare_service(source, {}).plan.edge
+    monkeypatch.setattr(service, "has_user", lambda _: False)
     monkeypatch.setattr(service, "can_read", lambda _, path: not path.endswith("key.pem"))
     with pytest.raises(InputError) as refused:
         prepare_service(source, {})
     [line, last] = refused.value.message.splitlines()
     assert line.startswith(f"tls.key: the service's user lkhub can't read {tmp_path}/key.pem")
-    assert f"`setfacl --modify u:lkhub:r {tmp_path}/key.pem`" in line
+    assert "a service does not see /home/, /root/" in line
     assert last == "nothing was changed"
+    monkeypatch.setattr(service, "HIDDEN", ())
+    with pytest.raises(InputError) as refused:
+        prepare_service(source, {})
+    said = refused.value.message
+    assert "`useradd --system" in said
+    assert " lkhub && setfacl -m u:lkhub:x /" in said, "each closed folder above"
+    assert f" && setfacl -m u:lkhub:r {tmp_path}/key.pem` lets it" in said
+    assert "-R" not in said
 
 
 def test_spec_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         prepare_service(str(tmp_path / "hub.yaml"), {})
     assert "`lkhub init`" in refused.value.hints[0]
+
+
+def test_certificate_of_certbot_is_allowed_with_those_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "has_user", lambda _: True)
+    assert service._tell_how_to_allow("/etc/letsencrypt/live/hub.example.com/privkey.pem") == (
+        "`setfacl -R -m u:lkhub:rX /etc/letsencrypt/archive /etc/letsencrypt/live"
+        " && setfacl -R -d -m u:lkhub:rX /etc/letsencrypt/archive /etc/letsencrypt/live` lets it"
+    )
