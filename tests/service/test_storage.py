@@ -210,12 +210,8 @@ def test_store_at_another_place_was_never_made(tmp_path: Path) -> None:
     assert not StoreState(record, "/now/store.db").made
 
 
-async def test_store_is_closed_before_it_is_opened_again(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite would go on with the index that was removed: connections of one process share it."""
-    applied.store.close()
-    file = file_of(applied)
-    storage = Storage(StoreSettings(f"sqlite:///{file}"))
-    await storage.run(try_out)
+def hold_close(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Keep every store from closing until the event is set, as a connection that hangs does."""
     close, may_close = Store.close, threading.Event()
 
     def close_late(store: Store) -> None:
@@ -223,6 +219,16 @@ async def test_store_is_closed_before_it_is_opened_again(applied: Applied, monke
         close(store)
 
     monkeypatch.setattr(Store, "close", close_late)
+    return may_close
+
+
+async def test_store_is_closed_before_it_is_opened_again(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite would go on with the index that was removed: connections of one process share it."""
+    applied.store.close()
+    file = file_of(applied)
+    storage = Storage(StoreSettings(f"sqlite:///{file}"))
+    await storage.run(try_out)
+    may_close = hold_close(monkeypatch)
     file.with_name(f"{file.name}-shm").unlink()
     asks = [asyncio.ensure_future(storage.run(try_out)) for _ in range(2)]
     await until(storage._closing.locked)
@@ -266,6 +272,10 @@ async def test_store_is_opened_again_only_after_what_reads_it(applied: Applied) 
     await storage.close()
 
 
+def lose_connection(_: Connection) -> None:
+    raise StoreError("gone")
+
+
 async def test_store_that_is_used_again_before_it_is_closed_does_not_count_as_failing(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,16 +283,7 @@ async def test_store_that_is_used_again_before_it_is_closed_does_not_count_as_fa
     record = str(tmp_path / "store.json")
     storage = Storage(StoreSettings(postgres.create()), StoreState(record))
     await storage.run(try_out)
-    close, may_close = Store.close, threading.Event()
-
-    def close_late(store: Store) -> None:
-        assert may_close.wait(30)
-        close(store)
-
-    def lose_connection(_: Connection) -> None:
-        raise StoreError("gone")
-
-    monkeypatch.setattr(Store, "close", close_late)
+    may_close = hold_close(monkeypatch)
     failing = asyncio.ensure_future(storage.read(lose_connection))
     await until(lambda: storage._store is None)
     await storage.run(try_out)
@@ -304,20 +305,12 @@ async def test_failure_is_recorded_also_where_its_caller_is_cancelled(
     record = str(tmp_path / "store.json")
     storage = Storage(StoreSettings(postgres.create()), StoreState(record))
     await storage.run(try_out)
-    close, may_close = Store.close, threading.Event()
-
-    def close_late(store: Store) -> None:
-        assert may_close.wait(30)
-        close(store)
-
-    def lose_connection(_: Connection) -> None:
-        raise StoreError("gone")
 
     async def ask() -> None:
         with suppress(ApiError, asyncio.CancelledError):
             await storage.read(lose_connection)
 
-    monkeypatch.setattr(Store, "close", close_late)
+    may_close = hold_close(monkeypatch)
     async with anyio.create_task_group() as client:
         job = asyncio.ensure_future(ask()) if by == "asyncio" else None
         if not job:
@@ -346,11 +339,8 @@ async def test_failure_whose_telling_was_cancelled_is_recorded_by_the_next_calle
         failing.set()
         return await fail(error, store)
 
-    def lose(_: Connection) -> None:
-        raise StoreError("gone")
-
     storage._fail = note_failing  # type: ignore[method-assign]
-    job = asyncio.ensure_future(storage.read(lose))
+    job = asyncio.ensure_future(storage.read(lose_connection))
     await failing.wait()
     for _ in range(steps):
         await asyncio.sleep(0)
@@ -358,7 +348,7 @@ async def test_failure_whose_telling_was_cancelled_is_recorded_by_the_next_calle
     with suppress(ApiError, asyncio.CancelledError):
         await job
     with pytest.raises(ApiError):
-        await storage.read(lose)
+        await storage.read(lose_connection)
     found = read_store(record)
     assert found
     assert found.failing is not None
