@@ -28,12 +28,12 @@ def install(spec: Spec = None) -> None:
         say(f"{DEFAULT_SPEC} in this folder is not used, since {SPEC} is there", "note", "cyan")
         show_hints([f"`lkhub install --spec {DEFAULT_SPEC}` puts it in place"])
     with Progress() as progress:
-        plan = install_service(str(spec) if spec else None, os.environ, progress.tell)
+        plan = install_service(str(spec) if spec else None, os.environ, progress)
         progress.tell("waiting for what the hub finds out about itself")
         status = await_verification(plan.paths)
     show_status(status)
     err.print(f"{UNIT} runs by {SPEC}; `systemctl status lkhub` and `journalctl --unit lkhub` show more")
-    if status.state != "running" or any(finding.severity == "error" for finding in status.find()):
+    if not status.is_well:
         raise typer.Exit(EXIT_UNWELL)
 
 
@@ -45,7 +45,7 @@ def uninstall() -> None:
     """
     _require_root("uninstall")
     with Progress() as progress:
-        left = uninstall_service(progress.tell)
+        left = uninstall_service(progress)
     err.print(f"{UNIT} is not installed any more" if left else f"nothing of {UNIT} is left")
     if left:
         say("the spec, and the hub's keys and data, are still there", "note", "cyan")

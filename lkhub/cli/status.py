@@ -23,7 +23,7 @@ def status(spec: HubSpec = None, state: State = None, json: Json = False) -> Non
         show_json(hub.as_json())
     else:
         show_status(hub)
-    if hub.state != "running" or any(finding.severity == "error" for finding in hub.find()):
+    if not hub.is_well:
         raise typer.Exit(EXIT_UNWELL)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pwd import getpwnam
 
 from lkhub.errors import MachineError
@@ -16,6 +16,7 @@ from lkhub.host.programs import copy_programs, name_build, point_to
 from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import find_main, find_start, is_active, require_systemd, systemctl, try_systemctl
 from lkhub.hub.locate import DEFAULT_SPEC
+from lkhub.hub.progress import Progress
 from lkhub.hub.running import find_left, is_running
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
@@ -45,12 +46,10 @@ POLL_SECONDS = 0.1
 # Of the journal of a service that does not start.
 LAST_LINES = 15
 
-Tell = Callable[[str], None]
 
-
-def install_service(given: str | None, environ: Mapping[str, str], tell: Tell) -> Plan:
+def install_service(given: str | None, environ: Mapping[str, str], progress: Progress) -> Plan:
     """Make the hub of a spec a service, or make the service that runs match it. Without `given` it is the spec that is
-    installed, else hub.yaml in the current folder. `tell` hears of each step. Everything is judged before the first
+    installed, else hub.yaml in the current folder. `progress` is told each step. Everything is judged before the first
     change. Raises HubError."""
     require_systemd()
     source = given or (SPEC if os.path.exists(SPEC) else DEFAULT_SPEC)
@@ -59,13 +58,13 @@ def install_service(given: str | None, environ: Mapping[str, str], tell: Tell) -
     _require_free(plan)
     folder = f"{PROGRAMS}/{name_build()}"
     before = os.path.realpath(CURRENT)
-    tell(f"copying lkhub to {folder}")
+    progress.tell(f"copying lkhub to {folder}")
     copy_programs(folder)
     if ensure_system_user(USER, plan.installation.state):
-        tell(f"made the user {USER}")
+        progress.tell(f"made the user {USER}")
     _give_state(plan.paths)
     _write_files(service)
-    tell(f"starting {UNIT}")
+    progress.tell(f"starting {UNIT}")
     _start(plan, folder)
     programs.remove_programs(PROGRAMS, (folder, before))
     if not os.path.lexists(COMMAND):
@@ -163,12 +162,12 @@ def _await_end(main: int) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def uninstall_service(tell: Tell) -> tuple[str, ...]:
+def uninstall_service(progress: Progress) -> tuple[str, ...]:
     """Stop the service, and remove what `install_service` has put in place, but for the spec, the hub's keys and data,
     and the programs: `remove_programs` comes last, since it may be one of them that runs. Returns the commands that
     remove the rest; none where nothing is left. A call is given its time to end."""
     require_systemd()
-    tell(f"stopping {UNIT}")
+    progress.tell(f"stopping {UNIT}")
     if os.path.exists(UNIT_FILE):
         systemctl("disable", "--quiet", UNIT)
     try_systemctl("stop", UNIT)

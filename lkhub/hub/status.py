@@ -171,6 +171,11 @@ class HubStatus:
         edge = self.supervisor.edge if self.supervisor else None
         return bool(self.verified and self.verified.uncertified and not describe_called(self.applied, edge).uncertified)
 
+    @property
+    def is_well(self) -> bool:
+        """Whether the hub runs as it should, and no finding about it is an error."""
+        return self.state == "running" and not any(finding.severity == "error" for finding in self.find())
+
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """The findings about this hub."""
         return with_options(self._find(now), self.options)
