@@ -23,9 +23,8 @@ def describe_useradd(name: str, home: str) -> str:
 
 def check_system_user(name: str) -> None:
     """Raise MachineError where the name belongs to a person, or to a user without a group of its own."""
-    try:
-        known = pwd.getpwnam(name)
-    except KeyError:
+    known = _find_user(name)
+    if known is None:
         return
     if known.pw_uid == 0 or known.pw_shell.endswith("sh"):
         raise MachineError(
@@ -36,11 +35,9 @@ def check_system_user(name: str) -> None:
 
 
 def _require_own_group(name: str, gid: int) -> None:
-    try:
-        if grp.getgrnam(name).gr_gid == gid:
-            return
-    except KeyError:
-        pass
+    group = _find_group(name)
+    if group and group.gr_gid == gid:
+        return
     raise MachineError(
         f"the user {name} has no group of that name as its own, and the spec would be readable by another group",
         hints=(f"`groupadd --system {name}; usermod --gid {name} {name}`",),
@@ -60,11 +57,7 @@ def ensure_system_user(name: str, home: str) -> bool:
 
 def has_user(name: str) -> bool:
     """Whether this machine knows the user."""
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
+    return _find_user(name) is not None
 
 
 def find_group(name: str) -> int:
@@ -72,12 +65,22 @@ def find_group(name: str) -> int:
     return pwd.getpwnam(name).pw_gid
 
 
-def _useradd(name: str, home: str) -> Command:
+def _find_user(name: str) -> pwd.struct_passwd | None:
     try:
-        grp.getgrnam(name)
-        group: tuple[str, ...] = ("--gid", name)
+        return pwd.getpwnam(name)
     except KeyError:
-        group = ("--user-group",)
+        return None
+
+
+def _find_group(name: str) -> grp.struct_group | None:
+    try:
+        return grp.getgrnam(name)
+    except KeyError:
+        return None
+
+
+def _useradd(name: str, home: str) -> Command:
+    group = ("--gid", name) if _find_group(name) else ("--user-group",)
     options = ("--system", *group, "--no-create-home", "--home-dir", home, "--shell", _find_nologin())
     return Command(("useradd", *options, "--comment", COMMENT, name))
 
@@ -88,10 +91,8 @@ def _find_nologin() -> str:
 
 def is_made_by_us(name: str) -> bool:
     """Whether `ensure_system_user` has made this user."""
-    try:
-        return pwd.getpwnam(name).pw_gecos == COMMENT
-    except KeyError:
-        return False
+    known = _find_user(name)
+    return known is not None and known.pw_gecos == COMMENT
 
 
 def can_read(name: str, path: str) -> bool:
@@ -99,9 +100,7 @@ def can_read(name: str, path: str) -> bool:
     root."""
     if os.path.realpath(path).startswith(HIDDEN):
         return False
-    try:
-        known = pwd.getpwnam(name)
+    rights = (f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
+    if known := _find_user(name):
         rights = (f"--reuid={known.pw_uid}", f"--regid={known.pw_gid}", "--init-groups")
-    except KeyError:
-        rights = (f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
     return run_command(Command(("setpriv", *rights, "test", "-r", path))).code == 0
