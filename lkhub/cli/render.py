@@ -14,11 +14,10 @@ from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.files import explain_os_errors, read_text, write_private
 from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
-from lkhub.plan.network import Interface
 from lkhub.prepare.hub import plan_hub, prepare_hub
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.all import TARGETS
-from lkhub.render.targets.target import Target
+from lkhub.render.targets.target import Given, Target
 
 # mypy wants the members of an enum written out; these come from a table.
 TargetName = StrEnum("TargetName", list(TARGETS))  # type: ignore[misc]
@@ -62,8 +61,8 @@ def render(
     alone = form or proxy
     if alone is None and output is None and chosen.forms:
         alone = chosen.forms.first
-    plan, interfaces = _plan(spec, state, chosen)
-    files = chosen.render(plan, interfaces, alone)
+    plan, made_from = _plan(spec, state, chosen)
+    files = chosen.render(plan, made_from, alone)
     if output is None:
         if diff or len(files) > 1:
             raise InputError("-o DIR is missing", hints=(f"it is written as {' and '.join(f.name for f in files)}",))
@@ -81,12 +80,12 @@ def render(
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
 
 
-def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, tuple[Interface, ...]]:
+def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, Given]:
     if target.judges_keys:
         hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
-        return hub.plan, hub.interfaces
-    plan, network = plan_hub(find_spec(spec), find_state(state), target.installation)
-    return plan, network.interfaces
+        return hub.plan, Given(hub.interfaces, hub.raw)
+    planned = plan_hub(find_spec(spec), find_state(state), target.installation)
+    return planned.plan, Given(planned.network.interfaces, planned.raw)
 
 
 def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:

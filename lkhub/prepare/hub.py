@@ -60,6 +60,15 @@ class PreparedHub:
     interfaces: tuple[Interface, ...] = ()
 
 
+@dataclass(frozen=True)
+class PlannedHub:
+    """A plan with the network and the text of the spec that it was made from."""
+
+    plan: Plan
+    network: NetworkFacts
+    raw: bytes = field(repr=False)
+
+
 def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> PreparedHub:
     """Read and judge the spec (None: the defaults). Raises SpecError with every fault, or MachineError."""
     path = os.path.abspath(spec) if spec else None
@@ -72,14 +81,14 @@ def prepare_again(hub: PreparedHub) -> PreparedHub:
     return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.plan.installation, hub.environ)
 
 
-def plan_hub(spec: str | None, state: str, installation: Installation | None = None) -> tuple[Plan, NetworkFacts]:
-    """The plan alone, and the network that it was made for. Needs no keys, and writes nothing. With `installation` the
+def plan_hub(spec: str | None, state: str, installation: Installation | None = None) -> PlannedHub:
+    """The plan alone, and what it was made from. Needs no keys, and writes nothing. With `installation` the
     plan is for that one, on this machine."""
     raw = b"" if spec is None else read_input(spec)
     loaded, network, plan = _plan(raw, spec or "hub.yaml", _install(spec, state), installation)
     loaded.require_sound()
     assert plan is not None
-    return plan, network
+    return PlannedHub(plan, network, raw)
 
 
 def _install(spec: str | None, state: str) -> Installation:

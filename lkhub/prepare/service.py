@@ -44,7 +44,7 @@ def prepare_service(source: str, environ: Mapping[str, str]) -> PreparedService:
     with TemporaryDirectory(prefix="lkhub-") as state:
         # As root, who can read the secrets, and in a folder of its own, which it may fill with files of root.
         prepare_hub(source, state, variables)
-    plan, _ = plan_hub(source, INSTALLED.state, INSTALLED)
+    plan = plan_hub(source, INSTALLED.state, INSTALLED).plan
     if problems := [*_find_problems(plan)]:
         raise InputError("\n".join([*problems, "nothing was changed"]))
     named = {secret.variable: variables[secret.variable] for secret in plan.secrets if secret.variable}

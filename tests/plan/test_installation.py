@@ -18,6 +18,7 @@ from lkhub.plan.network import NetworkFacts
 from lkhub.plan.paths import StatePaths
 from lkhub.render.all import render_all
 from lkhub.render.targets.all import TARGETS
+from lkhub.render.targets.target import Given
 from lkhub.spec.load import load_spec
 from tests.machines import LOOPBACK, interface, make_installation
 
@@ -83,7 +84,7 @@ def warm() -> None:
     """Modules that are imported at the first use."""
     render(build(make_installation()))
     for name in ("livekit", "caddy", "firewall"):
-        TARGETS[name].render(build(make_installation()), SERVER.interfaces, None)
+        TARGETS[name].render(build(make_installation()), Given(SERVER.interfaces), None)
 
 
 def test_guard_sees_what_touches_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +105,8 @@ def test_plan_for_another_machine_is_made_without_this_one(monkeypatch: pytest.M
         plan = build(PACKAGED)
         files = render(plan)
         targets = {
-            name: TARGETS[name].render(plan, SERVER.interfaces, None) for name in ("livekit", "caddy", "firewall")
+            name: TARGETS[name].render(plan, Given(SERVER.interfaces), None)
+            for name in ("livekit", "caddy", "firewall")
         }
     assert plan.installation == PACKAGED
     assert {process.name: process.argv for process in plan.processes} == {

@@ -98,8 +98,9 @@ def test_addresses_that_are_arguments_make_another_program(run: Run) -> None:
 
 def test_planning_alone_writes_nothing_and_needs_no_keys(run: Run, tmp_path: Path) -> None:
     Path("hub.yaml").write_text(LAN + "keys: {source: {file: nowhere.yaml}}\n")
-    plan, network = plan_hub("hub.yaml", str(tmp_path / "state"))
-    assert (plan.reach, plan.installation.folder, network) == ("lan", str(tmp_path), make_facts())
+    hub = plan_hub("hub.yaml", str(tmp_path / "state"))
+    assert (hub.plan.reach, hub.plan.installation.folder, hub.network) == ("lan", str(tmp_path), make_facts())
+    assert hub.raw == Path("hub.yaml").read_bytes()
     assert not os.path.exists("state")
     Path("hub.yaml").write_text("web: 0\n")
     with pytest.raises(SpecError):

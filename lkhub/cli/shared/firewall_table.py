@@ -10,5 +10,5 @@ from lkhub.prepare.hub import plan_hub
 
 def load_table(spec: Path | None, state: Path | None) -> tuple[FirewallTable, Plan]:
     """The table and its plan. Changes nothing. Raises SpecError with every fault of the spec."""
-    plan, network = plan_hub(find_spec(spec), find_state(state))
-    return firewall_table(plan, network.interfaces), plan
+    hub = plan_hub(find_spec(spec), find_state(state))
+    return firewall_table(hub.plan, hub.network.interfaces), hub.plan

@@ -2,13 +2,12 @@
 
 from lkhub.errors import InputError
 from lkhub.plan.model import Plan
-from lkhub.plan.network import Interface
 from lkhub.render.caddy import render_caddy
 from lkhub.render.files import RenderedFile
-from lkhub.render.targets.target import Target
+from lkhub.render.targets.target import Given, Target
 
 
-def _render(plan: Plan, _: tuple[Interface, ...], __: str | None) -> tuple[RenderedFile, ...]:
+def _render(plan: Plan, _: Given, __: str | None) -> tuple[RenderedFile, ...]:
     if plan.edge is None:
         raise InputError(
             "this hub has tls.mode off, and no edge that would read a caddy.json",

@@ -1,13 +1,12 @@
 """`lkhub render livekit`."""
 
 from lkhub.plan.model import Plan
-from lkhub.plan.network import Interface
 from lkhub.render.files import RenderedFile
 from lkhub.render.livekit import render_livekit
-from lkhub.render.targets.target import Target
+from lkhub.render.targets.target import Given, Target
 
 
-def _render(plan: Plan, _: tuple[Interface, ...], __: str | None) -> tuple[RenderedFile, ...]:
+def _render(plan: Plan, _: Given, __: str | None) -> tuple[RenderedFile, ...]:
     return (render_livekit(plan),)
 
 

@@ -2,13 +2,12 @@
 
 from lkhub.errors import InputError
 from lkhub.plan.model import Plan
-from lkhub.plan.network import Interface
 from lkhub.render.files import RenderedFile
 from lkhub.render.proxy.all import PROXIES, render_proxy
-from lkhub.render.targets.target import Forms, Target
+from lkhub.render.targets.target import Forms, Given, Target
 
 
-def _render(plan: Plan, _: tuple[Interface, ...], name: str | None) -> tuple[RenderedFile, ...]:
+def _render(plan: Plan, _: Given, name: str | None) -> tuple[RenderedFile, ...]:
     if plan.edge is None or plan.edge.tls.mode != "external":
         mode = plan.edge.tls.mode if plan.edge else "off"
         raise InputError(

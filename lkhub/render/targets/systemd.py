@@ -3,13 +3,12 @@
 Keys are those of systemd 247 (Debian 11) and later; each was seen to work with 252.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from lkhub.plan.model import Plan
-from lkhub.plan.network import Interface
 from lkhub.plan.service import ENVIRONMENT, INSTALLED, SPEC, UNIT
 from lkhub.render.files import RenderedFile
-from lkhub.render.targets.target import Target
+from lkhub.render.targets.target import Given, Target
 
 Setting = tuple[str, object]
 
@@ -140,7 +139,7 @@ def _quote(word: str) -> str:
     return f'"{word}"' if set(word) & set(" '\"\\;") else word
 
 
-def _render(plan: Plan, _: Iterable[Interface], __: str | None) -> tuple[RenderedFile, ...]:
+def _render(plan: Plan, _: Given, __: str | None) -> tuple[RenderedFile, ...]:
     return (render_systemd(plan),)
 
 

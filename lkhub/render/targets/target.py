@@ -1,7 +1,7 @@
 """What a target of `lkhub render` is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lkhub.errors import InputError
 from lkhub.plan.installation import Installation
@@ -22,9 +22,18 @@ class Forms:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a plan was made from: the interfaces of the machine that it is for, and the text of the spec, empty for
+    the defaults. The text may hold secrets."""
+
+    interfaces: tuple[Interface, ...] = ()
+    spec: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
 class Target:
-    """`render` makes the files from a plan, the interfaces of the machine that the plan is for, and the one form that
-    is asked for (None: all). It raises InputError where the plan has nothing to render.
+    """`render` makes the files from a plan, what the plan was made from, and the one form that is asked for (None:
+    all). It raises InputError where the plan has nothing to render.
 
     `judges_keys`: the spec's keys, certificates and raw keys are judged too, as for `up`. `installation`: the plan is
     for this installation, and not for the one that runs the command.
@@ -32,7 +41,7 @@ class Target:
 
     name: str
     help: str
-    render: Callable[[Plan, tuple[Interface, ...], str | None], tuple[RenderedFile, ...]]
+    render: Callable[[Plan, Given, str | None], tuple[RenderedFile, ...]]
     forms: Forms | None = None
     judges_keys: bool = False
     installation: Installation | None = None

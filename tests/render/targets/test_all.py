@@ -7,7 +7,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.plan.network import NetworkFacts
 from lkhub.render.targets.all import TARGETS
-from lkhub.render.targets.target import Target
+from lkhub.render.targets.target import Given, Target
 from lkhub.spec.load import load_spec
 from tests.machines import INSTALLATION, MACHINES
 
@@ -25,7 +25,7 @@ def make_plan(spec: str) -> tuple[Plan, NetworkFacts]:
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_target_has_files_of_their_own_names(target: Target) -> None:
     plan, facts = make_plan(PROXIED)
-    files = target.render(plan, facts.interfaces, None)
+    files = target.render(plan, Given(facts.interfaces), None)
     assert files
     assert len({file.name for file in files}) == len(files)
     assert all(file.text.endswith("\n") for file in files)
@@ -34,10 +34,10 @@ def test_target_has_files_of_their_own_names(target: Target) -> None:
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_a_form_alone_is_one_of_all(target: Target) -> None:
     plan, facts = make_plan(PROXIED)
-    together = target.render(plan, facts.interfaces, None)
+    together = target.render(plan, Given(facts.interfaces), None)
     for form in target.forms.names if target.forms else ():
         target.require_form(target.forms.option if target.forms else "", form)
-        assert set(target.render(plan, facts.interfaces, form)) <= set(together)
+        assert set(target.render(plan, Given(facts.interfaces), form)) <= set(together)
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -52,5 +52,5 @@ def test_form_that_is_none_of_the_target_is_refused(target: Target, option: str)
 def test_plan_without_the_part_says_what_to_write(name: str, spec: str) -> None:
     plan, facts = make_plan(spec)
     with pytest.raises(InputError) as refused:
-        TARGETS[name].render(plan, facts.interfaces, None)
+        TARGETS[name].render(plan, Given(facts.interfaces), None)
     assert "tls.mode" in refused.value.hints[0]
