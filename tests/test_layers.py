@@ -72,7 +72,7 @@ PACKAGES = {
     "firewall": Package(PLAN, "a firewall is judged by what it says, and never looked at from here"),
     "env_files": Package(TEXT, "a file of an application is text, edited without a hub"),
     "bandwidth": Package(("source",), "a bandwidth plan is a calculation, and knows no hub"),
-    "render": Package((*PLAN, "firewall", "wire"), "a renderer shows a plan and decides nothing"),
+    "render": Package((*PLAN, "firewall", "wire", ""), "a renderer shows a plan and decides nothing"),
     "livekit": Package((*TEXT, "host"), "LiveKit's interface needs a key and a clock, and no plan", pure=False),
     "log_lines": Package((*TEXT, "livekit"), "a line of a log is read without a hub", pure=False),
     "wire": Package((*TEXT, ""), "a message is data, and says which lkhub it is of"),

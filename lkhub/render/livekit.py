@@ -1,15 +1,14 @@
 """livekit.yaml. Sole owner of LiveKit's keys; what they do is in LiveKit's pkg/config/config.go (1.13.11)."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from lkhub.plan.model import Plan, RelayPlan, as_host, in_url
 from lkhub.render.files import HEADER, RenderedFile
+from lkhub.render.yaml_text import dump_yaml
 from lkhub.secret import Secret
 from lkhub.source.json_text import Json
 from lkhub.source.path import Path
-from lkhub.source.yaml import PlainYAML
 from lkhub.spec.address import Address
 from lkhub.wire.application import LIVEKIT_WEBHOOKS
 
@@ -57,7 +56,7 @@ def render_livekit(
     merged = merge(config, plan.livekit)
     if plan.serve.application.used:
         merged["webhook"] = _render_webhook(plan, merged.get("webhook"), key)
-    return RenderedFile("livekit.yaml", f"# {HEADER}\n{_dump(merged)}")
+    return RenderedFile("livekit.yaml", f"# {HEADER}\n{dump_yaml(merged)}")
 
 
 def _render_webhook(plan: Plan, raw: Json, key: str) -> Json:
@@ -136,12 +135,3 @@ def merge(base: Mapping[str, Json], over: Mapping[str, Json]) -> dict[str, Json]
         below = merged.get(key)
         merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
-
-
-def _dump(config: Mapping[str, Json]) -> str:
-    yaml = PlainYAML()
-    yaml.default_flow_style = False
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    text = io.StringIO()
-    yaml.dump(dict(config), text)
-    return text.getvalue()

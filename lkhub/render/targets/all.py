@@ -3,10 +3,21 @@
 from collections.abc import Mapping
 
 from lkhub.render.targets.caddy import CADDY
+from lkhub.render.targets.compose import COMPOSE
 from lkhub.render.targets.firewall import FIREWALL
 from lkhub.render.targets.livekit import LIVEKIT
 from lkhub.render.targets.proxy import PROXY
 from lkhub.render.targets.systemd import SYSTEMD
 from lkhub.render.targets.target import Target
 
-TARGETS: Mapping[str, Target] = {target.name: target for target in (LIVEKIT, CADDY, FIREWALL, PROXY, SYSTEMD)}
+TARGETS: Mapping[str, Target] = {
+    target.name: target
+    for target in (
+        LIVEKIT,
+        CADDY,
+        FIREWALL,
+        PROXY,
+        SYSTEMD,
+        COMPOSE,
+    )
+}

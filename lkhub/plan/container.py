@@ -1,0 +1,24 @@
+"""Where a hub in a container has its files: what the image holds, and what is mounted there."""
+
+from lkhub.plan.installation import Installation
+from lkhub.plan.service import FOLDER, USER
+
+PROGRAMS = "/opt/lkhub"
+
+COMMAND = "/usr/local/bin/lkhub"
+"""What the container runs, and what its operator types in it."""
+
+SECRETS = "/run/secrets"
+"""The folder with the secrets of the spec that are files, each under `KeptSecret.name`."""
+
+UID = 10001
+"""The number of the hub's user, and of its group."""
+
+CONTAINED = Installation(
+    engine=f"{PROGRAMS}/bin/lkhub-engine",
+    python=f"{PROGRAMS}/bin/python",
+    state="/var/lib/lkhub",
+    folder=FOLDER,
+    user=USER,
+)
+"""The installation of such a hub."""

@@ -1,0 +1,124 @@
+"""The compose file and the image: golden texts, and what follows from a spec."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub import __version__
+from lkhub.plan.build import build_plan
+from lkhub.plan.container import CONTAINED
+from lkhub.plan.model import Plan
+from lkhub.render.files import RenderedFile
+from lkhub.render.targets.compose import COMPOSE, render_compose
+from lkhub.render.targets.image import render_image
+from lkhub.render.targets.target import Given
+from lkhub.source.yaml import parse_plain
+from lkhub.spec.load import load_spec
+from tests.machines import MACHINES
+
+GOLDEN = Path(__file__).parents[2] / "golden/containers"
+SPECS = {
+    "vps": """\
+reach: public
+domain: rtc.example.com
+drain: 10m
+tls: {mode: files, cert: /etc/letsencrypt/live/rtc.example.com/fullchain.pem, key: /srv/keys/privkey.pem}
+access: {modes: [oidc], oidc: {issuer: "https://id.example.com", client_id: hub, client_secret: {file: oidc.secret}}}
+store: {url: "postgresql://lkhub@db.example.com/lkhub", password: {env: DB_PASSWORD}}
+turn: {external: [{url: "turn:turn.example.com:3479", secret: {file: /root/turn.secret}}]}
+""",
+    "home": "reach: lan\n",
+}
+
+
+def make_plan(spec: str, machine: str = "vps") -> Plan:
+    loaded = load_spec(spec.encode())
+    plan = build_plan(loaded, MACHINES[machine], CONTAINED)
+    loaded.require_sound()
+    assert plan
+    return plan
+
+
+def read_service(plan: Plan) -> dict[str, Any]:
+    data, document = parse_plain(render_compose(plan).text.encode(), "compose.yaml")
+    assert document.faults == []
+    return data["services"]["hub"]  # type: ignore[no-any-return]
+
+
+def assert_golden(file: RenderedFile, path: Path) -> None:
+    text = file.text.replace(__version__, "VERSION")
+    if os.environ.get("REWRITE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_compose_file_is_exactly_this(name: str) -> None:
+    file = render_compose(make_plan(SPECS[name], "vps" if name == "vps" else "laptop"))
+    path = GOLDEN / f"{name}.yaml"
+    assert_golden(file, path)
+    assert (file.name, file.mode) == ("compose.yaml", 0o644)
+
+
+@pytest.mark.parametrize("file", render_image(), ids=lambda file: file.name)
+def test_image_is_exactly_this(file: RenderedFile) -> None:
+    assert_golden(file, GOLDEN / file.name.lstrip("."))
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_all_that_the_image_copies_gets_to_it(name: str) -> None:
+    files = {file.name: file for file in COMPOSE.render(make_plan(SPECS[name]), Given(), None)}
+    assert set(files) == {"compose.yaml", "Dockerfile", "lkhub.sh", ".dockerignore"}
+    kept = {line[1:] for line in files[".dockerignore"].text.splitlines() if line.startswith("!")}
+    assert kept == {"Dockerfile", "lkhub.sh", "*.whl"}
+    copied = [
+        line for line in files["Dockerfile"].text.splitlines() if line.startswith("COPY ") and "--from" not in line
+    ]
+    assert {name for line in copied for name in line.split()[1:-1]} == kept
+
+
+def test_stop_waits_for_calls_and_a_margin() -> None:
+    assert read_service(make_plan("drain: 10m"))["stop_grace_period"] == "630s"
+    assert read_service(make_plan("drain: 0s"))["stop_grace_period"] == "30s"
+
+
+def test_certificate_is_mounted_with_its_folder() -> None:
+    """A mounted file would stay the old certificate when it is renewed."""
+    template = "reach: public\ndomain: rtc.example.com\ntls: {{mode: files, cert: {}, key: {}}}\n"
+
+    def list_mounted(cert: str, key: str) -> list[str]:
+        return read_service(make_plan(template.format(cert, key)))["volumes"][2:]  # type: ignore[no-any-return]
+
+    assert list_mounted("/srv/tls/a.pem", "/srv/tls/b.pem") == ["/srv/tls:/srv/tls:ro"]
+    assert list_mounted("tls/a.pem", "/etc/lkhub/b.pem") == []
+    live = "/etc/letsencrypt/live/rtc.example.com"
+    assert list_mounted(f"{live}/fullchain.pem", f"{live}/privkey.pem") == ["/etc/letsencrypt:/etc/letsencrypt:ro"]
+
+
+def test_hub_of_a_tailnet_reaches_its_daemon() -> None:
+    plan = make_plan("reach: lan")
+    assert plan.edge
+    edge = replace(plan.edge, tls=replace(plan.edge.tls, mode="tailscale"))
+    assert "/var/run/tailscale:/var/run/tailscale:ro" in read_service(replace(plan, edge=edge))["volumes"]
+
+
+def test_engine_of_the_operator_is_mounted() -> None:
+    assert (
+        "/opt/livekit-server:/opt/livekit-server:ro"
+        in read_service(make_plan("engine: /opt/livekit-server"))["volumes"]
+    )
+    assert len(read_service(make_plan("engine: bin/livekit-server"))["volumes"]) == 2
+
+
+def test_dollar_begins_no_variable() -> None:
+    service = read_service(make_plan("engine: /opt/a$HOME/livekit-server"))
+    assert service["volumes"][-1] == "/opt/a$$HOME/livekit-server:/opt/a$$HOME/livekit-server:ro"
+
+
+def test_no_secret_is_in_the_files() -> None:
+    spec = f"keys: {{source: {{key: APIabc, secret: {'SECRET' * 6}}}}}"
+    files = COMPOSE.render(make_plan(spec), Given(spec=spec.encode()), None)
+    assert "SECRET" not in "".join(file.text for file in files)
