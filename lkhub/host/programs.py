@@ -33,7 +33,7 @@ def name_build() -> str:
     """A name for the lkhub that runs, such as `0.1.0-3f2a9c01`. Two builds of one version have two names."""
     package = Path(lkhub.__file__).parent
     files = sorted(file for file in package.rglob("*") if file.suffix in (".py", ".html", ".js", ".css"))
-    needed = sorted(f"{each.name}=={each.version}" for each in _list_distributions("lkhub"))
+    needed = sorted(f"{each.name}=={each.version}" for each in list_distributions("lkhub"))
     parts = [*needed, _own_suffix(), engine_build(bundled_engine()), *(digest(file.read_bytes()) for file in files)]
     return f"{lkhub.__version__}-{digest(chr(0).join(parts).encode())[:8]}"
 
@@ -151,7 +151,7 @@ def _make_environment(folder: str) -> None:
 
 def _fill(folder: str) -> None:
     target = Path(sysconfig.get_path("purelib", "venv", vars={"base": folder, "platbase": folder}))
-    for each in _list_distributions("lkhub"):
+    for each in list_distributions("lkhub"):
         _copy_distribution(each, target)
     # An editable installation has the package elsewhere.
     shutil.copytree(
@@ -170,7 +170,7 @@ def _compile(folder: str) -> None:
     run_command(Command((f"{folder}/bin/python", "-I", "-m", "compileall", "-q", "-j", "0", f"{folder}/lib")))
 
 
-def _list_distributions(name: str) -> Iterator[Distribution]:
+def list_distributions(name: str) -> Iterator[Distribution]:
     """lkhub's own distribution and all that it needs here."""
     seen: set[tuple[str, str]] = set()
     wanted = [(name, "")]
