@@ -7,6 +7,7 @@ from lkhub.plan.installation import Installation
 from lkhub.plan.issuer import check_issuer, choose_issuers, plan_account
 from lkhub.plan.model import EdgePlan, MediaPlan, TlsPlan, TurnEndpoint, as_host
 from lkhub.plan.network import LOOPBACK, NetworkFacts
+from lkhub.plan.sites import plan_sites
 from lkhub.spec.address import Address
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
@@ -35,6 +36,7 @@ def plan_edge(
     spec = loaded.spec
     mode = tls_mode(spec)
     _check_keys(loaded, facts, mode)
+    sites = plan_sites(loaded, installation, mode)
     if mode == "off" or media is None:
         return None
     ends_tls = mode != "external"
@@ -51,6 +53,7 @@ def plan_edge(
         tls=_plan_tls(spec, installation, mode, notes),
         turn=turn,
         trusted_proxies=() if ends_tls else spec.tls.trusted_proxies,
+        sites=sites,
     )
 
 

@@ -73,7 +73,7 @@ def list_led_names(plan: Plan) -> tuple[str, ...]:
 
 def _list_edge_names(edge: EdgePlan) -> tuple[str, ...]:
     if edge.tls.mode != "external":
-        return edge.names
+        return edge.served_names
     return (edge.turn.host,) if edge.turn and edge.turn.port == edge.turn.listen else ()
 
 

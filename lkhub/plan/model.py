@@ -177,13 +177,27 @@ class TlsPlan:
 
 
 @dataclass(frozen=True)
+class SitePlan:
+    """A web site: the files of the folder `root`, an absolute path. It is at `port` of the hub's own names, and at
+    `domain` on the hub's HTTPS port; None: not there. `csp` is its Content-Security-Policy, None for the default.
+    `index` is its place in the spec, counted from 0."""
+
+    index: int
+    name: str
+    root: str
+    port: int | None
+    domain: str | None
+    csp: str | None
+
+
+@dataclass(frozen=True)
 class EdgePlan:
     """The process that ends TLS: the hub's one origin, and TURN over TLS on the same port.
 
     `names` are the DNS names and addresses of the certificate, the hub's own first; `bind` the addresses on which it
     listens (empty: every interface); `http` the port of the redirect, ACME's HTTP challenge and `/trust`. Without TLS
     (mode external) the edge believes what `trusted_proxies` say about a client's address. `authority` is the id of the
-    hub's own certificate authority (mode internal), once that exists.
+    hub's own certificate authority (mode internal), once that exists. `sites` are the web sites that it serves.
     """
 
     names: tuple[str, ...]
@@ -194,12 +208,18 @@ class EdgePlan:
     turn: TurnEndpoint | None
     trusted_proxies: tuple[Network, ...] = ()
     authority: str = ""
+    sites: tuple[SitePlan, ...] = ()
+
+    @property
+    def served_names(self) -> tuple[str, ...]:
+        """The hub's names and those of its sites."""
+        return (*self.names, *(site.domain for site in self.sites if site.domain))
 
     @property
     def certified_names(self) -> tuple[str, ...]:
-        """The names that the operator's own certificate needs. Behind a proxy it is for TURN alone; for the rest the
+        """The names that the edge's certificates are for. Behind a proxy they are for TURN alone; for the rest the
         proxy has its own."""
-        return (self.turn.host,) if self.tls.mode == "external" and self.turn else self.names
+        return (self.turn.host,) if self.tls.mode == "external" and self.turn else self.served_names
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ def list_listeners(
         if edge.http:
             what = "to HTTPS" if edge.tls.mode != "acme" else "to HTTPS, and proof of the name"
             found.append(Listener("edge", "tcp", address, _one(edge.http), what, ("tls", "http"), True))
+    found += _list_sites(edge) if edge else []
     found += _list_turn(edge) if edge and edge.turn and edge.tls.mode == "external" else []
     found += [
         Listener("media", "tcp", address, _one(media.signal), "signalling", ("media", "signal"), edge is None)
@@ -50,6 +51,15 @@ def list_listeners(
         for address in serve.bind
     ]
     return tuple(replace(row, client_facing=False) if row.address and row.address.is_loopback else row for row in found)
+
+
+def _list_sites(edge: EdgePlan) -> list[Listener]:
+    return [
+        Listener("edge", "tcp", address, _one(site.port), f"site {site.name}", ("sites", site.index, "port"), True)
+        for site in edge.sites
+        if site.port is not None
+        for address in _everywhere(edge.bind)
+    ]
 
 
 def _list_turn(edge: EdgePlan) -> list[Listener]:

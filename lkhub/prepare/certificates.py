@@ -38,7 +38,7 @@ def establish_authority(plan: Plan) -> tuple[Plan, dict[str, str]]:
     # Imported here: it loads cryptography (20 ms, 10 MiB), which other modes of TLS do without.
     from lkhub.host.ca import choose_ca
 
-    root = choose_ca(plan.paths, plan.name, edge.names)
+    root = choose_ca(plan.paths, plan.name, edge.served_names)
     findings, files = plan.findings, dict(root.files)
     if root.reason:
         files[plan.paths.root_change] = dump_root_change(RootChange(time.time(), root.reason))

@@ -34,6 +34,7 @@ from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.prepare.certificates import establish_authority, judge_files
 from lkhub.prepare.secrets import Secrets, list_referenced, place_secrets, resolve_keys, resolve_secrets
+from lkhub.prepare.sites import judge_sites
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
 from lkhub.source.path import Path
@@ -116,6 +117,7 @@ def _prepare(
     if plan is not None:
         _check_raw_livekit(loaded, plan)
         plan = judge_files(loaded, plan)
+        judge_sites(loaded, plan, path)
     secrets = resolve_secrets(loaded, installation.folder, environ)
     if loaded.spec.keys.source == "managed":
         _check_webhook(loaded, read_managed_keys(installation.paths))

@@ -62,6 +62,8 @@ def _find_problems(plan: Plan) -> Iterator[str]:
     files = {secret.name: secret.file for secret in plan.secrets if secret.file}
     tls = plan.edge.tls if plan.edge else None
     read = {"tls.cert": tls.cert, "tls.key": tls.key} if tls and tls.cert else {}
+    for site in plan.edge.sites if plan.edge else ():
+        read[f"sites[{site.index}].root"] = f"{site.root}/index.html"
     for key, path in (files | read).items():
         if not os.path.isfile(path):
             yield f"{key}: there is no file {path}; the spec goes to {FOLDER}, so write an absolute path"

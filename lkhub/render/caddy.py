@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterable
 
-from lkhub.plan.model import EdgePlan, Plan, TurnEndpoint, as_host, in_url
+from lkhub.plan.model import EdgePlan, Plan, SitePlan, TurnEndpoint, as_host, in_url
 from lkhub.render.caddy_errors import CaddyJson, render_error_routes
+from lkhub.render.caddy_sites import render_site
 from lkhub.render.files import RenderedFile
 from lkhub.render.relay import describe_tls_relay
 from lkhub.spec.address import Address
@@ -67,7 +68,7 @@ def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
         },
     }
     if edge.tls.mode != "external":
-        config["apps"] |= {"tls": _tls(plan, edge), "layer4": {"servers": {"edge": _front(edge)}}}
+        config["apps"] |= {"tls": _tls(plan, edge), "layer4": {"servers": _fronts(edge)}}
     elif edge.turn:
         config["apps"] |= {
             "tls": _tls(plan, edge),
@@ -115,21 +116,28 @@ def _proxies(edge: EdgePlan) -> CaddyJson:
     return {"proxies": [str(network) for network in edge.trusted_proxies]} if edge.tls.mode == "external" else {}
 
 
-def _front(edge: EdgePlan) -> CaddyJson:
-    """The one port: TLS, then TURN by its first bytes, HTTP otherwise.
-
-    caddy-l4's tls handler has no deadline of its own, so a handler of ours sets a deadline before it, and another
-    removes the deadline after it.
-    """
+def _fronts(edge: EdgePlan) -> dict[str, CaddyJson]:
+    """The hub's one port, with TLS, then TURN by its first bytes, HTTP otherwise; and the ports of sites, with TLS and
+    HTTP."""
     streams: list[CaddyJson] = [_turn_stream()] if edge.turn else []
     streams.append({"handle": _hand_over("hub")})
+    fronts = {"edge": _front(edge, edge.port, streams)}
+    for site in edge.sites:
+        if site.port:
+            fronts[f"site-{site.name}"] = _front(edge, site.port, [{"handle": _hand_over(f"site-{site.name}")}])
+    return fronts
+
+
+def _front(edge: EdgePlan, port: int, streams: list[CaddyJson]) -> CaddyJson:
+    """caddy-l4's tls handler has no deadline of its own, so a handler of ours sets a deadline before it, and another
+    removes the deadline after it."""
     handlers = [
         {"handler": "lkhub_limit", "per_address": CONNECTIONS_PER_ADDRESS},
         {"handler": "lkhub_deadline", "after": HANDSHAKE},
         {"handler": "tls", "connection_policies": _policies(edge)},
         {"handler": "subroute", "matching_timeout": HANDSHAKE, "routes": streams},
     ]
-    return {"listen": _listen(edge.bind, edge.port), "routes": [{"handle": handlers}]}
+    return {"listen": _listen(edge.bind, port), "routes": [{"handle": handlers}]}
 
 
 def _beside_proxy(edge: EdgePlan, turn: TurnEndpoint) -> CaddyJson:
@@ -190,6 +198,10 @@ def _servers(plan: Plan, edge: EdgePlan) -> dict[str, CaddyJson]:
         return {"hub": hub}
     # The layer-4 server hands its connections over inside the process.
     servers = {"hub": hub | {"listen": ["handover/hub"]}}
+    for site in edge.sites:
+        if site.port:
+            routes = [_bounded(), *_site_routes(edge, site)]
+            servers[f"site-{site.name}"] = {**common, "listen": [f"handover/site-{site.name}"], "routes": routes}
     if edge.http:
         servers["plain"] = {**common, "listen": _listen(edge.bind, edge.http), "routes": _plain_routes(plan, edge)}
         if edge.tls.mode == "internal":  # /trust comes from the service, which may not answer
@@ -204,6 +216,11 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[CaddyJson]:
         routes.append({"handle": [{"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}]})
     else:
         routes += _from_proxies_only(edge)
+    for site in edge.sites:
+        if site.domain:
+            # Terminal, with all the rest: what is at the hub's own name is not at a site's.
+            handlers = [{"handler": "subroute", "routes": [*_https_for_good(edge), *render_site(edge, site)]}]
+            routes.append({"match": [{"host": [site.domain]}], "handle": handlers, "terminal": True})
     # The service checks the Host of its requests itself; LiveKit does not.
     foreign = {"path": MEDIA_PATHS, "not": [{"host": list(edge.names)}]}
     refuse = _refuse(421, "wrong-host", "this is not the name of this hub: it was asked for {http.request.hostport}")
@@ -213,8 +230,7 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[CaddyJson]:
         plan.urls.local_media, {**_secure(edge), "stream_close_delay": STREAM_CLOSE_DELAY, "stream_buffer_size": 4096}
     )
     routes.append({"match": [{"path": MEDIA_PATHS}], "handle": [limit, media], "terminal": True})
-    if _is_https_for_good(edge):
-        routes.append({"handle": [{"handler": "headers", "response": {"set": STRICT_TRANSPORT, "deferred": True}}]})
+    routes += _https_for_good(edge)
     # The service adds the other security headers itself.
     if edge.tls.mode == "external":
         routes += _tell_serve()
@@ -224,12 +240,26 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[CaddyJson]:
     return routes
 
 
+def _site_routes(edge: EdgePlan, site: SitePlan) -> list[CaddyJson]:
+    """A site at a port of its own. A page elsewhere must not reach it by a name that was rebound to this machine: what
+    a site has for its visitors may include a token."""
+    names = [*edge.names, *([site.domain] if site.domain else [])]
+    refuse = _refuse(421, "wrong-host", "this is not the name of this site: it was asked for {http.request.hostport}")
+    return [{"match": [{"not": [{"host": names}]}], "handle": [refuse], "terminal": True}, *render_site(edge, site)]
+
+
 def _refuse(status: int, code: str, message: str) -> CaddyJson:
     """An answer in the hub's one shape of an error, by whose code `verify` recognizes it as the hub's. What Go's server
     lets through as a host can't end a string of JSON (golang.org/x/net/http/httpguts, ValidHostHeader)."""
     body = json.dumps({"error": {"code": code, "message": message}}) + "\n"
     headers = {"Content-Type": ["application/json"]}
     return {"handler": "static_response", "status_code": status, "headers": headers, "body": body}
+
+
+def _https_for_good(edge: EdgePlan) -> list[CaddyJson]:
+    if not _is_https_for_good(edge):
+        return []
+    return [{"handle": [{"handler": "headers", "response": {"set": STRICT_TRANSPORT, "deferred": True}}]}]
 
 
 def _is_https_for_good(edge: EdgePlan) -> bool:
@@ -301,7 +331,7 @@ def _plain_routes(plan: Plan, edge: EdgePlan) -> list[CaddyJson]:
         handlers = [strip, _to_serve(plan, {})]
         routes.append({"match": [{"path": ["/trust", "/trust/*"]}], "handle": handlers, "terminal": True})
     # The redirect goes to the name that was asked for if it is one of the hub's, else to the hub's first name.
-    routes += [{"match": [{"host": [name]}], **_send_to(name, edge), "terminal": True} for name in edge.names]
+    routes += [{"match": [{"host": [name]}], **_send_to(name, edge), "terminal": True} for name in edge.served_names]
     return [*routes, _send_to(edge.names[0], edge)]
 
 
@@ -315,7 +345,7 @@ def _tls(plan: Plan, edge: EdgePlan) -> CaddyJson:
     if edge.tls.cert:
         files = {"certificate": edge.tls.cert, "key": edge.tls.key}
         return {"certificates": {"load_files": [files]}, "disable_ocsp_stapling": True}
-    names = [edge.turn.host] if edge.tls.mode == "external" and edge.turn else list(edge.names)
+    names = [edge.turn.host] if edge.tls.mode == "external" and edge.turn else list(edge.served_names)
     if edge.tls.mode == "tailscale":
         policy: CaddyJson = {
             "subjects": names,

@@ -20,6 +20,7 @@ from lkhub.spec.keys import MIN_SECRET_LENGTH, KeySource, parse_key_source
 from lkhub.spec.part import Part
 from lkhub.spec.ports import Port, PortOrOff, PortRange, Ports
 from lkhub.spec.rooms import RoomPreset
+from lkhub.spec.sites import Site
 from lkhub.spec.store import SqliteStore, Store
 from lkhub.spec.turn import External
 from lkhub.spec.types import Drain, Email, FilePath, Reach, TlsMode
@@ -220,6 +221,9 @@ class Spec(Part):
 
     webhooks: tuple[Webhook, ...] = Field(default=(), strict=False)
     """Applications that are told what happens in rooms, as LiveKit tells it."""
+
+    sites: tuple[Site, ...] = Field(default=(), strict=False)
+    """Web sites that the hub serves over TLS, each from a folder of files."""
 
     store: Annotated[Store, Field(json_schema_extra={"default": "sqlite"})] = SqliteStore()
     """Where API keys, invites, seats, the audit log and undelivered webhooks are kept. `sqlite`: a file in the state

@@ -63,4 +63,4 @@ def list_certified(plan: Plan) -> tuple[str, ...]:
         return ()
     if edge.tls.mode == "external":
         return (edge.turn.host,) if edge.turn else ()
-    return edge.names
+    return edge.served_names

@@ -53,7 +53,8 @@ def list_faults(prepare: Callable[[str], PreparedHub]) -> Iterator[Finding]:
         loaded = load_spec(text.encode())
         build_plan(loaded, network, make_installation())
         yield from loaded.faults
-    for text in ("engine: /no/such", "keys: {source: {file: no.keys}}", "livekit: {log_level: loud}"):
+    site = "reach: lan\nsites: [{name: bmo, root: no-such, port: 3001}]"
+    for text in ("engine: /no/such", "keys: {source: {file: no.keys}}", "livekit: {log_level: loud}", site):
         try:
             prepare(text)
         except SpecError as error:

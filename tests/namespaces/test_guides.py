@@ -103,6 +103,16 @@ def home() -> Iterator[Scene]:
 
 
 @contextmanager
+def with_a_site() -> Iterator[Scene]:
+    """As `home`, with the finished files of a front end beside the spec."""
+    with home() as scene:
+        files = scene.hub.folder / "frontend/dist"
+        files.mkdir(parents=True)
+        (files / "index.html").write_text("<!doctype html><title>bmo</title>")
+        yield scene
+
+
+@contextmanager
 def internet(hub: Namespace, stranger: Namespace, address: str, stranger_address: str) -> Iterator[Mapping[str, str]]:
     """The hub's name leads to `address`, and authorities certify it from the stranger's machine. Yields what makes a
     program trust them."""
@@ -197,6 +207,7 @@ SCENES: dict[str, Callable[[], AbstractContextManager[Scene]]] = {
     "docs/guides/home-server.md": home,
     "docs/guides/no-domain.md": without_a_name,
     "docs/guides/rooms.md": team,
+    "docs/guides/sites.md": with_a_site,
     "docs/guides/office-firewall.md": lambda: server(OFFICE),
     "docs/guides/tailscale.md": tailnet,
     "docs/guides/vps.md": server,

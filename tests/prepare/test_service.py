@@ -99,3 +99,16 @@ def test_certificate_of_certbot_is_allowed_with_those_that_follow(monkeypatch: p
         "`setfacl -R -m u:lkhub:rX /etc/letsencrypt/archive /etc/letsencrypt/live"
         " && setfacl -R -d -m u:lkhub:rX /etc/letsencrypt/archive /etc/letsencrypt/live` lets it"
     )
+
+
+def test_site_has_to_be_where_the_service_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist/index.html").write_text("")
+    site = "tls: {{mode: internal}}\nsites: [{{name: bmo, root: {}, port: 3001}}]\n"
+    with pytest.raises(InputError) as refused:
+        prepare_service(write(tmp_path, site.format("dist")), {})
+    assert "sites[0].root: there is no file /etc/lkhub/dist/index.html" in refused.value.message
+    assert prepare_service(write(tmp_path, site.format(tmp_path / "dist")), {})
+    monkeypatch.setattr(service, "can_read", lambda *_: False)
+    with pytest.raises(InputError, match=r"can't read .*/dist/index\.html"):
+        prepare_service(write(tmp_path, site.format(tmp_path / "dist")), {})

@@ -3,9 +3,12 @@
 package edge
 
 // Caddy's modules register themselves when they are imported. These are the modules that lkhub renders.
-// modules/standard would add template engines, file servers and tracing, and their memory.
+// modules/standard would add template engines, a file server that needs one, and tracing, and their memory.
 import (
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp"               // server, matchers, static_response, subroute
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode"        // compresses a site's files that have no smaller form
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode/gzip"   // for clients of any age
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode/zstd"   // for new ones
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"       // strips and sets headers
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/proxyprotocol" // a proxy before the hub may speak it (tls.mode external)
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/requestbody"   // limits bodies

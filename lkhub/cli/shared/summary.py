@@ -24,6 +24,7 @@ from lkhub.hub.status import Verified
 from lkhub.hub.tokens import make_link
 from lkhub.hub.verify import find_in_calls, read_called
 from lkhub.plan.model import Plan
+from lkhub.plan.sites import site_origins
 from lkhub.state.applied import AppliedRecord
 
 # The room of the first join link. Any other name is as good.
@@ -80,6 +81,8 @@ def show_summary(
         if path.ok
     }
     rows |= {"LIVEKIT_URL": urls.livekit, "web": urls.web}
+    if plan.edge and not pending:
+        rows |= {f"site {site.name}": ", ".join(site_origins(plan.edge, site)) for site in plan.edge.sites}
     if urls.trust:
         rows["trust"] = f"{urls.trust[0]}, once on each device"
     opens = applied.auto_create

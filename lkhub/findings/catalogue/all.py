@@ -15,6 +15,7 @@ from lkhub.findings.catalogue import (
     lines,
     names,
     openid,
+    sites,
     spec,
     store,
     tailnet,
@@ -23,7 +24,22 @@ from lkhub.findings.catalogue import (
 from lkhub.findings.declare import Code
 
 # In the order of the documentation.
-SUBJECTS = (calls, lines, names, certificates, limits, hub, webhooks, openid, store, choices, spec, files, tailnet)
+SUBJECTS = (
+    calls,
+    lines,
+    names,
+    certificates,
+    limits,
+    hub,
+    webhooks,
+    openid,
+    sites,
+    store,
+    choices,
+    spec,
+    files,
+    tailnet,
+)
 
 
 def list_codes(subjects: Iterable[ModuleType]) -> dict[str, Code[Any]]:

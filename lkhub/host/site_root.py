@@ -1,0 +1,52 @@
+"""Whether a folder can be served as a web site."""
+
+import os
+import stat
+from collections.abc import Iterator
+
+# A site of more files than this is no site: `root` is then `/`, or a folder with all that somebody has.
+MOST_FILES = 100_000
+
+
+def judge_root(root: str, private: tuple[str, ...]) -> str:
+    """Why the folder can't be served, "" where it can. `private` are paths of files that must not be in it; all paths
+    are absolute."""
+    try:
+        mode = os.stat(root).st_mode
+        if not stat.S_ISDIR(mode):
+            return "it is not a folder"
+        inside = os.path.realpath(root)
+        for path in private:
+            if _is_within(os.path.realpath(path), inside):
+                return f"{path} is in it, and visitors must not get that"
+        return _judge_files(inside)
+    except FileNotFoundError:
+        return "there is no such folder"
+    except OSError as error:
+        return f"{error.filename or root}: {(error.strerror or str(error)).lower()}"
+
+
+def _judge_files(root: str) -> str:
+    for number, path in enumerate(_list_files(root)):
+        if number == MOST_FILES:
+            return f"it has more than {MOST_FILES} files"
+        if os.path.islink(path) and not _is_within(os.path.realpath(path), root):
+            return f"{os.path.relpath(path, root)} is a link to somewhere else"
+    if not os.path.isfile(os.path.join(root, "index.html")):
+        return "it has no index.html"
+    return ""
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return os.path.commonpath((path, folder)) == folder
+
+
+def _list_files(root: str) -> Iterator[str]:
+    """All files, and the links to folders. Raises OSError for a folder that may not be read."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, folders, names in os.walk(root, onerror=fail):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        yield from (os.path.join(folder, name) for name in (*links, *names))

@@ -1,0 +1,84 @@
+import json
+
+import pytest
+
+from lkhub.firewall.table import firewall_table
+from lkhub.plan.build import build_plan
+from lkhub.plan.leads import list_led_names
+from lkhub.plan.model import Plan
+from lkhub.plan.sites import site_origins
+from lkhub.render.caddy import render_caddy
+from lkhub.spec.load import load_spec
+from lkhub.state.describe import list_certified
+from tests.machines import INSTALLATION, MACHINES
+
+PUBLIC = "reach: public\ndomain: rtc.example.com\n"
+BMO = "sites: [{name: bmo, root: dist, port: 3001, domain: bmo.example.com}]\n"
+
+
+def build(text: str, machine: str = "vps") -> Plan:
+    loaded = load_spec(text.encode())
+    plan = build_plan(loaded, MACHINES[machine], INSTALLATION)
+    loaded.require_sound()
+    assert plan is not None
+    return plan
+
+
+def test_port_of_a_site_is_the_edges_and_open_to_whom_the_hub_is() -> None:
+    plan = build(PUBLIC + BMO)
+    rows = [row for row in firewall_table(plan).rows if row.key == "sites[0].port"]
+    assert [(str(row), row.purpose, row.process, row.source) for row in rows] == [
+        ("3001/tcp", "site bmo", "edge", "anyone")
+    ]
+    edge = next(process for process in plan.processes if process.name == "edge")
+    assert ("", 3001) in edge.listens
+
+
+def test_hub_that_is_for_this_machine_has_its_sites_there() -> None:
+    plan = build("tls: {mode: internal}\nsites: [{name: bmo, root: dist, port: 3001}]", "laptop")
+    found = [listener for listener in plan.listeners if listener.ports.start == 3001]
+    assert [(str(listener.address), listener.client_facing) for listener in found] == [("127.0.0.1", False)]
+
+
+def test_name_of_a_site_is_certified_and_has_to_lead_here() -> None:
+    plan = build(PUBLIC + BMO)
+    assert list_certified(plan) == list_led_names(plan) == ("rtc.example.com", "bmo.example.com")
+    assert plan.edge is not None
+    assert plan.edge.names == ("rtc.example.com",), "the hub itself is not at the site's name"
+    assert "bmo.example.com" not in plan.serve.authorities
+
+
+def test_own_certificate_has_to_have_the_name() -> None:
+    plan = build(PUBLIC + "tls: {mode: files, cert: a.pem, key: b.pem}\n" + BMO)
+    assert plan.edge is not None
+    assert plan.edge.certified_names == ("rtc.example.com", "bmo.example.com")
+
+
+def test_behind_a_proxy_a_site_needs_no_port_and_no_certificate() -> None:
+    plan = build(PUBLIC + "tls: {mode: external}\nsites: [{name: bmo, root: dist, domain: bmo.example.com}]\n")
+    assert plan.edge is not None
+    assert [listener.ports.start for listener in plan.listeners if listener.process == "edge"] == [7883]
+    assert list_certified(plan) == ()
+    assert site_origins(plan.edge, plan.edge.sites[0]) == ("https://bmo.example.com",)
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        (PUBLIC + BMO, ("https://bmo.example.com", "https://rtc.example.com:3001")),
+        (PUBLIC + "tls: {listen: 8443}\n" + BMO, ("https://bmo.example.com:8443", "https://rtc.example.com:3001")),
+        ("reach: lan\nsites: [{name: bmo, root: dist, port: 3001}]", ("https://192.168.1.5:3001",)),
+    ],
+)
+def test_where_people_find_a_site(text: str, origins: tuple[str, ...]) -> None:
+    plan = build(text, "vps" if "public" in text else "laptop")
+    assert plan.edge is not None
+    assert site_origins(plan.edge, plan.edge.sites[0]) == origins
+
+
+def test_hub_without_sites_has_nothing_of_them() -> None:
+    plan = build(PUBLIC)
+    assert plan.edge is not None
+    text = render_caddy(plan, plan.edge).text
+    assert "lkhub_site" not in text
+    assert "encode" not in json.loads(text)["apps"]["http"]["servers"]["hub"]["routes"]
