@@ -29,7 +29,7 @@ from lkhub.plan.paths import StatePaths, name_secret
 from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.plan.processes import plan_processes
 from lkhub.plan.stun import plan_stun
-from lkhub.secret import FromEnv, FromFile
+from lkhub.secret import FromEnv, FromFile, Secret
 from lkhub.spec.keys import DEV_KEY, DEV_SECRET
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
@@ -74,6 +74,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         livekit=dict(spec.livekit),
         drain=spec.drain,
         secrets=tuple(_list_secrets(spec, installation)),
+        written_out=tuple(each.path for each in list_references(spec) if isinstance(each.source, Secret)),
         findings=(*notes, *_warn(spec, serve, edge), *warn_of_codecs(spec)),
     )
 

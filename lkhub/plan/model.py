@@ -267,7 +267,8 @@ class Plan:
     `turn_servers` belong to other operators. `resolve` are the resolve overrides for the hub's own calls, host →
     address of this machine, since this machine may not be able to reach its own names and public addresses. `drain` is
     how long a stop waits for calls. `findings` are choices that the user should hear of, as notes, and what will not
-    work, as warnings. `secrets` are those that whoever starts the hub must be able to read.
+    work, as warnings. `secrets` are those that whoever starts the hub must be able to read. `written_out` are the
+    places in the spec where a secret itself stands, and no reference to one.
     """
 
     name: str
@@ -287,6 +288,7 @@ class Plan:
     livekit: dict[str, Json]
     drain: Duration
     secrets: tuple[KeptSecret, ...]
+    written_out: tuple[Path, ...]
     findings: tuple[Finding, ...]
 
     @property

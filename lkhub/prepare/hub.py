@@ -27,6 +27,7 @@ from lkhub.host.secrets import ensure_secret, read_managed_keys
 from lkhub.host.state_directory import ensure_state_dir
 from lkhub.host.variables import resolve_variables
 from lkhub.plan.build import build_plan
+from lkhub.plan.elsewhere import imagine_network
 from lkhub.plan.installation import Installation
 from lkhub.plan.media import needs_domain
 from lkhub.plan.model import Plan
@@ -87,6 +88,17 @@ def plan_hub(spec: str | None, state: str, installation: Installation | None = N
     plan is for that one, on this machine."""
     raw = b"" if spec is None else read_input(spec)
     loaded, network, plan = _plan(raw, spec or "hub.yaml", _install(spec, state), installation)
+    loaded.require_sound()
+    assert plan is not None
+    return PlannedHub(plan, network, raw)
+
+
+def plan_elsewhere(spec: str | None, installation: Installation) -> PlannedHub:
+    """The plan for an installation on another machine, whose network is not known here. Nothing is asked."""
+    raw = b"" if spec is None else read_input(spec)
+    loaded = load_spec(raw, spec or "hub.yaml")
+    network = imagine_network(loaded.spec)
+    plan = build_plan(loaded, network, installation)
     loaded.require_sound()
     assert plan is not None
     return PlannedHub(plan, network, raw)
