@@ -14,7 +14,7 @@ from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.files import explain_os_errors, read_text, write_private
 from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
-from lkhub.prepare.hub import plan_hub, prepare_hub
+from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_hub
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.all import TARGETS
 from lkhub.render.targets.target import Given, Target
@@ -72,10 +72,10 @@ def render(
         if _show_difference(files, output):
             raise typer.Exit(EXIT_UNWELL)
         return
-    with explain_os_errors(output, "create"):
-        output.mkdir(parents=True, exist_ok=True)
     for file in files:
         path = str(output / file.name)
+        with explain_os_errors(output, "create"):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
         changed = write_private(path, file.text, file.mode)
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
 
@@ -84,7 +84,10 @@ def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, 
     if target.judges_keys:
         hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
         return hub.plan, Given(hub.interfaces, hub.raw)
-    planned = plan_hub(find_spec(spec), find_state(state), target.installation)
+    if target.elsewhere and target.installation:
+        planned = plan_elsewhere(find_spec(spec), target.installation)
+    else:
+        planned = plan_hub(find_spec(spec), find_state(state), target.installation)
     return planned.plan, Given(planned.network.interfaces, planned.raw)
 
 

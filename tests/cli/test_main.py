@@ -78,7 +78,7 @@ WRONG_USAGE = (
     ["logs", "nobody"],
     ["env", "--format", "xml"],
     ["init", "--reach", "everywhere"],
-    ["render", "compose", "-o", "x"],
+    ["render", "nonsense", "-o", "x"],
     ["render"],
     ["render", "proxy", "--for", "apache"],
     ["render", "firewall", "--format", "xml"],

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from lkhub.render.targets.caddy import CADDY
 from lkhub.render.targets.compose import COMPOSE
 from lkhub.render.targets.firewall import FIREWALL
+from lkhub.render.targets.kubernetes.target import KUBERNETES
 from lkhub.render.targets.livekit import LIVEKIT
 from lkhub.render.targets.proxy import PROXY
 from lkhub.render.targets.systemd import SYSTEMD
@@ -19,5 +20,6 @@ TARGETS: Mapping[str, Target] = {
         PROXY,
         SYSTEMD,
         COMPOSE,
+        KUBERNETES,
     )
 }

@@ -36,7 +36,8 @@ class Target:
     all). It raises InputError where the plan has nothing to render.
 
     `judges_keys`: the spec's keys, certificates and raw keys are judged too, as for `up`. `installation`: the plan is
-    for this installation, and not for the one that runs the command.
+    for this installation, and not for the one that runs the command; with `elsewhere` it is also for another machine,
+    whose network is not known here.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Target:
     forms: Forms | None = None
     judges_keys: bool = False
     installation: Installation | None = None
+    elsewhere: bool = False
 
     def require_form(self, option: str, form: str | None) -> None:
         """Raise InputError where `form`, given with `option`, is not a form of this target."""

@@ -1,0 +1,1 @@
+"""`lkhub render kubernetes`: manifests for kustomize, and a Helm chart that makes the same objects."""
