@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from lkhub.render.targets.caddy import CADDY
+from lkhub.render.targets.cloud_init import CLOUD_INIT
 from lkhub.render.targets.compose import COMPOSE
 from lkhub.render.targets.firewall import FIREWALL
 from lkhub.render.targets.kubernetes.target import KUBERNETES
@@ -20,6 +21,7 @@ TARGETS: Mapping[str, Target] = {
         PROXY,
         SYSTEMD,
         COMPOSE,
+        CLOUD_INIT,
         KUBERNETES,
     )
 }
