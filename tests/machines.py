@@ -41,7 +41,12 @@ NOBODY = LookedUp()
 def make_installation(state: str = "/var/lib/lkhub", folder: str = "/etc/lkhub") -> Installation:
     """An installation at made-up paths."""
     return Installation(
-        engine="/opt/lkhub/lkhub-engine", python="/usr/bin/python3", state=state, folder=folder, user="lkhub"
+        engine="/opt/lkhub/lkhub-engine",
+        python="/usr/bin/python3",
+        state=state,
+        folder=folder,
+        user="lkhub",
+        spec=f"{folder}/hub.yaml",
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from lkhub.errors import READ_ONLY
 from lkhub.findings.catalogue.certificates import certificate_not_taken
-from lkhub.findings.catalogue.hub import no_hub_here, no_record, process_hangs, state_removed, watch_fails
+from lkhub.findings.catalogue.hub import linger_off, no_hub_here, no_record, process_hangs, state_removed, watch_fails
 from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.wire.control import Removal, WatcherFailure
 
@@ -32,6 +32,13 @@ def check_known(unknown: str) -> Iterator[Finding]:
                 Fix("start a hub here", "lkhub up"),
             ),
         )
+
+
+def check_linger(logged_in: str) -> Iterator[Finding]:
+    """A finding where the hub ends with the last login of the user `logged_in`; "" where it does not."""
+    if logged_in:
+        fix = Fix("let it start with the machine", f"sudo loginctl enable-linger {logged_in}")
+        yield linger_off().about("hub", detail=f"{logged_in} may not linger", fix=(fix,))
 
 
 def check_records(unrecorded: Mapping[str, str], codes: Mapping[str, str]) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from lkhub.errors import InputError, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.control import NotRunningError, ask, ask_settled
 from lkhub.hub.applied import ANOTHER, describe_unknown
-from lkhub.hub.locate import find_hub, is_service
+from lkhub.hub.locate import find_hub, find_service
 from lkhub.hub.running import ask_running
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import load_applied
@@ -40,10 +40,9 @@ def down(
     paths = find_hub(spec, state)
     if _stop(paths, "now" if now else "drain") or load_applied(paths) is not None:
         err.print("the hub is down")
-        if is_service(paths):
-            show_hints(
-                ("it starts again with the machine, or by `systemctl start lkhub`", "`lkhub uninstall` ends that")
-            )
+        if service := find_service(paths):
+            start = f"it starts again with the machine, or by `{service.systemctl} start lkhub`"
+            show_hints((start, "`lkhub uninstall` ends that"))
     else:
         # Not "the hub is down": the hub that the user means may run elsewhere.
         err.print(f"nothing to stop: {describe_unknown(paths)}")

@@ -12,48 +12,56 @@ from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.hub.as_root import as_root
 from lkhub.hub.examined import await_verification
 from lkhub.hub.install import install_service, is_another_here, remove_programs, uninstall_service
-from lkhub.hub.locate import DEFAULT_SPEC
-from lkhub.plan.service import SPEC, UNIT
+from lkhub.hub.locate import DEFAULT_SPEC, find_own_service
+from lkhub.plan.service import SYSTEM, UNIT, Service
 
 
 def install(spec: Spec = None) -> None:
     """Make the hub a service: it starts with the machine, and is started again where it fails.
 
-    The spec is copied to /etc/lkhub/hub.yaml, lkhub itself to /opt/lkhub, and the hub runs as the user lkhub with its
-    state in /var/lib/lkhub. Run it again after each change of /etc/lkhub/hub.yaml: a running hub takes the change over
-    as with `lkhub up`.
+    Typed as root, the spec is copied to /etc/lkhub/hub.yaml, lkhub itself to /opt/lkhub, and the hub runs as the user
+    lkhub with its state in /var/lib/lkhub. Typed as another user, the hub becomes a service of that user's own systemd,
+    with the spec in ~/.config/lkhub and lkhub in ~/.local/share/lkhub. Run it again after each change of the spec
+    there: a running hub takes the change over as with `lkhub up`.
     """
-    _require_root("install", *(("--spec", str(spec.absolute())) if spec else ()))
-    if spec is None and is_another_here():
-        say(f"{DEFAULT_SPEC} in this folder is not used, since {SPEC} is there", "note", "cyan")
+    service = _find("install", *(("--spec", str(spec.absolute())) if spec else ()))
+    if spec is None and is_another_here(service):
+        say(f"{DEFAULT_SPEC} in this folder is not used, since {service.spec} is there", "note", "cyan")
         show_hints([f"`lkhub install --spec {DEFAULT_SPEC}` puts it in place"])
     with Progress() as progress:
-        plan = install_service(str(spec) if spec else None, os.environ, progress)
+        plan = install_service(service, str(spec) if spec else None, os.environ, progress)
         progress.tell("waiting for what the hub finds out about itself")
         status = await_verification(plan.paths)
     show_status(status)
-    err.print(f"{UNIT} runs by {SPEC}; `systemctl status lkhub` and `journalctl --unit lkhub` show more")
+    more = f"`{service.systemctl} status lkhub` and `{service.journalctl}` show more"
+    err.print(f"{UNIT} runs by {service.spec}; {more}")
     if not status.is_well:
         raise typer.Exit(EXIT_UNWELL)
 
 
 def uninstall() -> None:
-    """Stop the service and remove it, with the copy of lkhub in /opt/lkhub.
+    """Stop the service and remove it, with its copy of lkhub.
 
     Calls get the time of `drain` to end. The spec, the keys and the data of the hub stay; the command that removes them
     is printed.
     """
-    _require_root("uninstall")
+    service = _find("uninstall")
     with Progress() as progress:
-        left = uninstall_service(progress)
+        left = uninstall_service(service, progress)
     err.print(f"{UNIT} is not installed any more" if left else f"nothing of {UNIT} is left")
     if left:
         say("the spec, and the hub's keys and data, are still there", "note", "cyan")
         show_hints([f"`{' && '.join(left)}` removes them for good"])
     # Last: this program may be in there.
-    remove_programs()
+    remove_programs(service)
 
 
-def _require_root(command: str, *arguments: str) -> None:
-    if os.geteuid() != 0:
-        raise MachineError(f"`lkhub {command}` needs root", hints=(f"`{as_root(command, *arguments)}`",))
+def _find(command: str, *arguments: str) -> Service:
+    """The service that this user may make. MachineError where a hub is the machine's service, which takes root."""
+    own = find_own_service()
+    if own.of_user and os.path.exists(SYSTEM.unit_file) and not os.path.exists(own.unit_file):
+        raise MachineError(
+            "the hub is a service of the machine, which root alone may change",
+            hints=(f"`{as_root(command, *arguments)}`",),
+        )
+    return own

@@ -16,11 +16,11 @@ from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors, read_tail
 from lkhub.host.journal import read_journal
 from lkhub.hub.applied import ANOTHER, START
-from lkhub.hub.locate import find_hub, is_service
+from lkhub.hub.locate import find_hub, find_service
 from lkhub.log_lines import Entry, read_entry
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.processes import PROCESS_NAMES
-from lkhub.plan.service import UNIT
+from lkhub.plan.service import UNIT, Service
 
 # How soon `-f` shows a new line: for a person, at once.
 FOLLOW_SECONDS = 0.2
@@ -60,12 +60,13 @@ def logs(
     asked = [name] if name else names
     with explain_os_errors(paths.logs, "read"):
         written = [each for each in names if Path(paths.log(each)).exists()]
-    if is_service(paths):
+    service = find_service(paths)
+    if service:
         written.append("hub")
     if not set(asked) & set(written):
         hints = ("`lkhub status` shows whether this hub has such a process",) if written else (START, ANOTHER)
         raise InputError(f"{name or 'the hub'} has written nothing yet in {paths.root}", hints=hints)
-    tails = {each: Journal() if each == "hub" and is_service(paths) else Tail(paths.log(each)) for each in asked}
+    tails = {each: Journal(service) if each == "hub" and service else Tail(paths.log(each)) for each in asked}
     if name and raw:
         show_raw([(name, line) for line in tails[name].read_last(lines)])
     else:
@@ -111,21 +112,22 @@ class Tail:
 class Journal:
     """The journal of a hub that is a service, from its end on."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: Service) -> None:
+        self._of_user = service.of_user
         self._cursor = ""
         self._read = 0.0
 
     def read_last(self, lines: int | None) -> list[str]:
         """As of a Tail."""
         # A person looks at the end of it, and it may be of years.
-        found, self._cursor = read_journal(UNIT, lines=lines or JOURNAL_LINES)
+        found, self._cursor = read_journal(UNIT, of_user=self._of_user, lines=lines or JOURNAL_LINES)
         return found
 
     def read_new(self) -> list[str]:
         """As of a Tail."""
         if time.monotonic() - self._read < JOURNAL_SECONDS:
             return []
-        found, self._cursor = read_journal(UNIT, after=self._cursor)
+        found, self._cursor = read_journal(UNIT, of_user=self._of_user, after=self._cursor)
         self._read = time.monotonic()
         return found
 

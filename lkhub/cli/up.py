@@ -13,12 +13,12 @@ from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import say, show_hints
 from lkhub.cli.shared.store import name_left_store
 from lkhub.errors import EXIT_UNWELL, InputError, MachineError
+from lkhub.host.service_manager import is_managed
 from lkhub.hub.apply import prepare_change, request_change
 from lkhub.hub.dev import write_dev_spec
-from lkhub.hub.locate import find_spec, find_state, is_service
+from lkhub.hub.locate import find_service, find_spec, find_state
 from lkhub.hub.running import is_running, require_running
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.service import SPEC
 
 
 def up(
@@ -46,11 +46,12 @@ def up(
 
     --dev is what `livekit-server --dev` is: no spec is needed, and the API key is devkey with the secret secret.
     """
-    if os.geteuid() == 0 and is_service(StatePaths(find_state(state))):
-        change = f"edit {SPEC}, then `lkhub install` makes the service match it"
+    service = find_service(StatePaths(find_state(state)))
+    if service and not is_managed():
+        change = f"edit {service.spec}, then `lkhub install` makes the service match it"
+        owner = "your own systemd runs" if service.of_user else "the machine runs as a user of its own"
         raise InputError(
-            "this hub is a service of the machine, and runs as a user of its own",
-            hints=(change, "`systemctl start lkhub` starts it"),
+            f"this hub is a service, which {owner}", hints=(change, f"`{service.systemctl} start lkhub` starts it")
         )
     with Progress() as progress:
         progress.tell("reading the spec and looking at this machine")

@@ -8,14 +8,17 @@ from lkhub.host.engine import bundled_engine
 from lkhub.plan.installation import Installation
 
 
-def find_installation(state: str, folder: str) -> Installation:
-    """This machine's installation. `state` is the state directory, `folder` the spec's folder."""
+def find_installation(state: str, spec: str | None) -> Installation:
+    """This machine's installation. `state` is the state directory, `spec` the path of the spec (None: the defaults, in
+    the current folder)."""
+    path = os.path.abspath(spec) if spec else ""
     return Installation(
         engine=bundled_engine(),
         python=sys.executable,
         state=os.path.abspath(state),
-        folder=folder,
+        folder=os.path.dirname(path) or os.getcwd(),
         user=_name_user(),
+        spec=path,
     )
 
 

@@ -38,8 +38,9 @@ def name_build() -> str:
     return f"{lkhub.__version__}-{digest(chr(0).join(parts).encode())[:8]}"
 
 
-def copy_programs(folder: str) -> bool:
-    """Make `folder`, an absolute path, a copy of the lkhub that runs. Returns whether it was made: one that is there is
+def copy_programs(folder: str, *, for_all: bool = True) -> bool:
+    """Make `folder`, an absolute path, a copy of the lkhub that runs, by a Python that every user can run, or (not
+    `for_all`) by the one that runs. Returns whether it was made: one that is there is
     whole, since it appears under its name when it is complete, and is left where it runs. Raises MachineError."""
     if os.path.isdir(folder) and _runs(folder):
         return False
@@ -50,7 +51,7 @@ def copy_programs(folder: str) -> bool:
         os.chmod(parent, _MODE)
         made = tempfile.mkdtemp(prefix=f".{os.path.basename(folder)}.", dir=parent)
         try:
-            _make_environment(made)
+            _make_environment(made, _find_python() if for_all else os.path.realpath(sys.executable))
             _fill(made)
             _compile(made)
             _open_to_all(made)
@@ -139,9 +140,9 @@ def _own_suffix() -> str:
     return str(sysconfig.get_config_var("EXT_SUFFIX"))
 
 
-def _make_environment(folder: str) -> None:
+def _make_environment(folder: str, python: str) -> None:
     # Without pip: nothing is ever installed into it.
-    done = run_command(Command((_find_python(), "-I", "-m", "venv", "--without-pip", folder)))
+    done = run_command(Command((python, "-I", "-m", "venv", "--without-pip", folder)))
     if done.code != 0:
         raise MachineError(
             f"can't make an environment for Python: {done.said}",

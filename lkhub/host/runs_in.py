@@ -6,6 +6,7 @@ from pathlib import Path
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host.commands import has_program, run_command
+from lkhub.host.files import user_name
 from lkhub.plan.host import RunsIn
 
 # cgroups(7): the line of the unified hierarchy, or of systemd's own in the old one, names the unit at its end.
@@ -14,6 +15,9 @@ _CONTAINER = re.compile(r"(?:docker|libpod|cri-containerd|crio)[-/](?P<id>[0-9a-
 
 # What Docker, Podman and systemd-nspawn put into a container, for programs that ask.
 _MARKS = (".dockerenv", "run/.containerenv", "run/systemd/container")
+
+# One file for each user whose own systemd starts with the machine and outlives the last login (loginctl(1)).
+_LINGER = "var/lib/systemd/linger"
 
 # systemd answers within milliseconds.
 _ASK_SECONDS = 1.0
@@ -25,13 +29,15 @@ def read_runs_in(pid: int, root: Path = Path("/")) -> RunsIn:
     proc = root / "proc" / str(pid)
     try:
         unit, user_unit, container = read_cgroup((proc / "cgroup").read_text())
-        is_root = proc.stat().st_uid == 0
+        uid = proc.stat().st_uid
+        is_root = uid == 0
     except OSError:
         return RunsIn()
     if container:
         return RunsIn(container=True, is_root=is_root)
     if unit and _main_pid(unit, user_unit) == pid:
-        return RunsIn(unit, user_unit, is_root=is_root)
+        logged_in = user_name(uid) if user_unit and not (root / _LINGER / user_name(uid)).exists() else ""
+        return RunsIn(unit, user_unit, is_root=is_root, logged_in=logged_in)
     return RunsIn(container=any((root / mark).exists() for mark in _MARKS), is_root=is_root)
 
 

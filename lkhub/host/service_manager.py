@@ -25,6 +25,11 @@ def tell_manager(**fields: str | int) -> None:
         sender.sendto("\n".join(lines).encode(), target)
 
 
+def is_managed() -> bool:
+    """Whether a service manager has started this process, and waits to be told that it is ready."""
+    return "NOTIFY_SOCKET" in os.environ
+
+
 def find_watchdog() -> float | None:
     """After how many seconds of silence the service manager ends this process (sd_watchdog_enabled(3)); None: never."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):

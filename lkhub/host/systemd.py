@@ -2,14 +2,18 @@
 
 import os
 import re
+from dataclasses import dataclass
 
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host import processes
 from lkhub.host.commands import Done, has_program, run_command
+from lkhub.host.files import user_name
 
 # Present while systemd is the service manager of the machine (sd_booted(3)).
 _BOOTED = "/run/systemd/system"
+
+_RUNTIME = "/run/user"
 
 # LoadCredential and ProtectProc are there since 247 (its NEWS); an older one would run the hub with fewer limits than
 # the unit says, and warn in the journal alone.
@@ -19,46 +23,74 @@ OLDEST = 247
 UNIT_SECONDS = 8 * 24 * 3600.0
 
 
-def require_systemd() -> None:
-    """Raise MachineError where systemd is not the service manager, or is too old."""
-    if not os.path.isdir(_BOOTED) or not has_program("systemctl"):
-        raise MachineError(
-            "systemd does not run this machine, so nothing would start the hub with it",
-            hints=("`lkhub up --detach` starts it now", "`lkhub render --help` lists what other systems can take"),
-        )
-    printed = run_command(Command(("systemctl", "--version"))).out
-    version = int(match[1]) if (match := re.match(r"systemd (\d+)", printed)) else 0
-    if version < OLDEST:
-        raise MachineError(
-            f"systemd {version or printed.strip()} is too old: the unit needs {OLDEST} of 2020, as in Debian 11",
-            hints=("upgrade the system", "`lkhub up --detach` starts the hub without systemd"),
-        )
+@dataclass(frozen=True)
+class Systemd:
+    """systemd of the machine, or (`of_user`) this user's own."""
+
+    of_user: bool = False
+
+    def require(self) -> None:
+        """Raise MachineError where it is not the service manager, or is too old."""
+        if not os.path.isdir(_BOOTED) or not has_program("systemctl"):
+            raise MachineError(
+                "systemd does not run this machine, so nothing would start the hub with it",
+                hints=("`lkhub up --detach` starts it now", "`lkhub render --help` lists what other systems can take"),
+            )
+        printed = run_command(Command(("systemctl", "--version"))).out
+        version = int(match[1]) if (match := re.match(r"systemd (\d+)", printed)) else 0
+        if version < OLDEST:
+            raise MachineError(
+                f"systemd {version or printed.strip()} is too old: the unit needs {OLDEST} of 2020, as in Debian 11",
+                hints=("upgrade the system", "`lkhub up --detach` starts the hub without systemd"),
+            )
+        if self.of_user:
+            _require_own()
+
+    def run(self, *arguments: str) -> str:
+        """Run `systemctl`; its output. Raises MachineError with what it said."""
+        done = self.ask(*arguments)
+        if done.code != 0:
+            raise MachineError(f"`{' '.join(self._words(*arguments))}` failed: {done.said}")
+        return done.out
+
+    def ask(self, *arguments: str) -> Done:
+        """Run `systemctl`, which answers by its exit code too."""
+        return run_command(Command(self._words(*arguments)), UNIT_SECONDS)
+
+    def _words(self, *arguments: str) -> tuple[str, ...]:
+        return ("systemctl", *(("--user",) if self.of_user else ()), *arguments)
+
+    def is_active(self, unit: str) -> bool:
+        """Whether the unit runs, and can be reloaded."""
+        return self._show(unit, "ActiveState") in ("active", "reloading")
+
+    def find_main(self, unit: str) -> int:
+        """The pid of the unit's main process; 0 where none runs."""
+        return int(self._show(unit, "MainPID") or 0)
+
+    def find_start(self, unit: str) -> float | None:
+        """When the unit's main process was started, in epoch seconds; None where none runs."""
+        pid = self.find_main(unit)
+        return processes.find_start(pid) if pid else None
+
+    def _show(self, unit: str, name: str) -> str:
+        return self.ask("show", f"--property={name}", "--value", unit).out.strip()
 
 
-def systemctl(*arguments: str) -> str:
-    """Run `systemctl`; its output. Raises MachineError with what it said."""
-    done = try_systemctl(*arguments)
-    if done.code != 0:
-        raise MachineError(f"`systemctl {' '.join(arguments)}` failed: {done.said}")
-    return done.out
-
-
-def try_systemctl(*arguments: str) -> Done:
-    """Run `systemctl`, which answers by its exit code too."""
-    return run_command(Command(("systemctl", *arguments)), UNIT_SECONDS)
-
-
-def is_active(unit: str) -> bool:
-    """Whether the unit runs, and can be reloaded."""
-    return try_systemctl("show", "--property=ActiveState", "--value", unit).out.strip() in ("active", "reloading")
-
-
-def find_main(unit: str) -> int:
-    """The pid of the unit's main process; 0 where none runs."""
-    return int(try_systemctl("show", "--property=MainPID", "--value", unit).out.strip() or 0)
-
-
-def find_start(unit: str) -> float | None:
-    """When the unit's main process was started, in epoch seconds; None where none runs."""
-    pid = find_main(unit)
-    return processes.find_start(pid) if pid else None
+def _require_own() -> None:
+    """Raise MachineError where this user's own systemd can't be reached."""
+    uid = os.geteuid()
+    if os.path.isdir(f"{_RUNTIME}/{uid}"):
+        # A shell of `su` does not have the variable, or has another user's.
+        os.environ["XDG_RUNTIME_DIR"] = f"{_RUNTIME}/{uid}"
+    done = Systemd(of_user=True).ask("show", "--property=Version", "--value")
+    if done.code == 0:
+        return
+    user = user_name(uid)
+    hint = f"`systemctl status user@{uid}` shows why"
+    if not os.path.isdir(f"{_RUNTIME}/{uid}"):
+        hint = f"`sudo loginctl enable-linger {user}` starts it, now and with the machine"
+    raise MachineError(
+        f"the systemd of {user}'s own, which would run the hub, does not answer: {done.said}",
+        hints=(hint, "`sudo lkhub install` makes the hub a service of the machine instead"),
+    )

@@ -7,8 +7,9 @@ from pathlib import Path
 import platformdirs
 
 from lkhub.errors import InputError
+from lkhub.host.files import user_name
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.service import INSTALLED, UNIT_FILE
+from lkhub.plan.service import SYSTEM, Service, user_service
 from lkhub.state.applied import load_applied
 
 DEFAULT_SPEC = "hub.yaml"
@@ -34,9 +35,18 @@ def name_state(paths: StatePaths) -> str:
     return "" if find_state(None) == paths.root else f" --state {shlex.quote(paths.root)}"
 
 
-def is_service(paths: StatePaths) -> bool:
-    """Whether this hub is the one that `lkhub install` has made a service of the machine."""
-    return paths.root == INSTALLED.state and os.path.exists(UNIT_FILE)
+def find_own_service() -> Service:
+    """What `lkhub install` makes a hub: root the machine's service, another user a service of that user's own."""
+    if os.geteuid() == 0:
+        return SYSTEM
+    home = os.path.abspath(os.path.expanduser("~"))
+    return user_service(home, platformdirs.user_state_dir("lkhub"), user_name(os.geteuid()))
+
+
+def find_service(paths: StatePaths) -> Service | None:
+    """The service that `lkhub install` has made this hub; None where it is none."""
+    known = (SYSTEM, find_own_service())
+    return next((s for s in known if s.installation.state == paths.root and os.path.exists(s.unit_file)), None)
 
 
 def find_paths(given: Path | None) -> StatePaths:

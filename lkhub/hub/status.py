@@ -28,6 +28,7 @@ from lkhub.checks.store import check_store
 from lkhub.checks.supervised import (
     check_hanging,
     check_known,
+    check_linger,
     check_records,
     check_removed,
     check_taken,
@@ -202,6 +203,7 @@ class HubStatus:
             *check_removed(report.removed),
             *check_records(report.unrecorded, report.unrecorded_codes),
             *check_watchers(report.watcher_failures),
+            *check_linger(self.runs_in.logged_in),
             *self.certificate_files,
             *check_taken(report.refused, _list_errors(self.certificate_files)),
             *check_edge(report.edge, now, called.tls),

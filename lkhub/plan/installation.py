@@ -10,13 +10,14 @@ from lkhub.plan.paths import StatePaths
 class Installation:
     """All paths are absolute. `engine` is the bundled engine, `python` the interpreter that runs lkhub, `state` the
     state directory, `folder` the spec's folder, from which the spec's relative paths start. `user` is the name of the
-    user that the hub runs as."""
+    user that the hub runs as. `spec` is the spec itself, "" for the defaults."""
 
     engine: str
     python: str
     state: str
     folder: str
     user: str
+    spec: str = ""
 
     @property
     def paths(self) -> StatePaths:

@@ -1,4 +1,6 @@
-"""Where a hub that is a service of its machine has its files: what `lkhub install` makes, and what units refer to."""
+"""Where a hub that is a service has its files: what `lkhub install` makes, and what units refer to."""
+
+from dataclasses import dataclass
 
 from lkhub.plan.installation import Installation
 
@@ -24,11 +26,72 @@ USER = "lkhub"
 HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
 """Folders that the service does not see: ProtectHome and PrivateTmp of its unit."""
 
+
+@dataclass(frozen=True)
+class Service:
+    """A hub that systemd runs. `of_user`: the user's own systemd runs it, with the user's rights; otherwise systemd of
+    the machine does, as a user that is made for it. All paths are absolute; `hidden` are the folders that the hub does
+    not see."""
+
+    installation: Installation
+    unit_file: str
+    programs: str
+    command: str
+    hidden: tuple[str, ...] = ()
+    of_user: bool = False
+
+    @property
+    def folder(self) -> str:
+        return self.installation.folder
+
+    @property
+    def spec(self) -> str:
+        return self.installation.spec
+
+    @property
+    def environment(self) -> str:
+        """As ENVIRONMENT."""
+        return f"{self.folder}/lkhub.env"
+
+    @property
+    def current(self) -> str:
+        return f"{self.programs}/current"
+
+    @property
+    def systemctl(self) -> str:
+        """How its user calls systemctl."""
+        return "systemctl --user" if self.of_user else "systemctl"
+
+    @property
+    def journalctl(self) -> str:
+        """How its user reads its journal."""
+        return f"journalctl --user-unit {UNIT}" if self.of_user else f"journalctl --unit {UNIT}"
+
+
 INSTALLED = Installation(
     engine=f"{CURRENT}/bin/lkhub-engine",
     python=f"{CURRENT}/bin/python",
     state="/var/lib/lkhub",
     folder=FOLDER,
     user=USER,
+    spec=SPEC,
 )
-"""The installation of such a hub."""
+"""The installation of a service of the machine."""
+
+SYSTEM = Service(INSTALLED, UNIT_FILE, PROGRAMS, COMMAND, HIDDEN)
+"""The service of the machine."""
+
+
+def user_service(home: str, state: str, user: str) -> Service:
+    """The service of a user with this home directory, whose hub keeps its state in `state`."""
+    programs = f"{home}/.local/share/lkhub"
+    installation = Installation(
+        engine=f"{programs}/current/bin/lkhub-engine",
+        python=f"{programs}/current/bin/python",
+        state=state,
+        folder=f"{home}/.config/lkhub",
+        user=user,
+        spec=f"{home}/.config/lkhub/hub.yaml",
+    )
+    unit_file = f"{home}/.config/systemd/user/{UNIT}"
+    return Service(installation, unit_file, programs, f"{home}/.local/bin/lkhub", of_user=True)

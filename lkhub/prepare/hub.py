@@ -49,8 +49,7 @@ class PreparedHub:
 
     `spec` is the spec's absolute path, None for the defaults, `raw` its text. `files` maps absolute paths to texts and
     includes the ones with secrets. `fingerprints` tell versions of a process apart. `environ` has the variables that
-    the spec refers to, for a supervisor whose own environment is another. `interfaces` are the interfaces that the plan
-    was made for.
+    the spec refers to, for a supervisor whose own environment is another. `network` is what the plan was made for.
     """
 
     plan: Plan
@@ -59,7 +58,12 @@ class PreparedHub:
     files: Mapping[str, str] = field(repr=False)
     fingerprints: Mapping[str, Fingerprint]
     environ: Mapping[str, str] = field(repr=False)
-    interfaces: tuple[Interface, ...] = ()
+    network: NetworkFacts
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """Of the machine."""
+        return self.network.interfaces
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> Pre
     """Read and judge the spec (None: the defaults). Raises SpecError with every fault, or MachineError."""
     path = os.path.abspath(spec) if spec else None
     raw = b"" if spec is None else read_input(spec)
-    return _prepare(raw, spec or "hub.yaml", path, _install(spec, state), environ)
+    return _prepare(raw, spec or "hub.yaml", path, find_installation(state, spec), environ)
 
 
 def prepare_again(hub: PreparedHub) -> PreparedHub:
@@ -87,7 +91,7 @@ def plan_hub(spec: str | None, state: str, installation: Installation | None = N
     """The plan alone, and what it was made from. Needs no keys, and writes nothing. With `installation` the
     plan is for that one, on this machine."""
     raw = b"" if spec is None else read_input(spec)
-    loaded, network, plan = _plan(raw, spec or "hub.yaml", _install(spec, state), installation)
+    loaded, network, plan = _plan(raw, spec or "hub.yaml", find_installation(state, spec), installation)
     loaded.require_sound()
     assert plan is not None
     return PlannedHub(plan, network, raw)
@@ -104,8 +108,13 @@ def plan_elsewhere(spec: str | None, installation: Installation) -> PlannedHub:
     return PlannedHub(plan, network, raw)
 
 
-def _install(spec: str | None, state: str) -> Installation:
-    return find_installation(state, os.path.dirname(os.path.abspath(spec)) if spec else os.getcwd())
+def plan_installed(hub: PreparedHub, installation: Installation) -> Plan:
+    """The plan of the same spec and machine for another installation."""
+    loaded = load_spec(hub.raw, hub.spec or "hub.yaml")
+    plan = build_plan(loaded, hub.network, installation)
+    loaded.require_sound()
+    assert plan is not None
+    return plan
 
 
 def _plan(
@@ -144,7 +153,7 @@ def _prepare(
         files[plan.paths.managed_keys] = dump_keys(keys)  # the file exists already, unless a user removed it
     fingerprints = {process.name: fingerprint(process, files, environ) for process in plan.processes}
     referenced = list_referenced(loaded.spec, environ)
-    return PreparedHub(plan, path, raw, files, fingerprints, referenced, network.interfaces)
+    return PreparedHub(plan, path, raw, files, fingerprints, referenced, network)
 
 
 def _check_engine(loaded: LoadedSpec, installation: Installation) -> None:

@@ -1,4 +1,4 @@
-"""From a spec to all that makes its hub a service of this machine: judged whole before anything is changed."""
+"""From a spec to all that makes its hub a service: judged whole before anything is changed."""
 
 import os
 import shlex
@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from dotenv import dotenv_values
 
 from lkhub.errors import InputError
-from lkhub.host.files import read_input
+from lkhub.host.files import read_text, write_private
 from lkhub.host.system_user import can_read, check_system_user, describe_useradd, has_user
 from lkhub.plan.model import Plan
-from lkhub.plan.service import ENVIRONMENT, FOLDER, HIDDEN, INSTALLED, USER
-from lkhub.prepare.hub import plan_hub, prepare_hub
+from lkhub.plan.paths import StatePaths
+from lkhub.plan.service import Service
+from lkhub.prepare.hub import plan_installed, prepare_hub
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.systemd import render_environment, render_systemd
 
@@ -33,32 +34,37 @@ class PreparedService:
     environment: str = field(repr=False)
 
 
-def prepare_service(source: str, environ: Mapping[str, str]) -> PreparedService:
-    """Read and judge the spec at this path, as root. `environ` may have the variables that it refers to; those that an
-    earlier installation has kept need not be given again. Raises InputError with everything that is wrong."""
-    check_system_user(USER)
+def prepare_service(source: str, environ: Mapping[str, str], service: Service) -> PreparedService:
+    """Read and judge the spec at this path, as the user who makes it a service. `environ` may have the variables that
+    it refers to; those that an earlier installation has kept need not be given again. Raises InputError with everything
+    that is wrong."""
+    if not service.of_user:
+        check_system_user(service.installation.user)
     if not os.path.exists(source):
         hints = ("`lkhub init` writes a hub.yaml", "--spec FILE names one")
         raise InputError("there is no spec to install", hints=hints)
-    variables = {**_read_kept(), **environ}
+    variables = {**_read_kept(service), **environ}
     with TemporaryDirectory(prefix="lkhub-") as state:
-        # As root, who can read the secrets, and in a folder of its own, which it may fill with files of root.
-        prepare_hub(source, state, variables)
-    plan = plan_hub(source, INSTALLED.state, INSTALLED).plan
-    if problems := [*_find_problems(plan)]:
+        # Root can read the secrets. In a folder of its own, which it may fill with files of root; but the spec may name
+        # one of the keys that the hub has made.
+        if keys := read_text(service.installation.paths.managed_keys):
+            write_private(StatePaths(state).managed_keys, keys)
+        hub = prepare_hub(source, state, variables)
+    plan = plan_installed(hub, service.installation)
+    if problems := [*_find_problems(plan, service)]:
         raise InputError("\n".join([*problems, "nothing was changed"]))
     named = {secret.variable: variables[secret.variable] for secret in plan.secrets if secret.variable}
-    return PreparedService(plan, _read_text(source), render_systemd(plan), render_environment(named))
+    return PreparedService(plan, _decode(hub.raw, source), render_systemd(plan, service), render_environment(named))
 
 
-def _read_text(path: str) -> str:
+def _decode(raw: bytes, path: str) -> str:
     try:
-        return read_input(path).decode()
+        return raw.decode()
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8", hints=("save it as UTF-8",)) from None
 
 
-def _find_problems(plan: Plan) -> Iterator[str]:
+def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
     files = {secret.name: secret.file for secret in plan.secrets if secret.file}
     tls = plan.edge.tls if plan.edge else None
     read = {"tls.cert": tls.cert, "tls.key": tls.key} if tls and tls.cert else {}
@@ -66,26 +72,28 @@ def _find_problems(plan: Plan) -> Iterator[str]:
         read[f"sites[{site.index}].root"] = f"{site.root}/index.html"
     for key, path in (files | read).items():
         if not os.path.isfile(path):
-            yield f"{key}: there is no file {path}; the spec goes to {FOLDER}, so write an absolute path"
-        elif key in read and not can_read(USER, path):
-            yield f"{key}: the service's user {USER} can't read {path}; {_tell_how_to_allow(path)}"
+            yield f"{key}: there is no file {path}; the spec goes to {service.folder}, so write an absolute path"
+        elif key in read and not service.of_user and not can_read(service.installation.user, path):
+            user = service.installation.user
+            yield f"{key}: the service's user {user} can't read {path}; {_tell_how_to_allow(path, service)}"
 
 
-def _tell_how_to_allow(path: str) -> str:
-    if os.path.realpath(path).startswith(HIDDEN):
-        return f"a service does not see {', '.join(HIDDEN)}, so put it elsewhere, as into {FOLDER}"
+def _tell_how_to_allow(path: str, service: Service) -> str:
+    user = service.installation.user
+    if os.path.realpath(path).startswith(service.hidden):
+        return f"a service does not see {', '.join(service.hidden)}, so put it elsewhere, as into {service.folder}"
     if path.startswith(f"{CERTBOT}/"):
         # A renewed certificate is another file, which gets the default rights of its folder.
         folders = f"{CERTBOT}/archive {CERTBOT}/live"
-        commands = [f"setfacl -m u:{USER}:x {CERTBOT}"] if _is_closed(CERTBOT) else []
-        commands += [f"setfacl -R -m u:{USER}:rX {folders}", f"setfacl -R -d -m u:{USER}:rX {folders}"]
+        commands = [f"setfacl -m u:{user}:x {CERTBOT}"] if _is_closed(CERTBOT) else []
+        commands += [f"setfacl -R -m u:{user}:rX {folders}", f"setfacl -R -d -m u:{user}:rX {folders}"]
     else:
         above = [str(folder) for each in (path, os.path.realpath(path)) for folder in PurePosixPath(each).parents]
         closed = sorted({folder for folder in above if _is_closed(folder)})
-        commands = [f"setfacl -m u:{USER}:x {shlex.join(closed)}"] if closed else []
-        commands.append(f"setfacl -m u:{USER}:r {shlex.quote(path)}")
-    if not has_user(USER):
-        commands.insert(0, describe_useradd(USER, INSTALLED.state))
+        commands = [f"setfacl -m u:{user}:x {shlex.join(closed)}"] if closed else []
+        commands.append(f"setfacl -m u:{user}:r {shlex.quote(path)}")
+    if not has_user(user):
+        commands.insert(0, describe_useradd(user, service.installation.state))
     return "`" + " && ".join(commands) + "` lets it"
 
 
@@ -94,7 +102,8 @@ def _is_closed(folder: str) -> bool:
     return os.path.isdir(folder) and not os.stat(folder).st_mode & 0o001
 
 
-def _read_kept() -> dict[str, str]:
-    if not os.path.exists(ENVIRONMENT):
+def _read_kept(service: Service) -> dict[str, str]:
+    if not os.path.exists(service.environment):
         return {}
-    return {name: value for name, value in dotenv_values(ENVIRONMENT, interpolate=False).items() if value is not None}
+    kept = dotenv_values(service.environment, interpolate=False)
+    return {name: value for name, value in kept.items() if value is not None}

@@ -2,7 +2,14 @@ import json
 
 import pytest
 
-from lkhub.checks.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
+from lkhub.checks.supervised import (
+    check_hanging,
+    check_linger,
+    check_records,
+    check_removed,
+    check_taken,
+    check_watchers,
+)
 from lkhub.errors import READ_ONLY
 from lkhub.hub.status import HubStatus
 from lkhub.wire.control import Removal, WatcherFailure
@@ -18,6 +25,13 @@ def test_watcher_that_fails_says_what_and_since_when() -> None:
     assert (finding.code, finding.subject, finding.severity) == ("watch-fails", "rotate logs", "warning")
     assert finding.title == "the supervisor can't rotate logs"
     assert finding.detail == "since 1970-01-01 00:00 UTC: OSError (No space left on device)"
+
+
+def test_service_of_a_user_who_has_to_be_logged_in_is_a_warning() -> None:
+    assert not [*check_linger("")]
+    [finding] = check_linger("ann")
+    assert (finding.code, finding.severity) == ("linger-off", "warning")
+    assert finding.fix[0].command == "sudo loginctl enable-linger ann"
 
 
 def test_process_without_a_record_is_a_warning() -> None:

@@ -19,6 +19,7 @@ from lkhub.checks.store import check_store
 from lkhub.checks.supervised import (
     check_hanging,
     check_known,
+    check_linger,
     check_records,
     check_removed,
     check_taken,
@@ -103,6 +104,7 @@ def list_hub() -> Iterator[Finding]:
     yield from check_pending(True, PendingChange(("media",), 2))
     yield from check_edited("hub.yaml")
     yield from check_known("/var/lib/lkhub does not exist")
+    yield from check_linger("ann")
     yield from check_supervised(False, ["media"])
     yield from check_removed(Removal(AT, ("media",)))
     yield from check_records({"media": "No space left on device"}, {})

@@ -15,9 +15,9 @@ def test_installation_is_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     me = pwd.getpwuid(os.getuid()).pw_name
-    wanted = Installation(bundled_engine(), sys.executable, str(tmp_path / "state"), "/etc", me)
-    assert find_installation("state", "/etc") == wanted
-    assert find_installation("/srv/state", "/etc").paths.keys == "/srv/state/keys.yaml"
+    wanted = Installation(bundled_engine(), sys.executable, str(tmp_path / "state"), "/etc", me, "/etc/hub.yaml")
+    assert find_installation("state", "/etc/hub.yaml") == wanted
+    assert find_installation("/srv/state", "/etc/hub.yaml").paths.keys == "/srv/state/keys.yaml"
 
 
 def test_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,4 +27,4 @@ def test_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatch)
         raise KeyError("getpwuid(): uid not found: 1234")
 
     monkeypatch.setattr("getpass.getuser", find_none)
-    assert find_installation("/state", "/etc").user == str(os.getuid())
+    assert find_installation("/state", "/etc/hub.yaml").user == str(os.getuid())

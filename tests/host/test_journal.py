@@ -31,6 +31,8 @@ def test_lines_have_their_time_and_the_cursor_is_after_them(monkeypatch: pytest.
     ]
     assert cursor == "s=1;i=2f"
     journal.read_journal("lkhub.service", after=cursor)
+    journal.read_journal("lkhub.service", of_user=True)
+    assert [argv[1:3] for argv in asked] == [("--unit", "lkhub.service")] * 2 + [("--user-unit", "lkhub.service")]
     assert asked[0][-2:] == ("--lines", "3")
     assert asked[1][-2:] == ("--after-cursor", "s=1;i=2f")
 

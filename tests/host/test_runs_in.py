@@ -9,10 +9,12 @@ from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host import runs_in
 from lkhub.host.commands import Done
+from lkhub.host.files import user_name
 from lkhub.host.runs_in import read_runs_in
 from lkhub.plan.host import RunsIn
 
 PID = 7
+LINGER = "var/lib/systemd/linger"
 UNIT = "0::/system.slice/lkhub.service\n"
 ID = "0123456789ab" * 5 + "cdef"
 
@@ -45,6 +47,7 @@ def read(root: Path, cgroup: str, *marks: str) -> RunsIn:
 
 
 OWNED = os.geteuid() == 0
+SELF = user_name(os.geteuid())
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ OWNED = os.geteuid() == 0
             "0::/user.slice/user-1000.slice/user@1000.service/app.slice/lkhub.service\n",
             (),
             {"--user lkhub.service": "7"},
-            RunsIn("lkhub.service", user_unit=True, is_root=OWNED),
+            RunsIn("lkhub.service", user_unit=True, is_root=OWNED, logged_in=SELF),
         ),
         ("0::/user.slice/user-1000.slice/session-3.scope\n", (), {}, RunsIn(is_root=OWNED)),
         (f"0::/system.slice/docker-{ID}.scope\n", (), {}, RunsIn(container=True, is_root=OWNED)),
@@ -80,6 +83,14 @@ def test_what_started_it_is_read(
 ) -> None:
     systemd |= mains
     assert read(tmp_path, cgroup, *marks) == expected
+
+
+def test_user_whose_own_systemd_goes_on_need_not_be_logged_in(tmp_path: Path, systemd: dict[str, str]) -> None:
+    systemd["--user lkhub.service"] = "7"
+    found = read(
+        tmp_path, "0::/user.slice/user-1000.slice/user@1000.service/app.slice/lkhub.service\n", f"{LINGER}/{SELF}"
+    )
+    assert (found.user_unit, found.logged_in) == (True, "")
 
 
 def test_machine_without_proc_says_nothing(tmp_path: Path) -> None:

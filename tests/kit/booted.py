@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.kit.netns import Namespace
 from tests.waiting import wait_until
 
-PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,iproute2,procps,nftables"
+PACKAGES = "systemd,systemd-sysv,libpam-systemd,dbus,python3,python3-venv,iproute2,procps,nftables"
 
 _PASSING = ("/proc", "/sys", "/run", "/tmp", "/dev", "/var/log", "/var/cache", "/var/lib/systemd", "/var/tmp", "/root")
 

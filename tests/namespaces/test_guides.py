@@ -220,6 +220,7 @@ ELSEWHERE = {
     "docs/guides/kubernetes.md",
     "docs/guides/service.md",
     "docs/guides/turn-of-others.md",
+    "docs/guides/user-service.md",
 }
 
 GUIDES = [str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/guides/*.md"))]

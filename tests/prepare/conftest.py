@@ -61,7 +61,7 @@ def complaints(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaints: dict[str, str]) -> Run:
     """An engine that accepts every file, a laptop, and no name servers."""
 
-    monkeypatch.setattr(prepare, "find_installation", make_installation)
+    monkeypatch.setattr(prepare, "find_installation", lambda state, _: make_installation(state, str(tmp_path)))
     monkeypatch.setattr(prepare, "gather_network", make_facts)
     monkeypatch.setattr(prepare, "look_up", lambda spec, installation, *, ask_domain: LookedUp())
     monkeypatch.chdir(tmp_path)

@@ -1,22 +1,33 @@
 """What is judged before a hub becomes a service."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lkhub.errors import InputError
 from lkhub.findings.fault import SpecError
-from lkhub.prepare import service
+from lkhub.plan.network import LookedUp
+from lkhub.plan.service import INSTALLED, SYSTEM, Service, user_service
+from lkhub.prepare import hub, service
 from lkhub.prepare.service import prepare_service
 from tests.certificates import make
 
 
 @pytest.fixture(autouse=True)
-def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No hub is a service of this machine, and every user can read every file."""
-    monkeypatch.setattr(service, "ENVIRONMENT", str(tmp_path / "lkhub.env"))
+def all_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every user can read every file."""
     monkeypatch.setattr(service, "can_read", lambda *_: True)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Service:
+    """A service of a machine on which none is installed."""
+    folder, state = tmp_path / "etc", tmp_path / "state"
+    folder.mkdir()
+    installation = replace(INSTALLED, folder=str(folder), state=str(state), spec=f"{folder}/hub.yaml")
+    return replace(SYSTEM, installation=installation, hidden=())
 
 
 def write(folder: Path, text: str) -> str:
@@ -25,42 +36,42 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_unit_and_variables_follow_from_the_spec(tmp_path: Path) -> None:
+def test_unit_and_variables_follow_from_the_spec(tmp_path: Path, machine: Service) -> None:
     (tmp_path / "key.secret").write_text("s" * 40)
     source = write(tmp_path, f"keys: {{source: {{key: API, secret: {{file: {tmp_path}/key.secret}}}}}}\ndrain: 2m\n")
-    made = prepare_service(source, {"OTHER": "x"})
+    made = prepare_service(source, {"OTHER": "x"}, machine)
     assert made.spec == Path(source).read_text()
     assert f"LoadCredential=keys.source.secret:{tmp_path}/key.secret\n" in made.unit.text
     assert "TimeoutStopSec=150\n" in made.unit.text
     assert made.environment == ""
-    assert sorted(os.listdir(tmp_path)) == ["hub.yaml", "key.secret"]
+    assert sorted(os.listdir(tmp_path)) == ["etc", "hub.yaml", "key.secret"]
 
 
-def test_variables_are_kept_for_the_next_installation(tmp_path: Path) -> None:
+def test_variables_are_kept_for_the_next_installation(tmp_path: Path, machine: Service) -> None:
     source = write(tmp_path, "keys: {source: {env: [HUB_KEY, HUB_SECRET]}}\n")
     secret = 's"\\' + "s" * 40
-    made = prepare_service(source, {"HUB_KEY": "API", "HUB_SECRET": secret, "OTHER": "x"})
+    made = prepare_service(source, {"HUB_KEY": "API", "HUB_SECRET": secret, "OTHER": "x"}, machine)
     assert "EnvironmentFile=" in made.unit.text
-    (tmp_path / "lkhub.env").write_text(made.environment)
-    assert prepare_service(source, {}) == made
+    Path(machine.environment).write_text(made.environment)
+    assert prepare_service(source, {}, machine) == made
     assert secret not in repr(made)
 
 
-def test_variable_that_is_not_set_is_a_fault(tmp_path: Path) -> None:
+def test_variable_that_is_not_set_is_a_fault(tmp_path: Path, machine: Service) -> None:
     with pytest.raises(SpecError, match="HUB_KEY, HUB_SECRET"):
-        prepare_service(write(tmp_path, "keys: {source: {env: [HUB_KEY, HUB_SECRET]}}\n"), {})
+        prepare_service(write(tmp_path, "keys: {source: {env: [HUB_KEY, HUB_SECRET]}}\n"), {}, machine)
 
 
-def test_relative_path_is_refused_since_the_spec_moves(tmp_path: Path) -> None:
+def test_relative_path_is_refused_since_the_spec_moves(tmp_path: Path, machine: Service) -> None:
     (tmp_path / "key.secret").write_text("s" * 40)
     with pytest.raises(InputError) as refused:
-        prepare_service(write(tmp_path, "keys: {source: {key: API, secret: {file: key.secret}}}\n"), {})
-    assert "there is no file /etc/lkhub/key.secret" in refused.value.message
+        prepare_service(write(tmp_path, "keys: {source: {key: API, secret: {file: key.secret}}}\n"), {}, machine)
+    assert f"there is no file {machine.folder}/key.secret" in refused.value.message
     assert "write an absolute path" in refused.value.message
 
 
 def test_certificate_that_the_services_user_cannot_read_is_named_with_its_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, machine: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = make("", names=["hub.example.com"])
     for name, text in (("cert.pem", pair.pem), ("key.pem", pair.key_pem)):
@@ -68,18 +79,19 @@ def test_certificate_that_the_services_user_cannot_read_is_named_with_its_key(
         (tmp_path / name).chmod(0o600)
     tls = f"{{mode: files, cert: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}"
     source = write(tmp_path, f"domain: hub.example.com\ntls: {tls}\n")
-    assert prepare_service(source, {}).plan.edge
+    assert prepare_service(source, {}, machine).plan.edge
+    machine = replace(machine, hidden=("/home/", "/root/", f"{tmp_path}/"))
     monkeypatch.setattr(service, "has_user", lambda _: False)
     monkeypatch.setattr(service, "can_read", lambda _, path: not path.endswith("key.pem"))
     with pytest.raises(InputError) as refused:
-        prepare_service(source, {})
+        prepare_service(source, {}, machine)
     [line, last] = refused.value.message.splitlines()
     assert line.startswith(f"tls.key: the service's user lkhub can't read {tmp_path}/key.pem")
     assert "a service does not see /home/, /root/" in line
     assert last == "nothing was changed"
-    monkeypatch.setattr(service, "HIDDEN", ())
+    machine = replace(machine, hidden=())
     with pytest.raises(InputError) as refused:
-        prepare_service(source, {})
+        prepare_service(source, {}, machine)
     said = refused.value.message
     assert "`useradd --system" in said
     assert " lkhub && setfacl -m u:lkhub:x /" in said, "each closed folder above"
@@ -87,28 +99,63 @@ def test_certificate_that_the_services_user_cannot_read_is_named_with_its_key(
     assert "-R" not in said
 
 
-def test_spec_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
+def test_spec_that_is_not_there_says_how_to_make_one(tmp_path: Path, machine: Service) -> None:
     with pytest.raises(InputError) as refused:
-        prepare_service(str(tmp_path / "hub.yaml"), {})
+        prepare_service(str(tmp_path / "hub.yaml"), {}, machine)
     assert "`lkhub init`" in refused.value.hints[0]
 
 
 def test_certificate_of_certbot_is_allowed_with_those_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "has_user", lambda _: True)
-    assert service._tell_how_to_allow("/etc/letsencrypt/live/hub.example.com/privkey.pem") == (
+    assert service._tell_how_to_allow("/etc/letsencrypt/live/hub.example.com/privkey.pem", SYSTEM) == (
         "`setfacl -R -m u:lkhub:rX /etc/letsencrypt/archive /etc/letsencrypt/live"
         " && setfacl -R -d -m u:lkhub:rX /etc/letsencrypt/archive /etc/letsencrypt/live` lets it"
     )
 
 
-def test_site_has_to_be_where_the_service_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_site_has_to_be_where_the_service_finds_it(
+    tmp_path: Path, machine: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist/index.html").write_text("")
     site = "tls: {{mode: internal}}\nsites: [{{name: bmo, root: {}, port: 3001}}]\n"
     with pytest.raises(InputError) as refused:
-        prepare_service(write(tmp_path, site.format("dist")), {})
-    assert "sites[0].root: there is no file /etc/lkhub/dist/index.html" in refused.value.message
-    assert prepare_service(write(tmp_path, site.format(tmp_path / "dist")), {})
+        prepare_service(write(tmp_path, site.format("dist")), {}, machine)
+    assert f"sites[0].root: there is no file {machine.folder}/dist/index.html" in refused.value.message
+    assert prepare_service(write(tmp_path, site.format(tmp_path / "dist")), {}, machine)
     monkeypatch.setattr(service, "can_read", lambda *_: False)
     with pytest.raises(InputError, match=r"can't read .*/dist/index\.html"):
-        prepare_service(write(tmp_path, site.format(tmp_path / "dist")), {})
+        prepare_service(write(tmp_path, site.format(tmp_path / "dist")), {}, machine)
+
+
+def test_service_of_a_user_needs_no_other_user_and_reads_secrets_itself(tmp_path: Path) -> None:
+    own = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
+    (tmp_path / "key.secret").write_text("s" * 40)
+    source = write(tmp_path, f"keys: {{source: {{key: API, secret: {{file: {tmp_path}/key.secret}}}}}}\n")
+    unit = prepare_service(source, {}, own).unit.text
+    assert f" up --spec {tmp_path}/.config/lkhub/hub.yaml --state {tmp_path}/state\n" in unit
+    assert "LoadCredential" not in unit
+    with pytest.raises(InputError, match=f"there is no file {tmp_path}/.config/lkhub/key.secret"):
+        prepare_service(write(tmp_path, "keys: {source: {key: API, secret: {file: key.secret}}}\n"), {}, own)
+
+
+def test_webhooks_are_signed_with_a_key_that_the_hub_has_made(tmp_path: Path, machine: Service) -> None:
+    webhook = "{urls: ['http://127.0.0.1:9/'], api_key: APIours}"
+    source = write(tmp_path, f"livekit: {{webhook: {webhook}}}\n")
+    with pytest.raises(SpecError, match="names none"):
+        prepare_service(source, {}, machine)
+    os.mkdir(machine.installation.state)
+    Path(machine.installation.paths.managed_keys).write_text(f"APIours: {'s' * 40}\n")
+    assert prepare_service(source, {}, machine).plan
+
+
+def test_name_servers_are_asked_once(tmp_path: Path, machine: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def look_up(spec: object, *_: object, **__: object) -> LookedUp:
+        asked.append(spec)
+        return LookedUp()
+
+    monkeypatch.setattr(hub, "look_up", look_up)
+    prepare_service(write(tmp_path, ""), {}, machine)
+    assert len(asked) == 1

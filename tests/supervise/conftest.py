@@ -163,6 +163,7 @@ def make_hub(paths: StatePaths) -> MakeHub:
             files={paths.render(CONFIGS[name]): texts[name] for name in names},
             fingerprints={name: Fingerprint(program, text) for name, text in texts.items()},
             environ={},
+            network=make_facts(),
         )
 
     return make

@@ -76,6 +76,25 @@ def no_hub_here() -> Says:
     )
 
 
+@declare("linger-off", "warning")
+def linger_off() -> Says:
+    """The hub is a service of a user, and runs only while that user is logged in.
+
+    **Why.** `lkhub install`, typed by an ordinary user, makes the hub a unit of the user's own systemd. That systemd
+    starts at the user's first login and ends with the last one, unless it may linger.
+
+    **What to do.** Let it start with the machine and outlive logins; it can be taken back with `disable-linger`:
+
+    ```sh
+    sudo loginctl enable-linger USER
+    ```
+    """
+    return Says(
+        "the hub ends when its user logs out, and does not start with the machine",
+        "the user's own systemd runs it, which ends with the last login",
+    )
+
+
 @declare("no-supervisor", "error")
 def no_supervisor() -> Says:
     """The hub's processes run, but no supervisor watches over them.

@@ -6,7 +6,7 @@ Keys are those of systemd 247 (Debian 11) and later; each was seen to work with 
 from collections.abc import Iterator, Mapping
 
 from lkhub.plan.model import Plan
-from lkhub.plan.service import ENVIRONMENT, INSTALLED, SPEC, UNIT
+from lkhub.plan.service import INSTALLED, SYSTEM, UNIT, Service
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.target import Given, Target
 
@@ -27,6 +27,25 @@ RESTART_SECONDS = 5
 # Every address and candidate is looked up on this machine; a slow disk or a name server may take a while.
 START_SECONDS = 120
 
+# What the kernel lets every user give up. A unit of a user can't have the rest: systemd would need a user namespace for
+# it, and a supervisor in one namespace can't read what it adopts from another.
+_GIVEN_UP: tuple[Setting, ...] = (
+    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
+    ("RestrictNamespaces", "yes"),
+    ("RestrictRealtime", "yes"),
+    ("RestrictSUIDSGID", "yes"),
+    ("LockPersonality", "yes"),
+    ("MemoryDenyWriteExecute", "yes"),
+    ("UMask", "0077"),
+    ("SystemCallArchitectures", "native"),
+    ("SystemCallFilter", "@system-service"),
+    ("SystemCallFilter", "~@privileged @resources"),
+    ("SystemCallErrorNumber", "EPERM"),
+)
+
+SANDBOX_OF_USER: tuple[Setting, ...] = (("NoNewPrivileges", "yes"), *_GIVEN_UP)
+"""What a hub may not do that a user's own systemd runs."""
+
 SANDBOX: tuple[Setting, ...] = (
     ("NoNewPrivileges", "yes"),
     ("ProtectSystem", "strict"),
@@ -41,53 +60,51 @@ SANDBOX: tuple[Setting, ...] = (
     ("ProtectClock", "yes"),
     ("ProtectHostname", "yes"),
     ("ProtectProc", "invisible"),
-    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
-    ("RestrictNamespaces", "yes"),
-    ("RestrictRealtime", "yes"),
-    ("RestrictSUIDSGID", "yes"),
-    ("LockPersonality", "yes"),
-    ("MemoryDenyWriteExecute", "yes"),
     ("RemoveIPC", "yes"),
-    ("UMask", "0077"),
-    ("SystemCallArchitectures", "native"),
-    ("SystemCallFilter", "@system-service"),
-    ("SystemCallFilter", "~@privileged @resources"),
-    ("SystemCallErrorNumber", "EPERM"),
+    *_GIVEN_UP,
 )
 """What the hub may not do. It has no ProcSubset=pid: the hub reads the kernel's limits for UDP buffers and its counters
 of dropped packets, which are outside of the processes in /proc."""
 
 
-def render_systemd(plan: Plan) -> RenderedFile:
-    """The unit of a hub of this installation."""
-    sections = (("Unit", _unit(plan)), ("Service", _service(plan)), ("Install", [("WantedBy", "multi-user.target")]))
+def render_systemd(plan: Plan, service: Service = SYSTEM) -> RenderedFile:
+    """The unit of a service; `plan` is for its installation."""
+    wanted_by = "default.target" if service.of_user else "multi-user.target"
+    sections = (
+        ("Unit", _unit(plan, service)),
+        ("Service", _service(plan, service)),
+        ("Install", [("WantedBy", wanted_by)]),
+    )
     text = "\n\n".join("\n".join((f"[{name}]", *map(_line, settings))) for name, settings in sections)
     return RenderedFile(UNIT, f"# Written by lkhub. `lkhub install` writes it anew.\n{text}\n", 0o644)
 
 
-def _unit(plan: Plan) -> Iterator[Setting]:
+def _unit(plan: Plan, service: Service) -> Iterator[Setting]:
     yield "Description", f"LiveKit hub {plan.name}"
-    # Without its addresses a hub does not start, and is tried again. With them it need not start twice.
+    # Without its addresses a hub does not start, and is tried again. With them it need not start twice. A user's own
+    # systemd knows nothing of the machine's units.
     waited_for = "network-online.target"
     if plan.edge and plan.edge.tls.mode == "tailscale":
         waited_for += " tailscaled.service"
-    yield "Wants", waited_for
-    yield "After", waited_for
+    if not service.of_user:
+        yield "Wants", waited_for
+        yield "After", waited_for
     # A port that is taken, or a disk that is full, may be free a minute later.
     yield "StartLimitIntervalSec", 0
 
 
-def _service(plan: Plan) -> Iterator[Setting]:
+def _service(plan: Plan, service: Service) -> Iterator[Setting]:
     installation = plan.installation
     # -P: no module is taken from the working folder.
     program = f"{_quote(installation.python)} -P -m lkhub"
-    where = f"--spec {_quote(SPEC)} --state {_quote(installation.state)}"
+    where = f"--spec {_quote(service.spec)} --state {_quote(installation.state)}"
     yield "Type", "notify"
     yield "NotifyAccess", "main"
-    yield "User", installation.user
-    yield "Group", installation.user
-    yield "StateDirectory", "lkhub"
-    yield "StateDirectoryMode", "0700"
+    if not service.of_user:
+        yield "User", installation.user
+        yield "Group", installation.user
+        yield "StateDirectory", "lkhub"
+        yield "StateDirectoryMode", "0700"
     yield "WorkingDirectory", _escape(installation.folder)
     yield "ExecStart", f"{program} up {where}"
     yield "ExecReload", f"{program} reload {where}"
@@ -105,11 +122,15 @@ def _service(plan: Plan) -> Iterator[Setting]:
     yield "TimeoutStartSec", START_SECONDS
     yield "TimeoutStopSec", plan.drain + STOP_MARGIN_SECONDS
     yield "TimeoutAbortSec", ABORT_SECONDS
-    for secret in plan.secrets:
+    # A hub of a user reads the user's files itself, and then each time anew.
+    for secret in plan.secrets if not service.of_user else ():
         if secret.file:
             yield "LoadCredential", _escape(f"{secret.name}:{secret.file}")
     if any(secret.variable for secret in plan.secrets):
-        yield "EnvironmentFile", ENVIRONMENT
+        yield "EnvironmentFile", _escape(service.environment)
+    if service.of_user:
+        yield from SANDBOX_OF_USER
+        return
     # For ports below 1024. Also where the spec has none: a supervisor without it could not see the processes of one
     # with it, which it has to adopt (ProtectProc).
     yield "AmbientCapabilities", "CAP_NET_BIND_SERVICE"

@@ -11,7 +11,7 @@ import pytest
 
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
-from lkhub.plan.service import INSTALLED
+from lkhub.plan.service import INSTALLED, user_service
 from lkhub.render.targets.systemd import ABORT_SECONDS, render_environment, render_systemd
 from lkhub.spec.load import load_spec
 from tests.machines import MACHINES
@@ -79,6 +79,33 @@ def test_no_secret_is_in_the_unit() -> None:
 
 def test_environment_keeps_what_systemd_would_read_otherwise() -> None:
     assert render_environment({"B": "x", "A": 'a "b" \\ $c %d'}) == 'A="a \\"b\\" \\\\ $c %d"\nB="x"\n'
+
+
+def test_unit_of_a_user_is_exactly_this_and_judged_by_systemd(tmp_path: Path) -> None:
+    service = user_service("/home/ann", "/home/ann/.local/state/lkhub", "ann")
+    loaded = load_spec(SPECS["vps"].encode())
+    plan = build_plan(loaded, MACHINES["vps"], service.installation)
+    assert plan
+    unit = render_systemd(plan, service).text
+    path = GOLDEN / "user.service"
+    if os.environ.get("REWRITE_GOLDEN"):
+        path.write_text(unit)
+    assert unit == path.read_text()
+    # What a user's own systemd can't do fails the unit, or does nothing.
+    for needs_root in (
+        "User=",
+        "AmbientCapabilities=",
+        "CapabilityBoundingSet=",
+        "Protect",
+        "Private",
+        "network-online",
+    ):
+        assert needs_root not in unit
+    if shutil.which("systemd-analyze"):
+        file = tmp_path / "lkhub.service"
+        file.write_text(re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", unit, flags=re.M))
+        judged = subprocess.run(["systemd-analyze", "--user", "verify", file], capture_output=True, text=True)
+        assert "lkhub.service" not in judged.stderr
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
