@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 
 from lkhub.errors import MachineError
@@ -9,6 +10,7 @@ from lkhub.firewall.table import Command
 from lkhub.host import processes
 from lkhub.host.commands import Done, has_program, run_command
 from lkhub.host.files import user_name
+from lkhub.plan.service import LOAD
 
 # Present while systemd is the service manager of the machine (sd_booted(3)).
 _BOOTED = "/run/systemd/system"
@@ -31,6 +33,11 @@ class Systemd:
 
     def require(self) -> None:
         """Raise MachineError where it is not the service manager, or is too old."""
+        if sys.platform == "darwin":
+            raise MachineError(
+                "macOS has no systemd, and lkhub does not put its daemon in place there",
+                hints=("`lkhub render launchd -o .` writes it", f"`{LOAD}` starts it with the machine"),
+            )
         if not os.path.isdir(_BOOTED) or not has_program("systemctl"):
             raise MachineError(
                 "systemd does not run this machine, so nothing would start the hub with it",

@@ -23,6 +23,15 @@ COMMAND = "/usr/local/bin/lkhub"
 
 USER = "lkhub"
 
+DAEMON = "lkhub.plist"
+"""The file of a daemon of launchd, on macOS."""
+
+LOAD = (
+    f"sudo install -o root -g wheel -m 644 {DAEMON} /Library/LaunchDaemons/ "
+    f"&& sudo launchctl bootstrap system /Library/LaunchDaemons/{DAEMON}"
+)
+"""The commands that start it, now and with the machine (launchctl(1))."""
+
 HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
 """Folders that the service does not see: ProtectHome and PrivateTmp of its unit."""
 

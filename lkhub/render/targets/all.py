@@ -7,6 +7,7 @@ from lkhub.render.targets.cloud_init import CLOUD_INIT
 from lkhub.render.targets.compose import COMPOSE
 from lkhub.render.targets.firewall import FIREWALL
 from lkhub.render.targets.kubernetes.target import KUBERNETES
+from lkhub.render.targets.launchd import LAUNCHD
 from lkhub.render.targets.livekit import LIVEKIT
 from lkhub.render.targets.proxy import PROXY
 from lkhub.render.targets.systemd import SYSTEMD
@@ -20,6 +21,7 @@ TARGETS: Mapping[str, Target] = {
         FIREWALL,
         PROXY,
         SYSTEMD,
+        LAUNCHD,
         COMPOSE,
         CLOUD_INIT,
         KUBERNETES,
