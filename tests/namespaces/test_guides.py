@@ -218,6 +218,7 @@ ELSEWHERE = {
     "docs/guides/applications.md",
     "docs/guides/behind-a-proxy.md",
     "docs/guides/kubernetes.md",
+    "docs/guides/nixos.md",
     "docs/guides/service.md",
     "docs/guides/turn-of-others.md",
     "docs/guides/user-service.md",

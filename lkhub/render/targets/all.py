@@ -9,6 +9,7 @@ from lkhub.render.targets.firewall import FIREWALL
 from lkhub.render.targets.kubernetes.target import KUBERNETES
 from lkhub.render.targets.launchd import LAUNCHD
 from lkhub.render.targets.livekit import LIVEKIT
+from lkhub.render.targets.nixos.target import NIXOS
 from lkhub.render.targets.proxy import PROXY
 from lkhub.render.targets.systemd import SYSTEMD
 from lkhub.render.targets.target import Target
@@ -22,6 +23,7 @@ TARGETS: Mapping[str, Target] = {
         PROXY,
         SYSTEMD,
         LAUNCHD,
+        NIXOS,
         COMPOSE,
         CLOUD_INIT,
         KUBERNETES,

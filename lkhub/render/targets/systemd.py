@@ -69,14 +69,19 @@ of dropped packets, which are outside of the processes in /proc."""
 
 def render_systemd(plan: Plan, service: Service = SYSTEM) -> RenderedFile:
     """The unit of a service; `plan` is for its installation."""
-    wanted_by = "default.target" if service.of_user else "multi-user.target"
-    sections = (
-        ("Unit", _unit(plan, service)),
-        ("Service", _service(plan, service)),
-        ("Install", [("WantedBy", wanted_by)]),
-    )
+    sections = list_sections(plan, service)
     text = "\n\n".join("\n".join((f"[{name}]", *map(_line, settings))) for name, settings in sections)
     return RenderedFile(UNIT, f"# Written by lkhub. `lkhub install` writes it anew.\n{text}\n", 0o644)
+
+
+def list_sections(plan: Plan, service: Service = SYSTEM) -> tuple[tuple[str, tuple[Setting, ...]], ...]:
+    """The sections of the unit with their settings, in their order."""
+    wanted_by = "default.target" if service.of_user else "multi-user.target"
+    return (
+        ("Unit", tuple(_unit(plan, service))),
+        ("Service", tuple(_service(plan, service))),
+        ("Install", (("WantedBy", wanted_by),)),
+    )
 
 
 def _unit(plan: Plan, service: Service) -> Iterator[Setting]:

@@ -1,0 +1,1 @@
+"""`lkhub render nixos`: a module of NixOS, and the configuration of one hub."""

@@ -1,0 +1,153 @@
+"""The module of NixOS: options for every key of a spec, and the unit that follows from them.
+
+What stands in the unit for every spec comes from the unit of systemd; what follows from the spec, and a user of NixOS
+may change without lkhub, is computed in Nix.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from lkhub.plan.model import Plan
+from lkhub.plan.service import ENVIRONMENT, FOLDER, INSTALLED, SPEC, USER
+from lkhub.render.targets.nixos.language import Expression, write_nix, write_text
+from lkhub.render.targets.nixos.options import EACH, Place, list_secrets, write_options
+from lkhub.render.targets.systemd import STOP_MARGIN_SECONDS, Setting, list_sections
+from lkhub.spec.duration import DEFAULT_DRAIN
+from lkhub.spec.model import Spec
+
+_TEXT = """\
+# Written by lkhub, the same for every spec. It was evaluated, and never booted.
+{ config, lib, ... }:
+let
+  inherit (lib) mkIf mkOption types;
+  inherit (builtins) concatLists elemAt filter genList head isAttrs isList length listToAttrs match tail toJSON;
+  cfg = config.services.lkhub;
+
+  part = options: types.submodule { inherit options; };
+
+  # Everybody may read the store of Nix, so a secret stands in a file, or in a variable of @environment@.
+  secret = part {
+    file = mkOption { type = types.nullOr types.str; default = null; };
+    env = mkOption { type = types.nullOr types.str; default = null; };
+  };
+
+  # What is not set is left out of hub.yaml.
+  isSet = value: value != null;
+  compact = value:
+    if isAttrs value then
+      listToAttrs (concatLists (map
+        (name: if isSet value.${name} then [ { inherit name; value = compact value.${name}; } ] else [ ])
+        (builtins.attrNames value)))
+    else if isList value then map compact value
+    else value;
+
+  settings = compact cfg.settings;
+
+  seconds = text:
+    let parts = match "0*([0-9]+)([smhd])" text;
+    in builtins.fromJSON (elemAt parts 0) * { s = 1; m = 60; h = 3600; d = 86400; }.${elemAt parts 1};
+
+  # Every secret that the spec has at a place, with the name by which lkhub looks for its credential.
+  find = place: name: value:
+    if place == [ ] then [ { inherit name value; } ]
+    else if head place == "@each@" && isAttrs value then
+      concatLists (map (key: find (tail place) "${name}.${key}" value.${key}) (builtins.attrNames value))
+    else if head place == "@each@" then
+      concatLists (genList
+        (index: find (tail place) "${name}.${toString (index + 1)}" (elemAt value index))
+        (length value))
+    else if isAttrs value && value ? ${head place} then
+      find (tail place) (if name == "" then head place else "${name}.${head place}") value.${head place}
+    else [ ];
+  found = filter (each: isAttrs each.value) (concatLists (map (place: find place "" settings) places));
+  places = @places@;
+
+  beside = path: if match "/.*" path != null then path else "@folder@/${path}";
+  percent = builtins.replaceStrings [ "%" ] [ "%%" ];
+  credentials = map (each: percent "${each.name}:${beside each.value.file}") (filter (each: each.value ? file) found);
+  variables = filter (each: each.value ? env) found;
+
+  waitsFor = [ "network-online.target" ]
+    ++ (if (settings.tls or { }).mode or "" == "tailscale" then [ "tailscaled.service" ] else [ ]);
+in
+{
+  options.services.lkhub = {
+    enable = mkOption { type = types.bool; default = false; description = "Whether this machine is a LiveKit hub."; };
+    python = mkOption {
+      type = types.str;
+      default = @python@;
+      description = "The Python of an environment in which lkhub is installed.";
+    };
+    settings = mkOption {
+      default = { };
+      description = "hub.yaml, key by key.";
+      type = part @options@;
+    };
+  };
+
+  config = mkIf cfg.enable {
+    environment.etc."@spec@".text = toJSON settings;
+
+    users.users.@user@ = { isSystemUser = true; group = "@user@"; };
+    users.groups.@user@ = { };
+
+    systemd.services.lkhub = {
+      description = "LiveKit hub ${settings.name or "hub"}";
+      wantedBy = [ "multi-user.target" ];
+      wants = waitsFor;
+      after = waitsFor;
+      reloadTriggers = [ (toJSON settings) ];
+      unitConfig = @unit@;
+      serviceConfig = @service@ // (if credentials == [ ] then { } else { LoadCredential = credentials; })
+      // (if variables == [ ] then { } else { EnvironmentFile = "@environment@"; });
+    };
+  };
+}
+"""
+
+# Written in Nix above.
+_OF_THE_UNIT = {"Description", "Wants", "After"}
+_OF_THE_SERVICE = {"LoadCredential", "EnvironmentFile"}
+
+
+def render_module(plan: Plan) -> str:
+    """The module's text. It is the same for every plan of `INSTALLED`."""
+    schema = Spec.model_json_schema()
+    sections = dict(list_sections(plan))
+    stop = Expression(f'seconds (settings.drain or "{DEFAULT_DRAIN}") + {STOP_MARGIN_SECONDS}')
+    service = _group(each for each in sections["Service"] if each[0] not in _OF_THE_SERVICE)
+    values = {
+        "environment": ENVIRONMENT,
+        "folder": FOLDER,
+        "spec": SPEC.removeprefix("/etc/"),
+        "user": USER,
+        "each": EACH,
+        "places": _write_places(list_secrets(schema)),
+        "python": write_text(INSTALLED.python),
+        "options": write_options(schema),
+        "unit": write_nix(_group(each for each in sections["Unit"] if each[0] not in _OF_THE_UNIT), " " * 6),
+        "service": write_nix({**service, "TimeoutStopSec": stop}, " " * 6),
+    }
+    text = _TEXT
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def _group(settings: Iterable[Setting]) -> Mapping[str, object]:
+    """Settings by name; one that stands there several times is a list."""
+    values: dict[str, list[object]] = {}
+    for name, value in settings:
+        values.setdefault(name, []).append(_with_python(value))
+    return {name: each if len(each) > 1 else each[0] for name, each in values.items()}
+
+
+def _with_python(value: object) -> object:
+    """A command line is one of the Python that the option names."""
+    if not isinstance(value, str) or INSTALLED.python not in value:
+        return value
+    return Expression("${cfg.python}".join(write_text(part)[1:-1] for part in value.split(INSTALLED.python)).join('""'))
+
+
+def _write_places(places: Iterable[Place]) -> str:
+    lines = "\n".join(f"    {write_nix(list(place))}" for place in places)
+    return f"[\n{lines}\n  ]"

@@ -1,0 +1,67 @@
+"""The files for NixOS. `tests/targets/test_nixos.py` evaluates them."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import InputError
+from lkhub.plan.build import build_plan
+from lkhub.plan.service import INSTALLED
+from lkhub.render.targets.nixos.options import list_secrets
+from lkhub.render.targets.nixos.target import render_nixos
+from lkhub.render.targets.target import Given
+from lkhub.spec.load import load_spec
+from lkhub.spec.model import Spec
+from tests.machines import MACHINES
+
+VPS = """\
+reach: public
+domain: rtc.example.com
+media: {udp: 50000-50099}
+rooms: [{match: "voice-*", capacity: 16}]
+"""
+
+
+def render(spec: str, machine: str = "vps") -> tuple[str, str]:
+    """The module, and the hub's configuration."""
+    loaded, facts = load_spec(spec.encode()), MACHINES[machine]
+    plan = build_plan(loaded, facts, INSTALLED)
+    loaded.require_sound()
+    assert plan
+    module, hub = render_nixos(plan, Given(facts.interfaces, spec.encode()))
+    assert (module.name, hub.name) == ("lkhub.nix", "hub.nix")
+    return module.text, hub.text
+
+
+def test_configuration_is_exactly_this() -> None:
+    _, hub = render(VPS)
+    path = Path(__file__).parents[2] / "golden/units/hub.nix"
+    if os.environ.get("REWRITE_GOLDEN"):
+        path.write_text(hub)
+    assert hub == path.read_text()
+
+
+def test_module_is_the_same_for_every_spec_and_has_every_key() -> None:
+    module, _ = render(VPS)
+    secrets = "drain: 1h\nkeys: {source: {key: API, secret: {file: /root/a.secret}}}\n"
+    assert module == render(secrets, "laptop")[0]
+    for key in Spec.model_fields:
+        assert f"\n          {key} = mkOption {{" in module
+    assert "never booted" in module.splitlines()[0]
+    assert not re.findall("@[a-z]+@", module), "every placeholder has its value"
+
+
+def test_places_of_secrets_are_found() -> None:
+    assert ("access", "oidc", "client_secret") in list_secrets(Spec.model_json_schema())
+    assert ("turn", "external", "*", "credential") in list_secrets(Spec.model_json_schema())
+
+
+def test_secret_in_the_text_of_the_spec_is_refused() -> None:
+    with pytest.raises(InputError, match=r"keys\.source\.secret: the secret stands in the spec") as refused:
+        render(f"keys: {{source: {{key: API, secret: {'SECRET' * 6}}}}}\n")
+    assert "SECRET" not in f"{refused.value} {refused.value.hints}"
+    servers = f"[{{url: 'turn:a:1', secret: {{file: a}}}}, {{url: 'turn:b:1', secret: {'SECRET' * 6}}}]"
+    with pytest.raises(InputError, match=r"turn\.external\[1\]\.secret: "):
+        render(f"turn: {{external: {servers}}}\n")
