@@ -21,12 +21,13 @@ var importers = map[string][]string{
 	"github.com/caddyserver":            {"internal/edge"},
 	"github.com/mholt":                  {"internal/edge"},
 	"github.com/huin/goupnp":            {"internal/portmap"},
+	"filippo.io/age":                    {"internal/sealed"},
 	"unsafe":                            {"internal/private", "internal/udpbatch"},
 }
 
 // imports has the other packages that each package may import. A package without a line imports none.
 var imports = map[string]struct{ packages, reason string }{
-	".": {"connlimit edge failure input judge load message portmap probe process relay roots sfu stun",
+	".": {"connlimit edge failure input judge load message portmap probe process relay roots sealed sfu stun",
 		"flags, subcommands and exit codes: what each subcommand does is in one package"},
 	"internal/failure": {"message", "the line that a failure leaves is a message"},
 	"internal/process": {"failure message", "it runs every process of the engine, and media, the relay and the edge add their own answers"},
@@ -40,6 +41,7 @@ var imports = map[string]struct{ packages, reason string }{
 		"it stands between signalling and media; the server has the sockets, the rooms and the process"},
 	"internal/judge":     {"failure input keyring sfu/config", "it checks livekit.yaml as the server reads it, and starts nothing"},
 	"internal/portmap":   {"message", "it asks a router, and knows nothing of a hub"},
+	"internal/sealed":    {"failure", "it turns bytes into bytes, and knows nothing of a backup"},
 	"internal/probe":     {"message participant roots", "it calls a hub as a client does, and knows nothing of its servers"},
 	"internal/load":      {"participant", "as internal/probe"},
 	"internal/icechecks": {"udpbatch udpread", "a watched socket reads as udpread does, and writes as udpbatch does"},

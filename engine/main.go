@@ -29,6 +29,8 @@ var commands = []command{
 	{"load", "make calls and measure how they are forwarded", runLoad},
 	{"stun", "ask a STUN server for the address that it sees", runSTUN},
 	{"portmap", "ask the home router for port mappings (PCP, NAT-PMP, UPnP)", runPortmap},
+	{"encrypt", "encrypt a backup in the format of age", runEncrypt},
+	{"decrypt", "decrypt a file that encrypt or age has written", runDecrypt},
 	{"version", "print the versions built in", runVersion},
 }
 

@@ -310,6 +310,7 @@ def test_secrets_of_a_spec_are_read_in_one_place(graph: grimp.ImportGraph) -> No
         "lkhub.prepare.secrets",
         "lkhub.spec.load",  # for what a fault must not repeat
         "lkhub.plan.build",  # for what a service manager has to pass on
+        "lkhub.hub.backup",  # for files that the spec names, which are backed up with it, and what is not
     }
 
 
@@ -320,6 +321,7 @@ def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) 
         "lkhub.host.engine",
         "lkhub.host.lookup",
         "lkhub.host.processes",
+        "lkhub.host.sealed",
         "lkhub.hub.probe",
         # For the type of a process that host started.
         "lkhub.supervise.child",

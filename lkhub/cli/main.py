@@ -39,6 +39,8 @@ COMMANDS = {
     "firewall": "firewall",
     "install": "install",
     "uninstall": "install",
+    "backup": "backup",
+    "restore": "restore",
     "spec": "spec",
 }
 

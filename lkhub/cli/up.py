@@ -53,6 +53,11 @@ def up(
         raise InputError(
             f"this hub is a service, which {owner}", hints=(change, f"`{service.systemctl} start lkhub` starts it")
         )
+    if os.path.lexists(StatePaths(find_state(state)).restore_record):
+        # Imported here: it loads what unpacks a backup (30 ms), and a killed restore is rare.
+        from lkhub.hub.restore import finish_restore
+
+        finish_restore(StatePaths(find_state(state)))
     with Progress() as progress:
         progress.tell("reading the spec and looking at this machine")
         chosen = write_dev_spec(spec, find_state(state)) if dev else find_spec(spec)

@@ -222,6 +222,15 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
+def sync_folder(path: str) -> None:
+    """Wait until the names in a folder are on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def remove_others(folder: str, kept: Collection[str]) -> None:
     """Remove the files of a folder whose paths are not among `kept`."""
     with explain_os_errors(folder, "read"), os.scandir(folder) as entries:

@@ -19,15 +19,13 @@ from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
 from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.hub.progress import Progress
+from lkhub.hub.restore import finish_restore
 from lkhub.hub.running import find_left, is_running
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.service import UNIT, Service
+from lkhub.plan.service import FOLDER_MODE, SPEC_MODE, UNIT, Service
 from lkhub.prepare.service import PreparedService, prepare_service
 from lkhub.wire.control import LeaveRequest
-
-# The service's user reads the spec and can't change it; others of the machine read neither.
-_FOLDER_MODE, _SPEC_MODE = 0o750, 0o640
 
 # A user's own spec is for that user alone.
 _OWN_FOLDER_MODE, _OWN_SPEC_MODE = 0o700, 0o600
@@ -46,6 +44,7 @@ def install_service(service: Service, given: str | None, environ: Mapping[str, s
     first change. Raises HubError."""
     systemd = Systemd(service.of_user)
     systemd.require()
+    finish_restore(StatePaths(service.installation.state))
     source = given or (service.spec if os.path.exists(service.spec) else DEFAULT_SPEC)
     prepared = prepare_service(source, environ, service)
     plan = prepared.plan
@@ -111,11 +110,11 @@ def _write_files(prepared: PreparedService, service: Service) -> None:
             with explain_os_errors(folder, "write"):
                 os.makedirs(folder, mode=_OWN_FOLDER_MODE, exist_ok=True)
     else:
-        mode, owner = _SPEC_MODE, (0, find_group(service.installation.user))
+        mode, owner = SPEC_MODE, (0, find_group(service.installation.user))
         with explain_os_errors(service.folder, "write"):
-            os.makedirs(service.folder, mode=_FOLDER_MODE, exist_ok=True)
+            os.makedirs(service.folder, mode=FOLDER_MODE, exist_ok=True)
             os.chown(service.folder, *owner)
-            os.chmod(service.folder, _FOLDER_MODE)
+            os.chmod(service.folder, FOLDER_MODE)
     before = read_text(service.spec)
     if before is not None and before != prepared.spec:
         write_private(f"{service.spec}.before", before, mode, owner)

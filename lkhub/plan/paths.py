@@ -152,6 +152,21 @@ class StatePaths:
         return f"{self.root}/backups"
 
     @property
+    def restoring(self) -> str:
+        """What `lkhub restore` has unpacked and not put in place yet."""
+        return f"{self.root}/restoring"
+
+    @property
+    def restore_record(self) -> str:
+        """The record of a restore that is being put in place. While it is there, the state directory is no hub yet."""
+        return f"{self.root}/restore.json"
+
+    @property
+    def before_restore(self) -> str:
+        """The hubs that were here before a restore, each in a folder of its own."""
+        return f"{self.root}/before-restore"
+
+    @property
     def caddy(self) -> str:
         """Certificates, and what else the edge keeps."""
         return f"{self.root}/caddy"
@@ -206,3 +221,23 @@ STATE_NAMES = frozenset(
     for suffix in ("-wal", "-shm", "-journal", "-webhooks-lead", "-presets-lead")
 }
 """The names of all files and folders that are directly in a state directory."""
+
+_P = StatePaths("")
+
+BACKED_UP = frozenset(
+    path[1:]
+    for path in (
+        *(_P.managed_keys, _P.ring, _P.identity, _P.relay_secret, _P.ca),
+        *(_P.caddy, _P.store, _P.baked, _P.written),
+    )
+)
+"""What `lkhub backup` takes of a state directory. All else is written anew by `lkhub up`, or is about this machine."""
+
+OF_THE_MACHINE = frozenset(
+    path[1:]
+    for path in (
+        *(_P.firewall, _P.router, _P.run, _P.logs, _P.backups),
+        *(_P.restoring, _P.restore_record, _P.before_restore),
+    )
+)
+"""What stays where it is when another hub is put into the state directory."""

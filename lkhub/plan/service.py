@@ -10,6 +10,9 @@ UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 FOLDER = "/etc/lkhub"
 SPEC = f"{FOLDER}/hub.yaml"
 
+FOLDER_MODE, SPEC_MODE = 0o750, 0o640
+"""The service's user reads the spec and can't change it; others of the machine read neither."""
+
 ENVIRONMENT = f"{FOLDER}/lkhub.env"
 """The variables that the spec refers to, `NAME=VALUE`, for root alone: systemd reads them."""
 

@@ -17,6 +17,7 @@ from lkhub.state.asker import AskerRecord, read_asker, write_asker
 from lkhub.state.document import VERSION, dump_record, parse_record
 from lkhub.state.openid import OpenIdRecord, read_openid, write_openid
 from lkhub.state.outside import PathUse, _Record, read_sightings, read_uses, write_uses
+from lkhub.state.restore import RestoreRecord, read_restore, write_restore
 from lkhub.state.ring import KeyNote, follow_ring, read_notes, write_notes
 from lkhub.state.root_change import RootChange, dump_root_change, read_root_change
 from lkhub.state.router import Mapping, RouterRecord
@@ -52,6 +53,8 @@ def _write_receivers(paths: StatePaths, receivers: tuple[ReceiverRecord, ...]) -
 DOWN = OpenIdRecord(1.5, "the OpenID provider can't be reached")
 FULL = StoreRecord("/store.db", 1.5, "full", "the store has no space left: /store.db")
 
+RESTORE = RestoreRecord(("ca", "store.db"), "/state/before-restore/20261129T190000Z", ("/etc/lkhub/hub.yaml",))
+
 RECORDS: dict[str, tuple[str, Any, Any, Any, Any]] = {
     "asker": ("asker", ASKER, lambda p, r: write_asker(p.asker, r), lambda p: read_asker(p.asker), None),
     "outside": ("outside", USES, write_uses, read_uses, {}),
@@ -66,6 +69,7 @@ RECORDS: dict[str, tuple[str, Any, Any, Any, Any]] = {
         lambda p: read_store(p.store_state),
         None,
     ),
+    "restore": ("restore_record", RESTORE, write_restore, read_restore, None),
     "root-change": ("root_change", CHANGE, write_change, read_root_change, None),
 }
 

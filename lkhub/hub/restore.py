@@ -1,0 +1,283 @@
+"""Puts a backup in place: `lkhub restore`.
+
+A backup is unpacked and judged whole in a folder of the state directory. Then a record is written, and from that moment
+on the new hub is the one that counts: what is left to do is to rename, and whoever finds the record goes on with it.
+Before that moment, nothing of the hub that was there has changed.
+"""
+
+import contextlib
+import itertools
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import lkhub
+from lkhub.errors import InputError, MachineError
+from lkhub.host.acting import acting_as_owner
+from lkhub.host.archive import ArchiveReader
+from lkhub.host.files import (
+    DIR_MODE,
+    FILE_MODE,
+    ensure_private_dir,
+    explain_os_errors,
+    read_input,
+    remove,
+    sync_folder,
+)
+from lkhub.host.lock import hold_lock
+from lkhub.host.sealed import MAGIC, SealKeys, decrypting
+from lkhub.host.system_user import find_group, has_user
+from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_service
+from lkhub.hub.running import find_left, is_running
+from lkhub.plan.paths import BACKED_UP, OF_THE_MACHINE, STATE_NAMES, StatePaths
+from lkhub.plan.service import FOLDER_MODE, SPEC_MODE, SYSTEM
+from lkhub.state.backup import SPEC as IN_SPEC
+from lkhub.state.backup import STATE as IN_STATE
+from lkhub.state.backup import Manifest, parse_manifest
+from lkhub.state.restore import RestoreRecord, read_restore, write_restore
+
+# Files are written beside their places with this ending, and those that were there are kept with the other.
+_NEW, _BEFORE = ".restored", ".before"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored. `spec` is where the spec is now, "" for a hub without one, and `aside` the folder with what
+    was in the state directory before, "" where nothing was."""
+
+    manifest: Manifest
+    spec: str
+    aside: str
+
+
+def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealKeys, *, force: bool) -> Restored:
+    """Put the backup in `file` in place. `given` is where its spec goes: by default to where `lkhub install`
+    has it if the hub was a service, else to hub.yaml in the current folder. `force`: keep the hub that is there
+    aside. Raises HubError, and then nothing was changed."""
+    if force and read_restore(paths) is None:
+        remove(paths.restore_record)
+    finish_restore(paths)
+    _require_stopped(paths)
+    if not force and (found := _find_hub(paths)):
+        raise InputError(
+            f"{paths.root} has a hub already: {found} is there",
+            hints=("--force puts the backup in its place, and keeps it aside", "--state DIR names another folder"),
+        )
+    with _open_backup(file) as source, _state_directory(paths), _prepared_folder(paths):
+        manifest = _unpack(paths, source, keys)
+        targets = _find_targets(paths, manifest, given)
+        with acting_as_owner(paths.root):
+            contents = {target: read_input(f"{paths.restoring}/{path}") for path, target in targets.items()}
+        placed = _place_beside(contents, force=force)
+        with acting_as_owner(paths.root):
+            record = RestoreRecord(tuple(_list_names(paths)), _name_aside(paths), placed)
+            # From here on the new hub counts.
+            write_restore(paths, record)
+        _finish(paths, record)
+    spec = targets.get(f"{IN_SPEC}{manifest.spec}", "")
+    return Restored(manifest, spec, record.aside if os.path.isdir(record.aside) else "")
+
+
+def finish_restore(paths: StatePaths) -> None:
+    """Go on with a restore that was killed while it put the new hub in place. Does nothing where there is none. Raises
+    MachineError where this user can't."""
+    if not os.path.lexists(paths.restore_record):
+        return
+    with acting_as_owner(paths.root), hold_lock(paths):
+        record = read_restore(paths)
+    if record is None:
+        raise MachineError(
+            f"a restore was interrupted, and {paths.restore_record} does not say where",
+            hints=("`lkhub restore FILE --force` begins anew; nothing of the hub that was there is lost",),
+        )
+    _finish(paths, record)
+
+
+def _require_stopped(paths: StatePaths) -> None:
+    if not os.path.isdir(paths.root) or not (is_running(paths) or find_left(paths)):
+        return
+    service = find_service(paths)
+    stop = f"{service.systemctl} stop lkhub" if service else "lkhub down"
+    raise InputError(f"a hub runs in {paths.root}", hints=(f"`{stop}` stops it; then restore",))
+
+
+def _find_hub(paths: StatePaths) -> str:
+    """A file of a hub in the state directory; "" where there is none."""
+    marks = sorted(BACKED_UP | {os.path.basename(paths.keys)})
+    return next((name for name in marks if os.path.lexists(f"{paths.root}/{name}")), "")
+
+
+@contextlib.contextmanager
+def _open_backup(file: str) -> Iterator[IO[bytes]]:
+    try:
+        with open(file, "rb", buffering=0) as source:
+            begin = source.read(max(map(len, MAGIC)))
+            source.seek(0)
+            if not begin.startswith(MAGIC):
+                raise InputError(f"{file} is no backup", hints=("`lkhub backup FILE` makes one",))
+            yield source
+    except OSError as error:
+        raise InputError(f"can't read {file}: {(error.strerror or str(error)).lower()}") from error
+
+
+@contextlib.contextmanager
+def _state_directory(paths: StatePaths) -> Iterator[None]:
+    """The state directory, made if it is missing, and held by this process alone."""
+    made = not os.path.lexists(paths.root)
+    if made:
+        ensure_private_dir(paths.root)
+    with contextlib.ExitStack() as stack:
+        try:
+            with acting_as_owner(paths.root):
+                stack.enter_context(hold_lock(paths))
+            yield
+        except BaseException:
+            if made and not os.path.lexists(paths.restore_record):
+                shutil.rmtree(paths.root, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def _prepared_folder(paths: StatePaths) -> Iterator[None]:
+    """An empty folder to unpack into, removed where the new hub does not come to count."""
+    with acting_as_owner(paths.root):
+        shutil.rmtree(paths.restoring, ignore_errors=True)
+        ensure_private_dir(paths.restoring)
+    try:
+        yield
+    except BaseException:
+        if not os.path.lexists(paths.restore_record):
+            with acting_as_owner(paths.root):
+                shutil.rmtree(paths.restoring, ignore_errors=True)
+        raise
+
+
+def _unpack(paths: StatePaths, source: IO[bytes], keys: SealKeys) -> Manifest:
+    with decrypting(source.fileno(), keys) as pipe:
+        reader = ArchiveReader(pipe)
+        manifest = parse_manifest(reader.read_manifest(), lkhub.__version__)
+        if (free := shutil.disk_usage(paths.root).free) < manifest.size:
+            raise MachineError(f"the backup needs {manifest.size:,} bytes in {paths.root}, and {free:,} are free")
+        with acting_as_owner(paths.root):
+            os.mkdir(f"{paths.restoring}/{IN_STATE}")
+            for file in manifest.files:
+                reader.unpack(file.path, file.size, file.sha256, f"{paths.restoring}/{file.path}")
+            reader.finish()
+            for folder, _, _ in os.walk(paths.restoring):
+                sync_folder(folder)
+    return manifest
+
+
+def _find_targets(paths: StatePaths, manifest: Manifest, given: Path | None) -> dict[str, str]:
+    """Where the spec and the files beside it go, by their paths in the backup."""
+    if not manifest.spec:
+        return {}
+    own = find_own_service()
+    is_own = manifest.service and own.installation.state == paths.root
+    spec = os.path.abspath(given or (own.spec if is_own else DEFAULT_SPEC))
+    folder = os.path.dirname(spec)
+    names = [file.path.removeprefix(IN_SPEC) for file in manifest.files if file.path.startswith(IN_SPEC)]
+    return {f"{IN_SPEC}{name}": spec if name == manifest.spec else f"{folder}/{name}" for name in names}
+
+
+def _place_beside(contents: Mapping[str, bytes], *, force: bool) -> tuple[str, ...]:
+    """Write each file beside its place, if another is there or none. Returns their places."""
+    different = {target: content for target, content in contents.items() if _read(target) != content}
+    for target in different:
+        if os.path.lexists(target) and not force:
+            hints = (f"--force keeps it as {target}{_BEFORE}", "--spec FILE names another place for the spec")
+            raise InputError(f"{target} is there, and differs from the one in the backup", hints=hints)
+    for target, content in different.items():
+        mode, owner = FILE_MODE, None
+        with explain_os_errors(target, "write"):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            user = SYSTEM.installation.user
+            if target == SYSTEM.spec and has_user(user):
+                mode, owner = SPEC_MODE, (0, find_group(user))
+                os.chown(SYSTEM.folder, *owner)
+                os.chmod(SYSTEM.folder, FOLDER_MODE)
+            _write(f"{target}{_NEW}", content, mode, owner)
+    return tuple(different)
+
+
+def _read(path: str) -> bytes | None:
+    return read_input(path) if os.path.exists(path) else None
+
+
+def _write(path: str, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE), "wb") as file:
+        if owner:
+            os.fchown(file.fileno(), *owner)
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _list_names(paths: StatePaths) -> list[str]:
+    return sorted(os.listdir(f"{paths.restoring}/{IN_STATE}"))
+
+
+def _name_aside(paths: StatePaths) -> str:
+    name = f"{paths.before_restore}/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if not os.path.lexists(each))
+
+
+def _finish(paths: StatePaths, record: RestoreRecord) -> None:
+    """Rename what the record says. Whatever of it is done already is left as it is."""
+    with acting_as_owner(paths.root), explain_os_errors(paths.root, "write in"):
+        _move_state(paths, record)
+    for target in record.spec:
+        _move_spec(target)
+    with acting_as_owner(paths.root), explain_os_errors(paths.root, "write in"):
+        sync_folder(paths.root)
+        shutil.rmtree(paths.restoring, ignore_errors=True)
+        remove(paths.restore_record)
+
+
+def _move_state(paths: StatePaths, record: RestoreRecord) -> None:
+    new = {name: f"{paths.restoring}/{IN_STATE}{name}" for name in record.names}
+    for name in STATE_NAMES - OF_THE_MACHINE:
+        here = f"{paths.root}/{name}"
+        is_new = name in new and not os.path.lexists(new[name])
+        if os.path.lexists(here) and not is_new:
+            os.makedirs(record.aside, mode=DIR_MODE, exist_ok=True)
+            os.rename(here, f"{record.aside}/{name}")
+    for name, prepared in new.items():
+        if os.path.lexists(prepared):
+            os.rename(prepared, f"{paths.root}/{name}")
+
+
+def _move_spec(target: str) -> None:
+    """The record may have been written by the hub's user: root renames only what root has written."""
+    prepared = f"{target}{_NEW}"
+    try:
+        status = os.lstat(prepared)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _describe_unfinished(target) from error
+    if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
+        if os.geteuid() == 0:
+            return
+        raise _describe_unfinished(target)
+    with explain_os_errors(target, "write"):
+        if os.path.lexists(target):
+            os.replace(target, f"{target}{_BEFORE}")
+        os.replace(prepared, target)
+        sync_folder(os.path.dirname(target))
+
+
+def _describe_unfinished(target: str) -> MachineError:
+    return MachineError(
+        f"a restore was interrupted before it had put {target} in place, and this user can't",
+        hints=("as root, `lkhub install` goes on with it",),
+    )

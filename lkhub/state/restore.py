@@ -1,0 +1,27 @@
+"""The record of a restore that is being put in place."""
+
+from dataclasses import dataclass
+
+from lkhub.plan.paths import StatePaths
+from lkhub.state.document import find_record, write_record
+
+
+@dataclass(frozen=True)
+class RestoreRecord:
+    """What a killed restore has to go on with. `names` are put into the state directory, and what is there instead goes
+    to the folder `aside`. `spec` are the files that are put in place by their absolute paths; each is beside its place
+    already."""
+
+    names: tuple[str, ...]
+    aside: str
+    spec: tuple[str, ...] = ()
+
+
+def read_restore(paths: StatePaths) -> RestoreRecord | None:
+    """The record; None where no restore is under way, or the file is damaged."""
+    return find_record(RestoreRecord, paths.restore_record)
+
+
+def write_restore(paths: StatePaths, record: RestoreRecord) -> None:
+    """Raises MachineError."""
+    write_record(record, paths.restore_record)

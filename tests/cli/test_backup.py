@@ -1,0 +1,77 @@
+"""`lkhub backup` and `restore`: what they refuse before they do anything, and where the passphrase comes from."""
+
+from pathlib import Path
+
+import pytest
+
+from lkhub.cli.shared import passphrase
+from lkhub.cli.shared.passphrase import read_passphrase
+from lkhub.errors import InputError
+from lkhub.host.sealed import MAGIC
+from tests.cli.conftest import Run
+
+
+def test_without_a_hub_there_is_nothing_to_back_up(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LKHUB_PASSPHRASE", "x")
+    done = run("backup", "hub.age")
+    assert (done.code, done.out) == (2, "")
+    assert f"there is no hub in {tmp_path}/state" in done.err
+    assert not list(tmp_path.rglob("*.age"))
+
+
+@pytest.mark.usefixtures("applied")
+def test_file_that_is_no_backup_is_never_replaced(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LKHUB_PASSPHRASE", "x")
+    Path("thesis.txt").write_text("years of work")
+    done = run("backup", "thesis.txt")
+    assert (done.code, "thesis.txt is there, and is no backup" in done.err) == (2, True)
+    assert Path("thesis.txt").read_text() == "years of work"
+    Path("folder").mkdir()
+    done = run("backup", "folder")
+    assert (done.code, "can't write folder: is a directory" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_passphrase_is_never_guessed(run: Run, command: str) -> None:
+    Path("hub.age").write_bytes(MAGIC[0])
+    Path("empty").touch()
+    for arguments, told in (
+        ([], "nobody can be asked for it here"),
+        (["--passphrase-file", "empty"], "the passphrase is empty"),
+        (["--passphrase-file", "nowhere"], "can't read nowhere"),
+    ):
+        done = run(command, "hub.age", *arguments)
+        assert (done.code, done.out, told in done.err) == (2, "", True), done.err
+
+
+def test_private_key_is_no_recipient(run: Run) -> None:
+    Path("key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n")
+    done = run("backup", "hub.age", "--recipient", "key")
+    assert (done.code, "key has a private key" in done.err, "secret" in done.err) == (2, True, False)
+    done = run("backup", "hub.age", "--recipient", "age1x", "--passphrase-file", "key")
+    assert (done.code, "exclude each other" in done.err) == (2, True)
+
+
+def test_passphrase_is_the_first_line_of_a_file_before_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text(" in a file \nmore\n")
+    monkeypatch.setenv("LKHUB_PASSPHRASE", "in the environment")
+    assert read_passphrase(tmp_path / "file", twice=True).reveal() == " in a file "
+    assert read_passphrase(None, twice=True).reveal() == "in the environment"
+    monkeypatch.setenv("LKHUB_PASSPHRASE", "")
+    with pytest.raises(InputError, match="is empty"):
+        read_passphrase(None, twice=True)
+
+
+def test_passphrase_that_is_asked_for_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    for typed, twice, taken in ((["a", "a"], True, "a"), (["a"], False, "a"), (["a", "b"], True, None)):
+        answers = iter(typed)
+        monkeypatch.setattr(passphrase, "getpass", lambda _, answers=answers: next(answers))
+        if taken is None:
+            with pytest.raises(InputError, match="differ"):
+                read_passphrase(None, twice=twice)
+        else:
+            assert read_passphrase(None, twice=twice).reveal() == taken
+        assert not list(answers)
