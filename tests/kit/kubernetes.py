@@ -41,14 +41,14 @@ def build_programs() -> Path:
     with open(f"{PROGRAMS}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not PROGRAMS.exists():
-            made = PROGRAMS.with_suffix(".new")
+            made = PROGRAMS.with_name(f"{PROGRAMS.name}.new")
             _build(made)
             made.rename(PROGRAMS)
     return PROGRAMS
 
 
 def _build(folder: Path) -> None:
-    module = folder.with_suffix(".module")
+    module = PROGRAMS.with_name(f"{PROGRAMS.name}.module")
     _write_module(module)
     version = f"-X k8s.io/component-base/version.gitVersion=v{VERSION}"
     for name in ("kube-apiserver", "kubectl"):

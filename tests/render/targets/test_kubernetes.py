@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lkhub.plan.elsewhere import imagine_network
 from lkhub.plan.model import Plan
 from lkhub.render.targets.kubernetes.chart import dump_as_go
 from lkhub.render.targets.kubernetes.manifests import HUNG_GRACE_SECONDS, HUNG_SECONDS, STATE
+from lkhub.render.targets.kubernetes.pod import Pod
 from lkhub.render.targets.kubernetes.target import INSTALLATION, KUBERNETES, NETWORKS, show_spec
 from lkhub.render.targets.systemd import render_systemd
 from lkhub.render.targets.target import Given
@@ -175,12 +177,23 @@ def test_a_certificate_comes_from_a_secret_of_its_own() -> None:
     assert "create secret tls lkhub-tls --cert=chain.pem --key=key.pem" in files["host-network/README.md"]
 
 
-def test_name_that_a_secret_cannot_have_is_another_in_the_secret() -> None:
-    oidc = "oidc: {issuer: 'https://id.example.com', client_id: hub, client_secret: {file: '/root/a {{ b }} c'}}"
+def test_path_with_a_space_is_one_word_for_the_shell() -> None:
+    oidc = "oidc: {issuer: 'https://id.example.com', client_id: hub, client_secret: {file: '/root/a b'}}"
     files = render(f"{PUBLIC}access: {{modes: [oidc], {oidc}}}\n")
-    assert "'access.oidc.client_secret=/root/a {{ b }} c'" in files["host-network/README.md"]
-    templates = "".join(text for name, text in files.items() if "/templates/" in name)
-    assert "{{ b }}" not in templates
+    assert "'access.oidc.client_secret=/root/a b'" in files["host-network/README.md"]
+
+
+def test_what_helm_would_read_in_the_spec_is_no_expression() -> None:
+    files = render("reach: lan\ntls: {mode: files, cert: 'a {{ b }}.pem', key: key.pem}\n")
+    assert '"a {{ b }}.pem"' in files["host-network/statefulset.yaml"]
+    assert '"a {{ "{{" }} b }}.pem"' in files["host-network/chart/templates/statefulset.yaml"]
+
+
+def test_port_is_open_where_clients_connect_to_one_of_its_addresses() -> None:
+    plan = make_plan(SPECS["public"])
+    ports = set(Pod(plan, "host-network").ports)
+    assert ports
+    assert set(Pod(replace(plan, listeners=plan.listeners[::-1]), "host-network").ports) == ports
 
 
 def test_a_failed_verification_ends_no_pod() -> None:
