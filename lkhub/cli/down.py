@@ -1,7 +1,5 @@
 """`lkhub down` and `restart`."""
 
-import contextlib
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,11 +84,6 @@ def _stop(paths: StatePaths, how: "Ending") -> bool:
 def _stop_left(paths: StatePaths, how: "Ending") -> bool:
     """End what an earlier supervisor left running; False where there was nothing. Root does it as the hub's own
     user."""
-    with acting_as_owner(paths.root) if os.path.isdir(paths.root) else contextlib.nullcontext():
-        return _end_left(paths, how)
-
-
-def _end_left(paths: StatePaths, how: "Ending") -> bool:
     # Imported here: these cost 100 ms, and a hub that has a supervisor does not need them.
     import anyio
 
@@ -101,7 +94,7 @@ def _end_left(paths: StatePaths, how: "Ending") -> bool:
 
     if not find_running(paths):
         return False
-    with hold_lock(paths):
+    with acting_as_owner(paths.root), hold_lock(paths):
         # Twice: programs that a process has started, such as a script that is `engine`, may outlive it.
         for _ in range(2):
             for found, ending in order_ends(find_running(paths), lambda found: found.plan, how):

@@ -14,10 +14,10 @@ from lkhub.plan.service import COMMAND
 def acting_as_owner(folder: str) -> Iterator[None]:
     """As root, have the rights of the folder's owner for as long as the block runs: what is made there belongs to the
     owner, and a link that the owner has put there leads to nothing that the owner could not open. Other users keep
-    their own rights."""
+    their own rights, and so does root where the folder is not there yet."""
     with explain_os_errors(folder, "read"):
-        owner = os.stat(folder)
-    if os.geteuid() != 0 or owner.st_uid == 0:
+        owner = os.stat(folder) if os.path.exists(folder) else None
+    if os.geteuid() != 0 or owner is None or owner.st_uid == 0:
         yield
         return
     groups = os.getgroups()

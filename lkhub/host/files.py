@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import pwd
+import shlex
 import stat
 import tempfile
 from collections.abc import Collection, Iterator
@@ -88,10 +89,10 @@ def ensure_private_dir(path: str) -> None:
         status = os.stat(path)
     if status.st_uid != os.geteuid():
         owner = user_name(status.st_uid)
-        raise MachineError(
-            f"{path} belongs to {owner}, and this is {user_name(os.geteuid())}",
-            hints=(f"run lkhub as {owner}", "or choose another folder with --state DIR"),
-        )
+        hints = [f"run lkhub as {owner}", "or choose another folder with --state DIR"]
+        if os.geteuid() == 0:
+            hints.append(f"or `chown -R root: {shlex.quote(path)}`, where no hub of {owner}'s uses it any more")
+        raise MachineError(f"{path} belongs to {owner}, and this is {user_name(os.geteuid())}", hints=tuple(hints))
     if status.st_mode & 0o077:
         with explain_os_errors(path, "protect"):
             os.chmod(path, DIR_MODE)

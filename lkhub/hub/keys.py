@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lkhub.errors import HubError, InputError, MachineError
+from lkhub.host.acting import acting_as_owner
 from lkhub.host.control import NotRunningError, ask
 from lkhub.host.files import read_input, read_text, write_private
 from lkhub.host.keyfile import Keys, dump_keys, load_keys, parse_keys, revoke_key
@@ -130,8 +131,9 @@ def revoke(paths: StatePaths, name: str, *, now: bool) -> KeysChanged:
 
 
 def _change_files(paths: StatePaths, revoked: str | None) -> KeysChanged:
-    """The change for a hub that does not run. Its next start finds the new keys."""
-    with hold_lock(paths):
+    """The change for a hub that does not run. Its next start finds the new keys. Root makes it as the hub's own
+    user."""
+    with acting_as_owner(paths.root), hold_lock(paths):
         before = _read_managed(paths)
         after = rotate_keys(before) if revoked is None else revoke_key(before, revoked)
         write_ring(paths, before, after)

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from msgspec.structs import replace
 
 import lkhub
 from lkhub.__main__ import main
+from lkhub.host import acting
 from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys
 from lkhub.plan.paths import StatePaths
@@ -109,6 +112,27 @@ def applied(paths: StatePaths) -> StatePaths:
     write_private(paths.applied, json.dumps(record))
     write_private(paths.keys, dump_keys({"APIcurrent": SECRET, "APIold": Secret("OLD" * 15)}))
     return paths
+
+
+@pytest.fixture
+def give_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[StatePaths], None]:
+    """As root, make a state directory that of a user without rights, who can read this lkhub."""
+
+    def give(paths: StatePaths) -> None:
+        monkeypatch.setattr(acting, "_require_own_code", lambda _: None)
+        for each in (Path(paths.root), *Path(paths.root).rglob("*")):
+            os.chown(each, 65534, 65534)
+        # pytest's folders are for their user alone.
+        for above in Path(paths.root).parents:
+            if above != Path(tempfile.gettempdir()) and above.is_relative_to(tempfile.gettempdir()):
+                above.chmod(0o755)
+
+    return give
+
+
+def list_owners(paths: StatePaths) -> set[int]:
+    """The users whom files of a state directory belong to."""
+    return {each.stat().st_uid for each in Path(paths.root).rglob("*")}
 
 
 PROCESSES: list[dict[str, Any]] = [

@@ -1,11 +1,14 @@
 """What `down` and `restart` request from a running supervisor, and what they print without one."""
 
 import json
+import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from lkhub.host import acting
 from lkhub.host.lock import hold_lock
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import FakeSupervisor, Run
@@ -27,6 +30,23 @@ def test_down_does_not_say_that_a_hub_is_down_where_none_is_known(run: Run, path
     assert not Path(paths.root).exists(), "asking makes nothing"
     (tmp_path / "other").mkdir()
     assert "other has no record of a hub" in run("down", "--state", str(tmp_path / "other")).err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as others")
+def test_root_needs_no_lkhub_of_the_hubs_user_where_nothing_runs(
+    run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One below /root, which this user can't read."""
+    os.chown(applied.root, 65534, 65534)
+    monkeypatch.setattr(acting, "os", SimpleNamespace(**{**vars(os), "stat": refuse_modules}))
+    done = run("down")
+    assert (done.code, done.err) == (0, "the hub is down\n")
+
+
+def refuse_modules(path: str) -> os.stat_result:
+    if path.endswith(".py"):
+        raise PermissionError(path)
+    return os.stat(path)
 
 
 def test_down_of_a_hub_that_was_stopped_is_no_news(run: Run, applied: StatePaths) -> None:

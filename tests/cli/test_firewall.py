@@ -1,6 +1,7 @@
 """`lkhub firewall` and `lkhub render firewall`, with simulated firewalls. Real ones are in tests/namespaces."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -21,7 +22,7 @@ from lkhub.render.firewall.all import FORMS
 from lkhub.state.document import dump_record
 from lkhub.state.firewall import write_added
 from lkhub.state.router import Mapping, RouterRecord, read_router, write_router
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, list_owners
 from tests.machines import MACHINES
 from tests.plan.rulesets import ACCEPT, DROP, dport, ruleset
 from tests.test_reference import find_json, shape
@@ -270,6 +271,23 @@ def test_mappings_are_asked_for_shown_and_given_back(
     assert "gave back 7882/udp" in run("firewall", "revert", "--router").err
     assert router == []
     assert not Path(paths.router).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as others")
+def test_root_maps_ports_of_another_users_hub(
+    run: Run,
+    machine: Machine,
+    spec: Spec,
+    router: list[RouterRecord],
+    applied: StatePaths,
+    give_away: Callable[[StatePaths], None],
+) -> None:
+    spec(PUBLIC)
+    give_away(applied)
+    done = run("firewall", "apply", "--router")
+    assert done.code == 0, done.err
+    assert list_owners(applied) == {65534}
+    assert run("firewall", "revert", "--router").code == 0
 
 
 def test_mappings_that_can_not_be_recorded_are_given_back(

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from lkhub.store.invites import create_invite, revoke_invite
 from lkhub.store.receivers import note_known_keys
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application, Receiver
-from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run, write_serve
+from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run, list_owners, write_serve
 from tests.waiting import wait_until
 
 OLD = Secret("OLD" * 15)
@@ -66,6 +67,17 @@ def runs(managed: StatePaths, supervisor: FakeSupervisor) -> FakeSupervisor:
     supervisor.answers["keys/rotate"] = changed
     supervisor.answers["keys/revoke"] = {**changed, "current": "APIcurrent", "retiring": []}
     return supervisor
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as others")
+def test_root_rotates_the_keys_of_another_users_hub_that_is_down(
+    run: Run, managed: StatePaths, give_away: Callable[[StatePaths], None]
+) -> None:
+    give_away(managed)
+    done = run("keys", "rotate")
+    assert done.code == 0, done.err
+    assert list(load_keys(managed.keys))[1:] == ["APIcurrent", "APIold"]
+    assert list_owners(managed) == {65534}
 
 
 # --- list

@@ -67,6 +67,7 @@ def test_folder_of_another_user_is_refused_with_their_name(tmp_path: Path) -> No
     with pytest.raises(MachineError, match="belongs to nobody, and this is root") as refused:
         ensure_private_dir(str(tmp_path))
     assert "run lkhub as nobody" in refused.value.hints
+    assert f"`chown -R root: {tmp_path}`" in refused.value.hints[-1]
     os.chown(tmp_path, 4_000_000, 0)
     with pytest.raises(MachineError, match="belongs to user 4000000"):
         ensure_private_dir(str(tmp_path))

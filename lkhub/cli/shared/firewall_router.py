@@ -10,6 +10,7 @@ from lkhub.cli.shared.show import err, out
 from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL, InputError, MachineError
 from lkhub.firewall.table import FirewallTable
+from lkhub.host.acting import acting_as_owner
 from lkhub.host.files import remove
 from lkhub.host.router import map_ports, unmap_ports
 from lkhub.hub.running import is_running
@@ -32,7 +33,7 @@ def map_router(table: FirewallTable, plan: Plan, paths: StatePaths, *, dry_run: 
         else:
             out.print(f"the router would be asked for {', '.join(texts)}")
         return
-    with hold_router(paths, wait=True):
+    with acting_as_owner(paths.root), hold_router(paths, wait=True):
         old = read_router(paths)
         record = anyio.run(map_ports, wanted, old)
         try:
@@ -85,7 +86,7 @@ def unmap_router(paths: StatePaths, *, dry_run: bool, json: bool) -> None:
     """Remove the mappings that the router was asked for."""
     record = read_router(paths)
     if record and not dry_run:
-        with hold_router(paths, wait=True):
+        with acting_as_owner(paths.root), hold_router(paths, wait=True):
             # The current record: the hub may just have renewed the mappings.
             record = read_router(paths)
             if record:
