@@ -15,6 +15,7 @@ from lkhub.host.files import explain_os_errors, read_text, remove, write_private
 from lkhub.host.journal import read_journal
 from lkhub.host.ports import require_free_ports
 from lkhub.host.programs import copy_programs, name_build, point_to
+from lkhub.host.selinux import is_enforcing, restore_labels
 from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
 from lkhub.hub.locate import DEFAULT_SPEC
@@ -53,6 +54,7 @@ def install_service(service: Service, given: str | None, environ: Mapping[str, s
     before = os.path.realpath(service.current)
     progress.tell(f"copying lkhub to {folder}")
     copy_programs(folder, for_all=not service.of_user)
+    restore_labels(service.programs)
     if not service.of_user:
         if ensure_system_user(plan.installation.user, plan.installation.state):
             progress.tell(f"made the user {plan.installation.user}")
@@ -150,9 +152,11 @@ def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> None:
         state = "is not up"
         if runs:
             state = "runs on without a supervisor, and calls go on" if replace else "runs on as it was"
+        hints = [f"edit {service.spec}, then `lkhub install` again", f"`{service.journalctl}` has all of it"]
+        if is_enforcing():
+            hints.append("SELinux enforces its policy here: `ausearch -m avc -ts recent` shows what it has denied")
         raise MachineError(
-            f"{UNIT} does not take the spec, and the hub {state}; its journal ends with\n{lines}",
-            hints=(f"edit {service.spec}, then `lkhub install` again", f"`{service.journalctl}` has all of it"),
+            f"{UNIT} does not take the spec, and the hub {state}; its journal ends with\n{lines}", hints=tuple(hints)
         )
 
 

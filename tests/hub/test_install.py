@@ -1,0 +1,43 @@
+"""What a service that does not start says. `tests/targets` installs one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host.commands import Done
+from lkhub.hub import install
+from lkhub.plan.service import Service, user_service
+
+
+class Systemd:
+    """Its unit does not start."""
+
+    def run(self, *_: str) -> str:
+        return ""
+
+    def ask(self, *_: str) -> Done:
+        return Done(1, "", "Job for lkhub.service failed")
+
+    def is_active(self, _: str) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("enforces", [True, False])
+def test_selinux_is_named_where_it_may_be_why(
+    enforces: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[Service], None]
+) -> None:
+    monkeypatch.setattr(install, "is_enforcing", lambda: enforces)
+    service = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
+    (tmp_path / ".local/share/lkhub").mkdir(parents=True)
+    with pytest.raises(MachineError, match="203/EXEC") as refused:
+        start(service)
+    assert any("SELinux" in hint for hint in refused.value.hints) == enforces
+    assert f"edit {tmp_path}/.config/lkhub/hub.yaml" in refused.value.hints[0]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], None]:
+    monkeypatch.setattr(install, "read_journal", lambda *_, **__: (["status=203/EXEC"], ""))
+    return lambda service: install._start(None, service, Systemd(), f"{service.programs}/1")  # type: ignore[arg-type]
