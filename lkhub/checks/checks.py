@@ -42,8 +42,9 @@ def describe_cut(people: int, only_through: Collection[str]) -> str:
     return f"{begin} and had to reconnect"
 
 
-def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator[Finding]:
-    """A finding for a pending change. `waits` says what the change restarts; None where the supervisor does not say."""
+def check_pending(pending: bool, waits: PendingChange | None = None, apply: str = "lkhub up") -> Iterator[Finding]:
+    """A finding for a pending change. `waits` says what the change restarts; None where the supervisor does not say.
+    `apply` is the command that applies a spec to this hub."""
     if not pending:
         return
     people = waits.people if waits else None
@@ -60,19 +61,20 @@ def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator
                 "apply it now and interrupt them for a moment"
                 if known
                 else "apply it now, even if it interrupts people",
-                "lkhub up --now",
+                f"{apply} --now",
             ),
         ),
     )
 
 
-def check_edited(spec: str | None) -> Iterator[Finding]:
-    """A finding for a spec that was edited since it was applied. `spec` is its file, None where it was not."""
+def check_edited(spec: str | None, apply: str = "lkhub up") -> Iterator[Finding]:
+    """A finding for a spec that was edited since it was applied. `spec` is its file, None where it was not. `apply` as
+    in `check_pending`."""
     if spec:
         yield spec_not_applied().about(
             "hub",
-            detail=f"{spec} is not as it was at the last `lkhub up`",
-            fix=(Fix("apply it", f"lkhub up --spec {shlex.quote(spec)}"),),
+            detail=f"{spec} is not as it was at the last `{apply}`",
+            fix=(Fix("apply it", f"{apply} --spec {shlex.quote(spec)}"),),
             where=Where(spec),
         )
 

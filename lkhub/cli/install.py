@@ -1,6 +1,7 @@
 """`lkhub install` and `uninstall`: the hub as a service that starts with the machine."""
 
 import os
+from typing import Annotated
 
 import typer
 
@@ -16,7 +17,12 @@ from lkhub.hub.locate import DEFAULT_SPEC, find_own_service
 from lkhub.plan.service import SYSTEM, UNIT, Service
 
 
-def install(spec: Spec = None) -> None:
+def install(
+    now: Annotated[
+        bool, typer.Option("--now", help="Apply a change at once, also where it interrupts people in a call.")
+    ] = False,
+    spec: Spec = None,
+) -> None:
     """Make the hub a service: it starts with the machine, and is started again where it fails.
 
     Typed as root, the spec is copied to /etc/lkhub/hub.yaml, lkhub itself to /opt/lkhub, and the hub runs as the user
@@ -24,12 +30,12 @@ def install(spec: Spec = None) -> None:
     with the spec in ~/.config/lkhub and lkhub in ~/.local/share/lkhub. Run it again after each change of the spec
     there: a running hub takes the change over as with `lkhub up`.
     """
-    service = _find("install", *(("--spec", str(spec.absolute())) if spec else ()))
+    service = _find("install", *(("--now",) if now else ()), *(("--spec", str(spec.absolute())) if spec else ()))
     if spec is None and is_another_here(service):
         say(f"{DEFAULT_SPEC} in this folder is not used, since {service.spec} is there", "note", "cyan")
         show_hints([f"`lkhub install --spec {DEFAULT_SPEC}` puts it in place"])
     with Progress() as progress:
-        plan = install_service(service, str(spec) if spec else None, os.environ, progress)
+        plan = install_service(service, str(spec) if spec else None, os.environ, progress, now=now)
         progress.tell("waiting for what the hub finds out about itself")
         status = await_verification(plan.paths)
     show_status(status)

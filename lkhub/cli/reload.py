@@ -26,4 +26,5 @@ def reload() -> None:
     loaded = load_spec(read_input(given.spec), given.spec)
     loaded.require_sound()
     request = ApplyRequest(given.spec, list_referenced(loaded.spec, os.environ))
-    show_outcome(ask_running(StatePaths(given.state), request, on_progress=print))
+    outcome = ask_running(StatePaths(given.state), request, on_progress=print)
+    show_outcome(outcome, now="`lkhub install --now`")

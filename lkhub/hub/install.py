@@ -21,12 +21,12 @@ from lkhub.host.systemd import Systemd
 from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.hub.progress import Progress
 from lkhub.hub.restore import finish_restore
-from lkhub.hub.running import find_left, is_running
+from lkhub.hub.running import ask_running, find_left, is_running
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import FOLDER_MODE, SPEC_MODE, UNIT, Service
 from lkhub.prepare.service import PreparedService, prepare_service
-from lkhub.wire.control import LeaveRequest
+from lkhub.wire.control import ApplyRequest, LeaveRequest
 
 # A user's own spec is for that user alone.
 _OWN_FOLDER_MODE, _OWN_SPEC_MODE = 0o700, 0o600
@@ -39,10 +39,12 @@ POLL_SECONDS = 0.1
 LAST_LINES = 15
 
 
-def install_service(service: Service, given: str | None, environ: Mapping[str, str], progress: Progress) -> Plan:
+def install_service(
+    service: Service, given: str | None, environ: Mapping[str, str], progress: Progress, *, now: bool = False
+) -> Plan:
     """Make the hub of a spec this service, or make the service that runs match it. Without `given` it is the spec that
     is installed, else hub.yaml in the current folder. `progress` is told each step. Everything is judged before the
-    first change. Raises HubError."""
+    first change. `now`: a change that would interrupt a call does not wait. Raises HubError."""
     systemd = Systemd(service.of_user)
     systemd.require()
     finish_restore(StatePaths(service.installation.state))
@@ -62,6 +64,8 @@ def install_service(service: Service, given: str | None, environ: Mapping[str, s
     _write_files(prepared, service)
     progress.tell(f"starting {UNIT}")
     _start(plan, service, systemd, folder)
+    if now:
+        ask_running(plan.paths, ApplyRequest(service.spec, prepared.variables, now=True), on_progress=progress.tell)
     programs.remove_programs(service.programs, (folder, before))
     if not os.path.lexists(service.command):
         with explain_os_errors(service.command, "write"):

@@ -49,6 +49,14 @@ def find_service(paths: StatePaths) -> Service | None:
     return next((s for s in known if s.installation.state == paths.root and os.path.exists(s.unit_file)), None)
 
 
+def name_apply(paths: StatePaths) -> str:
+    """The command that applies a spec to this hub."""
+    service = find_service(paths)
+    if service is None:
+        return "lkhub up"
+    return "lkhub install" if service.of_user or os.geteuid() == 0 else f"sudo {service.command} install"
+
+
 def find_paths(given: Path | None) -> StatePaths:
     return StatePaths(find_state(given))
 

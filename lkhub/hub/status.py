@@ -103,9 +103,10 @@ class HubStatus:
     listen for other machines. `around`: what stands between clients and the hub. `runs_in`: what the hub was started
     in. `ended`: the processes that have ended since their supervisor did. `unknown`: what shows that no hub was ever up
     with this state directory, "" where one was. `options`: what commands about this hub are typed with, as in
-    `with_options`. `certificate_files`: what is wrong with the operator's own certificate. `receivers`: what the
-    receivers of webhooks take. `openid`, `store`: whether the OpenID provider and the store can be used.
-    `store_read_only`: the store is on a file system that takes no writes, nor the service's record of it.
+    `with_options`. `apply`: the command that applies a spec to it. `certificate_files`: what is wrong with the
+    operator's own certificate. `receivers`: what the receivers of webhooks take. `openid`, `store`: whether the OpenID
+    provider and the store can be used. `store_read_only`: the store is on a file system that takes no writes, nor the
+    service's record of it.
     """
 
     applied: AppliedRecord | None
@@ -122,6 +123,7 @@ class HubStatus:
     unknown: str = ""
     ended: tuple[str, ...] = ()
     options: str = ""
+    apply: str = "lkhub up"
     certificate_files: tuple[Finding, ...] = ()
     receivers: tuple[ReceiverRecord, ...] = ()
     openid: OpenIdRecord | None = None
@@ -215,8 +217,8 @@ class HubStatus:
             *check_kernel(self.limits, self.runs_in),
             *(verified.find(called) if verified else ()),
             *check_surroundings(self.around),
-            *check_pending(report.pending and not report.moved, report.pending_change),
-            *check_edited(report.spec if self.edited else None),
+            *check_pending(report.pending and not report.moved, report.pending_change, self.apply),
+            *check_edited(report.spec if self.edited else None, self.apply),
             *(check_store(self.store, read_only=self.store_read_only) if self.store else ()),
             *check_webhooks(self.receivers, now),
             *(check_openid(self.openid.failing, self.openid.problem) if self.openid else ()),

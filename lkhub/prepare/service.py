@@ -25,13 +25,17 @@ CERTBOT = "/etc/letsencrypt"
 
 @dataclass(frozen=True)
 class PreparedService:
-    """What is put in place: the spec's text, the unit, and the text of the file with the variables that the spec refers
-    to, "" where it refers to none."""
+    """What is put in place: the spec's text, the unit, and the values of the variables that the spec refers to."""
 
     plan: Plan
     spec: str = field(repr=False)
     unit: RenderedFile
-    environment: str = field(repr=False)
+    variables: Mapping[str, str] = field(repr=False)
+
+    @property
+    def environment(self) -> str:
+        """The text of the file with the variables; "" where there are none."""
+        return render_environment(self.variables)
 
 
 def prepare_service(source: str, environ: Mapping[str, str], service: Service) -> PreparedService:
@@ -54,7 +58,7 @@ def prepare_service(source: str, environ: Mapping[str, str], service: Service) -
     if problems := [*_find_problems(plan, service)]:
         raise InputError("\n".join([*problems, "nothing was changed"]))
     named = {secret.variable: variables[secret.variable] for secret in plan.secrets if secret.variable}
-    return PreparedService(plan, _decode(hub.raw, source), render_systemd(plan, service), render_environment(named))
+    return PreparedService(plan, _decode(hub.raw, source), render_systemd(plan, service), named)
 
 
 def _decode(raw: bytes, path: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host.commands import Done
 from lkhub.hub import install
+from lkhub.hub.locate import name_apply
 from lkhub.plan.service import Service, user_service
 
 
@@ -41,3 +42,12 @@ def test_selinux_is_named_where_it_may_be_why(
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], None]:
     monkeypatch.setattr(install, "read_journal", lambda *_, **__: (["status=203/EXEC"], ""))
     return lambda service: install._start(None, service, Systemd(), f"{service.programs}/1")  # type: ignore[arg-type]
+
+
+def test_service_has_a_command_of_its_own_that_applies_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
+    assert name_apply(service.installation.paths) == "lkhub up"
+    monkeypatch.setattr("lkhub.hub.locate.find_own_service", lambda: service)
+    Path(service.unit_file).parent.mkdir(parents=True)
+    Path(service.unit_file).write_text("")
+    assert name_apply(service.installation.paths) == "lkhub install"

@@ -172,6 +172,18 @@ def test_reload_takes_the_spec_over_and_refuses_a_wrong_one(service: Booted) -> 
     service.must("sed -i /reech/d /etc/lkhub/hub.yaml && systemctl reload lkhub")
 
 
+def test_change_that_would_end_a_call_waits_unless_it_is_asked_for_now(service: Booted, call: Call) -> None:
+    pids = list_pids(service)
+    call.watch()
+    service.must("sed -i 's/^media: {/&udp: 7900, /' /etc/lkhub/hub.yaml && lkhub install")
+    assert list_pids(service)["media"] == pids["media"]
+    assert "`lkhub install --now`" in service.run("lkhub status").stderr
+    gap, reconnects = call.disturbance()
+    assert (reconnects, gap < NO_GAP_SECONDS) == (0, True), gap
+    service.must("lkhub install --now")
+    assert list_pids(service)["media"] != pids["media"]
+
+
 def test_change_of_the_unit_takes_another_supervisor_and_no_call(service: Booted, call: Call) -> None:
     pids, main = list_pids(service), service.show("lkhub", "MainPID")
     call.watch()

@@ -34,6 +34,8 @@ def change_pending(known: bool) -> Says:
     ```sh
     lkhub up --now
     ```
+
+    For a hub that is a service it is `lkhub install --now`.
     """
     return Says(f"a change of the spec waits until {'nobody is' if known else 'it is known that nobody is'} in a call")
 
@@ -50,6 +52,8 @@ def spec_not_applied() -> Says:
     ```sh
     lkhub up
     ```
+
+    For a hub that is a service it is `lkhub install`.
     """
     return Says(
         "the spec has changed, and the hub still runs by the earlier one", "a spec takes effect when it is applied"
