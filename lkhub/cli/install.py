@@ -11,7 +11,9 @@ from lkhub.cli.shared.show import err, say, show_hints
 from lkhub.cli.status import show_status
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.hub.as_root import as_root
+from lkhub.hub.examine import examine_hub
 from lkhub.hub.examined import await_verification
+from lkhub.hub.gather import read_status
 from lkhub.hub.install import install_service, is_another_here, remove_programs, uninstall_service
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service
 from lkhub.plan.service import SYSTEM, UNIT, Service
@@ -35,9 +37,11 @@ def install(
         say(f"{DEFAULT_SPEC} in this folder is not used, since {service.spec} is there", "note", "cyan")
         show_hints([f"`lkhub install --spec {DEFAULT_SPEC}` puts it in place"])
     with Progress() as progress:
-        plan = install_service(service, str(spec) if spec else None, os.environ, progress, now=now)
+        installed = install_service(service, str(spec) if spec else None, os.environ, progress, now=now)
+        if installed.reloaded and read_status(installed.paths).current_verification is None:
+            examine_hub(installed.paths, progress, verify=True)
         progress.tell("waiting for what the hub finds out about itself")
-        status = await_verification(plan.paths)
+        status = await_verification(installed.paths)
     show_status(status)
     more = f"`{service.systemctl} status lkhub` and `{service.journalctl}` show more"
     err.print(f"{UNIT} runs by {service.spec}; {more}")

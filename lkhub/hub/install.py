@@ -4,6 +4,7 @@ import os
 import shlex
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pwd import getpwnam
 
 from lkhub.errors import MachineError
@@ -39,9 +40,18 @@ POLL_SECONDS = 0.1
 LAST_LINES = 15
 
 
+@dataclass(frozen=True)
+class Installed:
+    """A hub that is a service now. `reloaded`: its supervisor ran before, and has taken the spec over; one that starts
+    verifies the hub itself."""
+
+    paths: StatePaths
+    reloaded: bool
+
+
 def install_service(
     service: Service, given: str | None, environ: Mapping[str, str], progress: Progress, *, now: bool = False
-) -> Plan:
+) -> Installed:
     """Make the hub of a spec this service, or make the service that runs match it. Without `given` it is the spec that
     is installed, else hub.yaml in the current folder. `progress` is told each step. Everything is judged before the
     first change. `now`: a change that would interrupt a call does not wait. Raises HubError."""
@@ -63,7 +73,7 @@ def install_service(
         _give_state(plan.paths, plan.installation.user)
     _write_files(prepared, service)
     progress.tell(f"starting {UNIT}")
-    _start(plan, service, systemd, folder)
+    reloaded = _start(plan, service, systemd, folder)
     if now:
         ask_running(plan.paths, ApplyRequest(service.spec, prepared.variables, now=True), on_progress=progress.tell)
     programs.remove_programs(service.programs, (folder, before))
@@ -71,7 +81,7 @@ def install_service(
         with explain_os_errors(service.command, "write"):
             os.makedirs(os.path.dirname(service.command), exist_ok=True)
         point_to(f"{service.current}/bin/lkhub", service.command)
-    return plan
+    return Installed(plan.paths, reloaded)
 
 
 def is_another_here(service: Service) -> bool:
@@ -134,8 +144,8 @@ def _write_files(prepared: PreparedService, service: Service) -> None:
         remove(service.environment)
 
 
-def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> None:
-    """Start the unit, or have it take the spec over."""
+def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:
+    """Start the unit, or have it take the spec over. Returns whether its supervisor runs on."""
     systemd.run("daemon-reload")
     systemd.run("enable", "--quiet", UNIT)
     runs = systemd.is_active(UNIT)
@@ -162,6 +172,7 @@ def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> None:
         raise MachineError(
             f"{UNIT} does not take the spec, and the hub {state}; its journal ends with\n{lines}", hints=tuple(hints)
         )
+    return runs and not replace
 
 
 def _is_outdated(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:

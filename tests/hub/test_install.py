@@ -27,7 +27,7 @@ class Systemd:
 
 @pytest.mark.parametrize("enforces", [True, False])
 def test_selinux_is_named_where_it_may_be_why(
-    enforces: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[Service], None]
+    enforces: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[Service], bool]
 ) -> None:
     monkeypatch.setattr(install, "is_enforcing", lambda: enforces)
     service = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
@@ -39,7 +39,7 @@ def test_selinux_is_named_where_it_may_be_why(
 
 
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], None]:
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], bool]:
     monkeypatch.setattr(install, "read_journal", lambda *_, **__: (["status=203/EXEC"], ""))
     return lambda service: install._start(None, service, Systemd(), f"{service.programs}/1")  # type: ignore[arg-type]
 

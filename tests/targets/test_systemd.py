@@ -180,8 +180,9 @@ def test_change_that_would_end_a_call_waits_unless_it_is_asked_for_now(service: 
     assert "`lkhub install --now`" in service.run("lkhub status").stderr
     gap, reconnects = call.disturbance()
     assert (reconnects, gap < NO_GAP_SECONDS) == (0, True), gap
-    service.must("lkhub install --now")
+    said = service.must("lkhub install --now")
     assert list_pids(service)["media"] != pids["media"]
+    assert re.search(r"^  udp\s+ok .*:7900", said, re.MULTILINE), "the hub is verified anew"
 
 
 def test_change_of_the_unit_takes_another_supervisor_and_no_call(service: Booted, call: Call) -> None:
