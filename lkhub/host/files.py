@@ -232,12 +232,18 @@ def sync_folder(path: str) -> None:
         os.close(handle)
 
 
+def list_files(folder: str) -> list[str]:
+    """The paths of what is in a folder, but of no folders in it; none where it is missing. Raises MachineError."""
+    with explain_os_errors(folder, "read"), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return sorted(entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
+    return []
+
+
 def remove_others(folder: str, kept: Collection[str]) -> None:
     """Remove the files of a folder whose paths are not among `kept`."""
-    with explain_os_errors(folder, "read"), os.scandir(folder) as entries:
-        others = [entry.path for entry in entries if entry.path not in kept and not entry.is_dir(follow_symlinks=False)]
-    for path in others:
-        remove(path)
+    for path in list_files(folder):
+        if path not in kept:
+            remove(path)
 
 
 def read_tail(path: str, lines: int, *, end: int | None = None, limit: int = 64 * 1024) -> list[str]:

@@ -1,22 +1,24 @@
 """What is known of the hub in a state directory: its record, its processes, its last verification."""
 
 import contextlib
+from collections.abc import Iterator
 
+from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.store import check_store
 from lkhub.checks.surroundings import UNSEEN, Surroundings
-from lkhub.errors import HubError
+from lkhub.errors import HubError, MachineError
 from lkhub.findings.finding import Finding
 from lkhub.host.control import NotRunningError, ask
-from lkhub.host.files import digest, is_read_only, read_input, read_text
+from lkhub.host.files import digest, is_read_only, list_files, read_input, read_text
 from lkhub.host.kernel import read_limits
 from lkhub.host.runs_in import read_runs_in
 from lkhub.hub.applied import describe_unknown
-from lkhub.hub.locate import name_apply, name_state
+from lkhub.hub.locate import find_service, name_apply, name_state
 from lkhub.hub.running import ask_settled_report, find_ended, find_left
 from lkhub.hub.status import HubStatus, Verified
 from lkhub.plan.host import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
-from lkhub.plan.paths import StatePaths
+from lkhub.plan.paths import StatePaths, is_edited
 from lkhub.state.applied import AppliedRecord, load_applied
 from lkhub.state.asker import read_asker
 from lkhub.state.openid import read_openid
@@ -65,6 +67,8 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         receivers=read_webhooks(served.webhooks) if served and served.webhooks else (),
         openid=read_openid(served.openid) if served and served.openid else None,
         store=store,
+        rewritten=_find_rewritten(paths),
+        unit=tuple(_judge_unit(paths)),
         store_read_only=bool(served and store and store.file and is_read_only(served.store)),
     )
 
@@ -76,12 +80,40 @@ def find_in_store(paths: StatePaths) -> list[Finding]:
     return list(check_store(record)) if record else []
 
 
+def find_drift(paths: StatePaths) -> list[Finding]:
+    """Which rendered files were edited, and written again."""
+    return list(check_drift(_find_rewritten(paths)))
+
+
 def _find_served(paths: StatePaths) -> ServeConfig | None:
     """What the service of the spec in force was told; None where that can't be read."""
     try:
         return parse_serve(read_text(paths.render("serve.json")) or "")
     except (ValueError, TypeError, HubError):
         return None
+
+
+def _find_rewritten(paths: StatePaths) -> tuple[EditedFile, ...]:
+    """The copies of rendered files that were edited; none where this user may not read them."""
+    found = []
+    with contextlib.suppress(MachineError):
+        for kept in filter(is_edited, list_files(paths.rendered)):
+            path, _, _ = kept.rpartition(".edited")
+            found.append(EditedFile(path, kept, read_text(kept) or "", read_text(path) or ""))
+    return tuple(found)
+
+
+def _judge_unit(paths: StatePaths) -> Iterator[Finding]:
+    service = find_service(paths)
+    if service is None:
+        return
+    # Imported here: with what it needs it costs 5 ms, and most hubs are no service.
+    from lkhub.hub.unit import find_edited
+
+    with contextlib.suppress(MachineError):
+        edited, kept = find_edited(service)
+        control, own = service.systemctl, service.of_user
+        yield from check_unit(service.unit_file, edited=edited, kept=kept, control=control, own=own)
 
 
 def _judge_files(applied: AppliedRecord | None) -> tuple[Finding, ...]:

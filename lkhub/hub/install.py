@@ -23,6 +23,7 @@ from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.hub.progress import Progress
 from lkhub.hub.restore import finish_restore
 from lkhub.hub.running import ask_running, find_left, is_running
+from lkhub.hub.unit import write_unit
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import FOLDER_MODE, SPEC_MODE, UNIT, Service
@@ -71,7 +72,7 @@ def install_service(
         if ensure_system_user(plan.installation.user, plan.installation.state):
             progress.tell(f"made the user {plan.installation.user}")
         _give_state(plan.paths, plan.installation.user)
-    _write_files(prepared, service)
+    _write_files(prepared, service, progress)
     progress.tell(f"starting {UNIT}")
     reloaded = _start(plan, service, systemd, folder)
     if now:
@@ -119,7 +120,7 @@ def _give_state(paths: StatePaths, name: str) -> None:
                     os.lchown(path, user.pw_uid, user.pw_gid)
 
 
-def _write_files(prepared: PreparedService, service: Service) -> None:
+def _write_files(prepared: PreparedService, service: Service, progress: Progress) -> None:
     mode, owner = _OWN_SPEC_MODE, None
     if service.of_user:
         for folder in (service.folder, os.path.dirname(service.unit_file)):
@@ -139,7 +140,7 @@ def _write_files(prepared: PreparedService, service: Service) -> None:
     write_private(service.spec if real.startswith(service.hidden) else real, prepared.spec, mode, owner)
     if prepared.environment:
         write_private(service.environment, prepared.environment)
-    write_private(service.unit_file, prepared.unit.text, prepared.unit.mode)
+    write_unit(service, prepared.unit.text, prepared.unit.mode, progress)
     if not prepared.environment:
         remove(service.environment)
 

@@ -17,6 +17,7 @@ from lkhub.checks.checks import (
     check_supervised,
 )
 from lkhub.checks.connections import check_connections
+from lkhub.checks.drift import EditedFile, check_drift
 from lkhub.checks.edge import check_edge, check_root
 from lkhub.checks.kernel import check_kernel
 from lkhub.checks.openid import check_openid
@@ -106,7 +107,8 @@ class HubStatus:
     `with_options`. `apply`: the command that applies a spec to it. `certificate_files`: what is wrong with the
     operator's own certificate. `receivers`: what the receivers of webhooks take. `openid`, `store`: whether the OpenID
     provider and the store can be used. `store_read_only`: the store is on a file system that takes no writes, nor the
-    service's record of it.
+    service's record of it. `rewritten`: the rendered files that were edited, and written again. `unit`: what is
+    wrong with the unit of a service.
     """
 
     applied: AppliedRecord | None
@@ -129,6 +131,8 @@ class HubStatus:
     openid: OpenIdRecord | None = None
     store: StoreRecord | None = None
     store_read_only: bool = False
+    rewritten: tuple[EditedFile, ...] = ()
+    unit: tuple[Finding, ...] = ()
 
     @property
     def processes(self) -> tuple[ProcessReport, ...]:
@@ -219,6 +223,8 @@ class HubStatus:
             *check_surroundings(self.around),
             *check_pending(report.pending and not report.moved, report.pending_change, self.apply),
             *check_edited(report.spec if self.edited else None, self.apply),
+            *check_drift(self.rewritten),
+            *self.unit,
             *(check_store(self.store, read_only=self.store_read_only) if self.store else ()),
             *check_webhooks(self.receivers, now),
             *(check_openid(self.openid.failing, self.openid.problem) if self.openid else ()),

@@ -1,5 +1,6 @@
 """Where the files of a hub are in its state directory. These files are named here alone."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -11,6 +12,24 @@ def name_secret(path: Path) -> str:
     # Where the spec takes any key, a key may have any characters.
     steps = [str(step + 1) if isinstance(step, int) else quote(step, safe="") for step in path]
     return ".".join(step.replace(".", "%2E") for step in steps)
+
+
+def is_editable(path: str) -> bool:
+    """Whether a rendered file is one that people may want to edit: a configuration, and no secret."""
+    return path.endswith((".yaml", ".json"))
+
+
+def name_edited(path: str, number: int = 1) -> str:
+    """Where the text of an edited rendered file is kept, which is then written anew. `number` counts the edits."""
+    return f"{path}.edited" + (f"-{number}" if number > 1 else "")
+
+
+def is_edited(path: str) -> bool:
+    """Whether this is a name of `name_edited`."""
+    return _EDITED.search(path) is not None
+
+
+_EDITED = re.compile(r"\.edited(-\d+)?$")
 
 
 @dataclass(frozen=True)

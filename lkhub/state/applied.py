@@ -55,7 +55,8 @@ class AppliedRecord:
     overrides (host → address of this machine). `ports` has the port of each path as `7882/udp`. The edge gets or makes
     a certificate for each name in `certified`; `own_certificate` is given by the operator in its place. Each name in
     `names` has to lead to this machine. `told` are the addresses that clients are told, each with the address of this
-    machine that it leads to. `external_turn` are the servers of turn.external, as `host:port`.
+    machine that it leads to. `external_turn` are the servers of turn.external, as `host:port`. `rendered` has a digest
+    of each rendered file as it was written.
     """
 
     name: str
@@ -76,6 +77,7 @@ class AppliedRecord:
     names: tuple[str, ...] = ()
     told: tuple[tuple[str, str], ...] = ()
     external_turn: tuple[str, ...] = ()
+    rendered: Mapping[str, str] = field(default_factory=dict)
     # The firewall's table, packed, since its classes import the plan. lkhub.state.contents reads it.
     firewall: Mapping[str, object] | None = None
     # The plan's findings, packed: one that this version can't read must not hide the rest of the record.

@@ -2,14 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.plan.model import Plan
+from lkhub.plan.paths import is_edited
 from lkhub.prepare.hub import PreparedHub
 from lkhub.state.applied import load_applied, write_applied
 from lkhub.state.describe import describe_applied
+from lkhub.supervise.edited import digest_rendered, keep_edited
 from lkhub.supervise.fleet import Fleet
 
 
@@ -34,7 +37,8 @@ class InForce:
             self._fleet.children[process.name].follow(process)
         try:
             # A secret that the spec no longer has must not stay behind.
-            files.remove_others(self._paths.rendered, wanted.files)
+            edited = [path for path in files.list_files(self._paths.rendered) if is_edited(path)]
+            files.remove_others(self._paths.rendered, [*wanted.files, *edited])
         except MachineError as error:
             self._say(error.message)
         try:
@@ -46,6 +50,11 @@ class InForce:
         for hear in self.heard:
             hear(wanted.plan)
 
+    def keep_edited(self, wanted: PreparedHub) -> None:
+        """Keep what somebody has written into the rendered files, before they are written for `wanted`. Raises
+        MachineError."""
+        keep_edited(wanted, digest_rendered(self.hub) if self.hub else self._read_written(), self._say)
+
     def write_missing(self) -> None:
         """Write again the files that were removed from the state directory, were damaged there or could not be written.
         Raises MachineError if they still can't be written."""
@@ -54,13 +63,22 @@ class InForce:
         # The operator may have removed the record of a new root, which ends the warning about it. By itself the warning
         # ends after a week.
         kept = {path: text for path, text in self.hub.files.items() if path != self._paths.root_change}
+        keep_edited(self.hub, digest_rendered(self.hub), self._say)
         self._fleet.write({path: text for path, text in kept.items() if self._is_damaged(path, text)})
         if self._unwritten or not self._is_readable():
             self._write(self.hub)
             self._unwritten = False
 
     def _write(self, hub: PreparedHub) -> None:
-        write_applied(self._paths, describe_applied(hub.plan, hub.spec, hub.interfaces, time.time()))
+        record = describe_applied(hub.plan, hub.spec, hub.interfaces, time.time())
+        write_applied(self._paths, replace(record, rendered=digest_rendered(hub)))
+
+    def _read_written(self) -> Mapping[str, str]:
+        """The digests of the rendered files as another supervisor wrote them."""
+        with contextlib.suppress(MachineError):
+            if record := load_applied(self._paths):
+                return record.rendered
+        return {}
 
     def _is_damaged(self, path: str, text: str) -> bool:
         """Whether a file is missing, or empty as after a crash of the machine. An edited rendered file counts as

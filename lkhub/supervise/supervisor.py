@@ -225,6 +225,7 @@ class Supervisor:
             yield child, "now" if self._hurries else ending
 
     async def _apply(self, wanted: PreparedHub, *, now: bool = False) -> Outcome:
+        self.in_force.keep_edited(wanted)
         differences = self.fleet.compare(wanted)
         if differences == Differences():
             # The files may have been removed or edited meanwhile.

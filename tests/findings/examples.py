@@ -8,6 +8,7 @@ from lkhub.checks.asker import check_asker
 from lkhub.checks.calls import check_paths
 from lkhub.checks.checks import check_address, check_edited, check_pending, check_processes, check_supervised
 from lkhub.checks.connections import check_connections
+from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.edge import check_edge, check_root
 from lkhub.checks.kernel import check_kernel
 from lkhub.checks.openid import check_openid
@@ -103,6 +104,9 @@ def list_hub() -> Iterator[Finding]:
     yield from check_hanging({"relay": "no answer for 20 s"}, {"relay": 4711})
     yield from check_pending(True, PendingChange(("media",), 2))
     yield from check_edited("hub.yaml")
+    text = "port: 7880\nredis:\n  password: "
+    yield from check_drift([EditedFile("/s/livekit.yaml", "/s/livekit.yaml.edited", f"{text}b\nnew: 1", f"{text}a")])
+    yield from check_unit("/s/lkhub.service", edited=True, kept="", control="systemctl", own=False)
     yield from check_known("/var/lib/lkhub does not exist")
     yield from check_linger("ann")
     yield from check_supervised(False, ["media"])

@@ -18,7 +18,7 @@ from lkhub.cli.shared.show_json import show_json
 from lkhub.findings.fold import fold
 from lkhub.hub.applied import require_applied
 from lkhub.hub.examine import Examined
-from lkhub.hub.gather import find_in_store, read_status
+from lkhub.hub.gather import find_drift, find_in_store, read_status
 from lkhub.hub.locate import name_state
 from lkhub.hub.status import Verified
 from lkhub.hub.tokens import make_link
@@ -72,8 +72,9 @@ def show_summary(
     # A command without these options is about the hub of another state directory.
     here = name_state(plan.paths)
     findings = find_in_calls(verified, read_called(plan.paths), around, here)
-    # Not among `findings`: calls get through without the store.
-    show_findings(fold([*findings, *(each.with_options(here) for each in find_in_store(plan.paths))]))
+    # Not among `findings`: calls get through all the same.
+    beside = [*find_in_store(plan.paths), *find_drift(plan.paths)]
+    show_findings(fold([*findings, *(each.with_options(here) for each in beside)]))
 
     rows = {
         f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)

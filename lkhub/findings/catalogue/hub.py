@@ -235,3 +235,25 @@ def watch_fails(what: str) -> Says:
         "calls go on, and it tries again by itself; where the detail is only the name of an error, this is a bug in "
         "lkhub",
     )
+
+
+@declare("drift", "warning")
+def drift(unit: bool) -> Says:
+    """A rendered file, or the unit of `lkhub install`, was edited by hand. The subject is the name of the copy that has
+    the edit, or of the unit.
+
+    **Why.** Rendered files follow from the spec: `lkhub up`, a change of the machine's addresses and the start of a
+    process need them as the spec says. So an edit would be in force by chance, and gone later. lkhub writes the file
+    again and keeps the edited text beside it, with `.edited` at its end. The finding has the first lines of the
+    difference, without secrets: those of the edit begin with `+`. A unit stays as it was edited until the next `lkhub
+    install`, which does the same.
+
+    **What to do.** Write into the spec what you wanted; most files have more keys there than they show, and `livekit:`
+    takes every key of LiveKit. For the unit, `systemctl edit lkhub` makes a file of your own. Then remove the copy, and
+    this finding ends.
+    """
+    if unit:
+        return Says("the unit of the service was edited", "`lkhub install` writes the unit as the spec says")
+    return Says(
+        "a rendered file was edited, and the edit is not in force", "lkhub writes rendered files as the spec says"
+    )
