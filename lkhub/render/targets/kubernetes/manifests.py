@@ -277,6 +277,8 @@ $ports""")
 HOST_NETWORK = """\
       # Media needs the node's address and ports: clients are told both.
       hostNetwork: true
+      # The cluster's names are known here too, such as that of a database.
+      dnsPolicy: ClusterFirstWithHostNet
       # The node that the hub's name, or its address, leads to (README.md).
       nodeSelector:
         lkhub: here

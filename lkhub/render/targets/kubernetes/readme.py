@@ -49,7 +49,7 @@ def _explain_secrets(pod: Pod) -> Iterator[str]:
 def _explain_start(pod: Pod) -> Iterator[str]:
     yield "## Start\n"
     if pod.network == "host-network":
-        yield "Choose the node that clients reach: the one whose address the hub's name leads to.\n"
+        yield "Choose the node that clients reach, by the hub's name or by its own address.\n"
         yield "```sh\nkubectl label node NODE lkhub=here\nkubectl apply -k .\n```\n"
         yield "Its firewall has to let clients in: `lkhub render firewall` lists the ports.\n"
     else:
