@@ -217,6 +217,7 @@ SCENES: dict[str, Callable[[], AbstractContextManager[Scene]]] = {
 ELSEWHERE = {
     "docs/guides/applications.md",
     "docs/guides/behind-a-proxy.md",
+    "docs/guides/docker.md",
     "docs/guides/kubernetes.md",
     "docs/guides/nixos.md",
     "docs/guides/service.md",

@@ -113,6 +113,12 @@ def test_engine_of_the_operator_is_mounted() -> None:
     assert len(read_service(make_plan("engine: bin/livekit-server"))["volumes"]) == 2
 
 
+def test_web_sites_are_mounted() -> None:
+    sites = "sites: [{name: a, root: /srv/a, port: 3001}, {name: b, root: dist, port: 3002}]"
+    service = read_service(make_plan(f"reach: lan\n{sites}\n"))
+    assert service["volumes"][2:] == ["/srv/a:/srv/a:ro"]
+
+
 def test_dollar_begins_no_variable() -> None:
     service = read_service(make_plan("engine: /opt/a$HOME/livekit-server"))
     assert service["volumes"][-1] == "/opt/a$$HOME/livekit-server:/opt/a$$HOME/livekit-server:ro"
