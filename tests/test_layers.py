@@ -67,7 +67,11 @@ PACKAGES = {
         (*SPEC, "receiver_addresses"),
         "a plan is decided from a spec and facts, and knows no file format",
         # What is planned for applications is for the service alone: it is decided as the message that the service gets.
-        allowed=frozenset({(f"lkhub.plan.{name}", "lkhub.wire.application") for name in ("application", "model")}),
+        allowed=frozenset(
+            {(f"lkhub.plan.{name}", "lkhub.wire.application") for name in ("application", "model", "sites")}
+        )
+        # So is the build of a site, for the process that builds it.
+        | frozenset({(f"lkhub.plan.{name}", "lkhub.wire.site_build") for name in ("model", "processes", "sites")}),
     ),
     "firewall": Package(PLAN, "a firewall is judged by what it says, and never looked at from here"),
     "env_files": Package(TEXT, "a file of an application is text, edited without a hub"),
@@ -317,6 +321,7 @@ def test_secrets_of_a_spec_are_read_in_one_place(graph: grimp.ImportGraph) -> No
 def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) -> None:
     importers = graph.find_modules_that_directly_import("subprocess")
     assert importers <= {
+        "lkhub.host.build",
         "lkhub.host.commands",
         "lkhub.host.engine",
         "lkhub.host.lookup",

@@ -7,25 +7,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lkhub.checks.surroundings import Surroundings
+from lkhub.findings.finding import Finding
 from lkhub.hub.progress import Progress
 from lkhub.hub.running import wait_for_certificates
 from lkhub.hub.status import Verified
 from lkhub.hub.surroundings import gather_surroundings
 from lkhub.hub.verify import is_well, verify_hub
 from lkhub.plan.paths import StatePaths
+from lkhub.state.applied import load_applied
 from lkhub.state.outside import read_sightings
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What is known of a hub after a change. `verified` is None if no calls were made."""
+    """What is known of a hub after a change. `verified` is None if no calls were made. `built` has the findings about
+    the builds of its web sites."""
 
     surroundings: Surroundings
     verified: Verified | None
+    built: tuple[Finding, ...] = ()
 
     @property
     def failed(self) -> bool:
-        """Whether a path is not proved, or clients are kept from it. False without a verification."""
+        """Whether a web site was not built, a path is not proved, or clients are kept from it. Without a verification
+        nothing is known of paths."""
+        if any(finding.severity == "error" for finding in self.built):
+            return True
         if self.verified is None:
             return False
         unproved = any(path.ok is not True for path in self.verified.paths)
@@ -36,10 +43,21 @@ def examine_hub(
     paths: StatePaths, progress: Progress, *, verify: bool, is_stopping: Callable[[], bool] = lambda: False
 ) -> Examined:
     """Gather the surroundings of a running hub. With `verify` also call the hub through every path, once it has its
-    certificates, unless `is_stopping` says by then that it is being stopped. Raises UnwellError if the hub is stopped
-    during the wait for certificates."""
+    certificates, unless `is_stopping` says by then that it is being stopped. Then wait until its web sites are built.
+    Raises UnwellError if the hub is stopped during a wait."""
     if verify:
         wait_for_certificates(paths, progress)
     surroundings = gather_surroundings(paths, read_sightings(paths))
     verified = verify_hub(paths, surroundings, progress=progress) if verify and not is_stopping() else None
-    return Examined(surroundings, verified)
+    built = _wait_for_builds(paths, progress) if not is_stopping() else ()
+    return Examined(surroundings, verified, built)
+
+
+def _wait_for_builds(paths: StatePaths, progress: Progress) -> tuple[Finding, ...]:
+    applied = load_applied(paths)
+    if applied is None or not applied.builds:
+        return ()
+    # Imported here: 3 ms, which a hub without sites that are built does without.
+    from lkhub.hub.builds import wait_for_builds
+
+    return tuple(wait_for_builds(paths, applied, progress))

@@ -1,9 +1,11 @@
 """What is known of the hub in a state directory: its record, its processes, its last verification."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 from lkhub.checks.drift import EditedFile, check_drift, check_unit
+from lkhub.checks.sites import BuiltSite
 from lkhub.checks.store import check_store
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import HubError, MachineError
@@ -70,7 +72,17 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         rewritten=_find_rewritten(paths),
         unit=tuple(_judge_unit(paths)),
         store_read_only=bool(served and store and store.file and is_read_only(served.store)),
+        builds=_read_builds(paths, applied) if supervisor else (),
     )
+
+
+def _read_builds(paths: StatePaths, applied: AppliedRecord | None) -> tuple[BuiltSite, ...]:
+    if applied is None or not applied.builds:
+        return ()
+    # Imported here: 3 ms, which a hub without sites that are built does without.
+    from lkhub.hub.builds import read_builds
+
+    return read_builds(paths, applied, time.time())
 
 
 def find_in_store(paths: StatePaths) -> list[Finding]:

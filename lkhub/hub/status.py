@@ -25,6 +25,7 @@ from lkhub.checks.paths import PathResult, WebResult
 from lkhub.checks.relay import check_relay
 from lkhub.checks.router import check_router
 from lkhub.checks.sends import check_sends
+from lkhub.checks.sites import BuiltSite, check_sites
 from lkhub.checks.store import check_store
 from lkhub.checks.supervised import (
     check_hanging,
@@ -108,7 +109,7 @@ class HubStatus:
     operator's own certificate. `receivers`: what the receivers of webhooks take. `openid`, `store`: whether the OpenID
     provider and the store can be used. `store_read_only`: the store is on a file system that takes no writes, nor the
     service's record of it. `rewritten`: the rendered files that were edited, and written again. `unit`: what is
-    wrong with the unit of a service.
+    wrong with the unit of a service. `builds`: what came of the builds of web sites.
     """
 
     applied: AppliedRecord | None
@@ -133,6 +134,7 @@ class HubStatus:
     store_read_only: bool = False
     rewritten: tuple[EditedFile, ...] = ()
     unit: tuple[Finding, ...] = ()
+    builds: tuple[BuiltSite, ...] = ()
 
     @property
     def processes(self) -> tuple[ProcessReport, ...]:
@@ -227,6 +229,7 @@ class HubStatus:
             *self.unit,
             *(check_store(self.store, read_only=self.store_read_only) if self.store else ()),
             *check_webhooks(self.receivers, now),
+            *check_sites(self.builds, now),
             *(check_openid(self.openid.failing, self.openid.problem) if self.openid else ()),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),
             *check_address(report.moved, report.lost),

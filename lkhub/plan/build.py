@@ -28,6 +28,7 @@ from lkhub.plan.network import LOOPBACK, NetworkFacts
 from lkhub.plan.paths import StatePaths, name_secret
 from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.plan.processes import plan_processes
+from lkhub.plan.sites import list_shared, plan_builds
 from lkhub.plan.stun import plan_stun
 from lkhub.secret import FromEnv, FromFile, Secret
 from lkhub.spec.keys import DEV_KEY, DEV_SECRET
@@ -56,6 +57,9 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
     paths = installation.paths
     urls = _plan_urls(spec, media, serve, edge)
     turn_servers = _plan_turn_servers(spec, paths)
+    if edge is not None:
+        edge = plan_builds(loaded, edge, urls, serve.application.access, installation)
+        notes += list_shared(edge)
     return Plan(
         name=spec.name,
         reach=spec.reach,

@@ -17,6 +17,7 @@ from lkhub.spec.ports import PortRange
 from lkhub.spec.turn import TurnProtocol
 from lkhub.spec.types import Reach, TlsMode
 from lkhub.wire.application import Application
+from lkhub.wire.site_build import SiteBuild
 
 ProbePath = Literal["udp", "tcp", "turn-udp", "turn-tls"]
 ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
@@ -180,7 +181,7 @@ class TlsPlan:
 class SitePlan:
     """A web site: the files of the folder `root`, an absolute path. It is at `port` of the hub's own names, and at
     `domain` on the hub's HTTPS port; None: not there. `csp` is its Content-Security-Policy, None for the default.
-    `index` is its place in the spec, counted from 0."""
+    `index` is its place in the spec, counted from 0. `build`: how its files are made; None: they are there."""
 
     index: int
     name: str
@@ -188,6 +189,7 @@ class SitePlan:
     port: int | None
     domain: str | None
     csp: str | None
+    build: SiteBuild | None = None
 
 
 @dataclass(frozen=True)

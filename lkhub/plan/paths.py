@@ -191,6 +191,19 @@ class StatePaths:
         return f"{self.root}/caddy"
 
     @property
+    def sites(self) -> str:
+        """What is kept of web sites that are built: a folder for each, by its name."""
+        return f"{self.root}/sites"
+
+    def site_files(self, site: str) -> str:
+        """A link to the files of the last build that succeeded."""
+        return f"{self.sites}/{site}/current"
+
+    def site_record(self, site: str) -> str:
+        """The record of the last build."""
+        return f"{self.sites}/{site}/build.json"
+
+    @property
     def rendered(self) -> str:
         return f"{self.root}/rendered"
 

@@ -6,6 +6,7 @@ from lkhub.plan.installation import Installation
 from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, ServePlan, TurnServer, Urls
 from lkhub.plan.process import EngineProgram, Health, HeldSocket, ProcessPlan, Resumed
 from lkhub.spec.model import Spec
+from lkhub.wire.site_build import SiteBuild, name_site_file
 
 PROCESS_NAMES = ("media", "relay", "serve", "edge")
 """The names of the processes that a hub may have, for commands about a hub that does not run."""
@@ -30,6 +31,7 @@ def plan_processes(
     processes.append(_plan_serve(installation, urls, serve))
     if edge is not None:
         processes.append(_plan_edge(installation, edge, relay, listeners))
+        processes += [_plan_site_build(installation, site.build) for site in edge.sites if site.build]
     return tuple(processes)
 
 
@@ -131,6 +133,17 @@ def _plan_edge(
         reloads=True,
         carries_calls=True,
         sees_clients=True,
+    )
+
+
+def _plan_site_build(installation: Installation, build: SiteBuild) -> ProcessPlan:
+    """Ends when the site is built, or when the build has failed: that is a finding, and the next `up` tries again."""
+    config = installation.paths.render(name_site_file(build.name))
+    return ProcessPlan(
+        name=f"site-{build.name}",
+        argv=(installation.python, "-P", "-m", "lkhub", "build-site", "--config", config),
+        files=(config,),
+        restart="on-failure",
     )
 
 

@@ -1,14 +1,24 @@
 """The web sites of a hub: where the edge serves each of them, and which of these places are taken."""
 
+import posixpath
 from collections.abc import Iterator
+from dataclasses import replace
 
+from lkhub.findings.catalogue.choices import site_token_shared
 from lkhub.findings.catalogue.spec import key_missing, key_unused, keys_conflict, value_wrong
-from lkhub.findings.finding import Edit
+from lkhub.findings.finding import Edit, Finding
 from lkhub.plan.installation import Installation
-from lkhub.plan.model import EdgePlan, SitePlan, as_host
-from lkhub.spec.load import LoadedSpec
-from lkhub.spec.sites import Site
+from lkhub.plan.model import EdgePlan, SitePlan, Urls, as_host
+from lkhub.shown import printable
+from lkhub.spec.access import PARTICIPANT
+from lkhub.spec.load import LoadedSpec, suggest
+from lkhub.spec.sites import BuiltToken, HubUrl, Site
 from lkhub.spec.types import TlsMode
+from lkhub.wire.application import Access
+from lkhub.wire.site_build import MadeToken, SiteBuild, SiteVariable
+
+# As long as a front end is usually not built anew.
+TOKEN_TTL_SECONDS = 30 * 86400
 
 
 def plan_sites(loaded: LoadedSpec, installation: Installation, mode: TlsMode) -> tuple[SitePlan, ...]:
@@ -16,6 +26,7 @@ def plan_sites(loaded: LoadedSpec, installation: Installation, mode: TlsMode) ->
     for index, site in enumerate(loaded.spec.sites):
         _check_place(loaded, index, site, mode)
         _check_names(loaded, index, site)
+        _check_build(loaded, index, site)
     return tuple(_plan(index, site, installation) for index, site in enumerate(loaded.spec.sites))
 
 
@@ -57,6 +68,81 @@ def _check_names(loaded: LoadedSpec, index: int, site: Site) -> None:
         loaded.add(("sites", index, "domain"), value_wrong("this is the name of turn.domain"), "write another name")
     elif any(other.domain == site.domain for other in earlier):
         loaded.add(("sites", index, "domain"), value_wrong("another site has this domain too"), "write another name")
+
+
+def _check_build(loaded: LoadedSpec, index: int, site: Site) -> None:
+    if site.build is None:
+        # A command that is given but wrong has a fault of its own.
+        for key in ("project", "env") if not loaded.is_broken(("sites", index, "build")) else ():
+            if getattr(site, key):
+                unused = key_unused("only a build uses it, and this site has none")
+                loaded.add(("sites", index, key), unused, "write build: COMMAND beside it, or leave this out")
+    elif not _is_below(site.root, _project(site)):
+        problem = value_wrong("not in the project: the build runs in a copy of the project, and makes the files there")
+        loaded.add(("sites", index, "root"), problem, "write a folder in the project, such as dist")
+    roles = loaded.spec.access.roles
+    for name, value in site.env.items():
+        if isinstance(value, BuiltToken) and value.role not in ("", PARTICIPANT, *roles):
+            problem = value_wrong(f"there is no role {printable(value.role)}")
+            loaded.add(("sites", index, "env", name), problem, suggest(value.role, [PARTICIPANT, *roles]))
+
+
+def _project(site: Site) -> str:
+    return site.project if site.project is not None else posixpath.dirname(posixpath.normpath(site.root)) or "."
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Whether `path` is in `folder`. Both start from the spec's folder if they are relative."""
+    path, folder = (posixpath.normpath(posixpath.join("/spec", each)) for each in (path, folder))
+    return path.startswith(folder.rstrip("/") + "/")
+
+
+def plan_builds(loaded: LoadedSpec, edge: EdgePlan, urls: Urls, access: Access, installation: Installation) -> EdgePlan:
+    """The edge with sites that are built: it serves what the last build has made, in the state directory."""
+    given = loaded.spec.sites
+    sites = [_plan_build(site, given[site.index], urls, access, installation) for site in edge.sites]
+    return replace(edge, sites=tuple(sites))
+
+
+def _plan_build(site: SitePlan, given: Site, urls: Urls, access: Access, installation: Installation) -> SitePlan:
+    if given.build is None:
+        return site
+    paths, root = installation.paths, posixpath.normpath(site.root)
+    project = posixpath.normpath(installation.beside_spec(_project(given)))
+    build = SiteBuild(
+        name=site.name,
+        command=given.build,
+        project=project,
+        output=posixpath.relpath(root, project),
+        variables=tuple(_plan_variable(name, value, urls, access) for name, value in given.env.items()),
+        # The output of another build, and what is no part of a site. The state directory has the hub's keys.
+        skipped=(root, f"{project}/.git", paths.root),
+        state=paths.root,
+    )
+    return replace(site, root=paths.site_files(site.name), build=build)
+
+
+def _plan_variable(name: str, value: str | BuiltToken | HubUrl, urls: Urls, access: Access) -> SiteVariable:
+    match value:
+        case HubUrl(which):
+            return SiteVariable(name, text=getattr(urls, which))
+        case BuiltToken():
+            allows = access.roles.get(value.role) if value.role else None
+            ttl = value.ttl or (allows.ttl if allows else TOKEN_TTL_SECONDS)
+            opens = access.create == "operator"
+            token = MadeToken(value.room, value.identity, value.name, int(ttl), value.role, allows, opens)
+            return SiteVariable(name, token=token)
+    return SiteVariable(name, text=value)
+
+
+def list_shared(edge: EdgePlan) -> tuple[Finding, ...]:
+    """A note for each site that makes all of its visitors one participant."""
+    return tuple(
+        site_token_shared(site.name, token.identity, token.room).about(f"sites[{site.index}].env")
+        for site in edge.sites
+        if site.build
+        for token in site.build.tokens
+    )
 
 
 def site_origins(edge: EdgePlan, site: SitePlan) -> tuple[str, ...]:

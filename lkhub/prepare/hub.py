@@ -4,6 +4,7 @@ Nothing is changed here, except that secrets are generated the first time.
 """
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,7 @@ from lkhub.findings.catalogue.spec import (
     livekit_refuses,
 )
 from lkhub.findings.finding import Edit
+from lkhub.host.build import find_other_user
 from lkhub.host.engine import check_config, engine_build, is_program
 from lkhub.host.files import digest, read_input
 from lkhub.host.installation import find_installation
@@ -35,7 +37,7 @@ from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.prepare.certificates import establish_authority, judge_files
 from lkhub.prepare.secrets import Secrets, list_referenced, place_secrets, resolve_keys, resolve_secrets
-from lkhub.prepare.sites import judge_sites
+from lkhub.prepare.sites import complete_builds, judge_sites
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
 from lkhub.source.path import Path
@@ -148,6 +150,7 @@ def _prepare(
     loaded.require_sound()
     assert plan is not None
     plan, authority = establish_authority(plan)
+    plan = complete_builds(plan, path, next(iter(keys)), time.time(), apart=find_other_user() is not None)
     files = _collect_files(plan, keys, secrets) | authority
     if loaded.spec.keys.source == "managed":
         files[plan.paths.managed_keys] = dump_keys(keys)  # the file exists already, unless a user removed it

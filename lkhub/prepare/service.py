@@ -73,13 +73,28 @@ def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
     tls = plan.edge.tls if plan.edge else None
     read = {"tls.cert": tls.cert, "tls.key": tls.key} if tls and tls.cert else {}
     for site in plan.edge.sites if plan.edge else ():
-        read[f"sites[{site.index}].root"] = f"{site.root}/index.html"
+        if site.build is None:
+            read[f"sites[{site.index}].root"] = f"{site.root}/index.html"
+        elif problem := _find_project_problem(site.build.project, service):
+            yield f"sites[{site.index}].build: {problem}"
     for key, path in (files | read).items():
         if not os.path.isfile(path):
             yield f"{key}: there is no file {path}; the spec goes to {service.folder}, so write an absolute path"
         elif key in read and not service.of_user and not can_read(service.installation.user, path):
             user = service.installation.user
             yield f"{key}: the service's user {user} can't read {path}; {_tell_how_to_allow(path, service)}"
+
+
+def _find_project_problem(project: str, service: Service) -> str:
+    """Why the service can't build what is in this folder, "" where it can."""
+    if not os.path.isdir(project):
+        return f"there is no folder {project}; the spec goes to {service.folder}, so write an absolute path"
+    if os.path.realpath(project).startswith(service.hidden):
+        return f"{project}: a service does not see {', '.join(service.hidden)}, so put it elsewhere, as into /srv"
+    user = service.installation.user
+    if not service.of_user and not can_read(user, project):
+        return f"the service's user {user} can't read {project}; `setfacl -R -m u:{user}:rX {project}` lets it"
+    return ""
 
 
 def _tell_how_to_allow(path: str, service: Service) -> str:

@@ -9,6 +9,7 @@ from lkhub.render.files import RenderedFile
 from lkhub.render.livekit import render_livekit
 from lkhub.render.relay import render_relay
 from lkhub.render.serve import render_serve
+from lkhub.render.site_build import render_site_build
 from lkhub.secret import Secret
 from lkhub.source.path import Path
 
@@ -22,4 +23,5 @@ def render_all(
         files.append(render_relay(plan, plan.relay))
     if plan.edge:
         files.append(render_caddy(plan, plan.edge))
+        files += [render_site_build(site.build) for site in plan.edge.sites if site.build]
     return tuple(files)

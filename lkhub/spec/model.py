@@ -223,7 +223,7 @@ class Spec(Part):
     """Applications that are told what happens in rooms, as LiveKit tells it."""
 
     sites: tuple[Site, ...] = Field(default=(), strict=False)
-    """Web sites that the hub serves over TLS, each from a folder of files."""
+    """Web sites that the hub serves over TLS, each from a folder of files, which it can build."""
 
     store: Annotated[Store, Field(json_schema_extra={"default": "sqlite"})] = SqliteStore()
     """Where API keys, invites, seats, the audit log and undelivered webhooks are kept. `sqlite`: a file in the state

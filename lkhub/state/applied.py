@@ -47,6 +47,15 @@ class OwnCertificate:
 
 
 @dataclass(frozen=True)
+class AppliedBuild:
+    """The build of a web site that is wanted: `inputs` and `again` are those of lkhub.wire.site_build.SiteBuild."""
+
+    site: str
+    inputs: str
+    again: str
+
+
+@dataclass(frozen=True)
 class AppliedRecord:
     """The hub that is in force since `at` (epoch seconds), from the spec at the path `spec`; None without a file.
 
@@ -78,6 +87,7 @@ class AppliedRecord:
     told: tuple[tuple[str, str], ...] = ()
     external_turn: tuple[str, ...] = ()
     rendered: Mapping[str, str] = field(default_factory=dict)
+    builds: tuple[AppliedBuild, ...] = ()
     # The firewall's table, packed, since its classes import the plan. lkhub.state.contents reads it.
     firewall: Mapping[str, object] | None = None
     # The plan's findings, packed: one that this version can't read must not hide the rest of the record.

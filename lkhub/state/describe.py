@@ -1,6 +1,6 @@
 """A plan → the applied record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from lkhub.findings.catalogue.choices import root_new
@@ -10,7 +10,7 @@ from lkhub.plan.leads import list_led_names
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface
 from lkhub.source.typed import pack
-from lkhub.state.applied import AppliedRecord, AppliedUrls, Endpoints, OwnCertificate
+from lkhub.state.applied import AppliedBuild, AppliedRecord, AppliedUrls, Endpoints, OwnCertificate
 
 
 def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interface], at: float) -> AppliedRecord:
@@ -37,10 +37,17 @@ def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interfac
         endpoints=Endpoints(**describe_endpoints(plan)),
         external_turn=tuple(list_external_turn(plan)),
         names=list_led_names(plan),
+        builds=tuple(_list_builds(plan)),
         told=tuple((str(address.external), str(address.local)) for address in plan.media.addresses),
         firewall=pack(firewall_table(plan, interfaces)),
         findings=tuple(pack(finding) for finding in lasting),
     )
+
+
+def _list_builds(plan: Plan) -> Iterator[AppliedBuild]:
+    for site in plan.edge.sites if plan.edge else ():
+        if site.build:
+            yield AppliedBuild(site.name, site.build.inputs, site.build.again)
 
 
 def _find_own_certificate(plan: Plan) -> OwnCertificate | None:

@@ -16,6 +16,7 @@ from lkhub.checks.paths import PathResult, WebResult
 from lkhub.checks.relay import check_relay
 from lkhub.checks.router import check_router
 from lkhub.checks.sends import check_sends
+from lkhub.checks.sites import BuiltSite, check_sites
 from lkhub.checks.store import check_store
 from lkhub.checks.supervised import (
     check_hanging,
@@ -120,6 +121,9 @@ def list_hub() -> Iterator[Finding]:
         ),
         datetime.fromtimestamp(AT, UTC),
     )
+    failed = BuiltSite("bmo", "it ended with exit code 1", ("src/main.ts: Unexpected token",))
+    soon = BuiltSite("bmo", key="API1", key_state="current", until=AT + 86400, due=True)
+    yield from check_sites((failed, soon, BuiltSite("other", key="API0", key_state="retiring")), NOW)
     yield from check_openid(AT, "the OpenID provider can't be reached")
     file = "/var/lib/lkhub/store.db"
     yield from check_store(StoreRecord("", AT, "foreign", str(refuse("app-2"))))

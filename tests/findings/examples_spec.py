@@ -11,11 +11,14 @@ from lkhub.host.tailscale import TailscaleFacts, judge_tailscale
 from lkhub.plan.build import build_plan
 from lkhub.plan.network import LookedUp, NetworkFacts
 from lkhub.prepare.hub import PreparedHub
+from lkhub.prepare.sites import complete_builds
 from lkhub.spec.load import load_spec
 from tests.certificates import NOW, Made, dump_key, make
 from tests.host.conftest import INTERMEDIATE, NAME
 from tests.host.test_certificates import CLIENT, DAY, ENDED, leaf
 from tests.machines import LOOPBACK, MACHINES, make_facts, make_installation
+
+TOKEN = "{token: {room: bmo-room, identity: bmo-user}}"
 
 # The errors of LiveKit's parser for lines of these examples.
 COMPLAINTS = {"log_level: loud": "unrecognized level: loud"}
@@ -67,6 +70,12 @@ def list_choices(apply: Callable[[str], PreparedHub]) -> Iterator[Finding]:
         plan = build_plan(load_spec(text.encode()), network, make_installation())
         assert plan
         yield from plan.findings
+    here = Path(__file__).parent
+    built = f"reach: lan\nsites: [{{name: bmo, root: {here}/dist, port: 3001, build: make, env: {{T: {TOKEN}}}}}]"
+    plan = build_plan(load_spec(built.encode()), make_facts(), make_installation())
+    assert plan
+    yield from plan.notes[-1:]
+    yield from complete_builds(plan, None, "API", 0.0, apart=False).notes[-1:]
     apply("reach: lan\ndomain: a.example.com")
     moved = apply("reach: lan\ndomain: b.example.com")
     yield from (finding for finding in moved.plan.findings if finding.subject == "root")

@@ -1,10 +1,13 @@
 """What a command or a page learns of a hub after a change."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from lkhub.checks.paths import PathResult
+from lkhub.checks.sites import BuiltSite, check_sites
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.firewall.table import FirewallRow, Verdict
 from lkhub.hub import examine
@@ -12,6 +15,8 @@ from lkhub.hub.examine import Examined, examine_hub
 from lkhub.hub.status import Verified
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.ports import PortRange
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
 ROW = FirewallRow("udp", PortRange(7882, 7882), "media", "media", "media.udp", (), frozenset({4}))
 CLOSED = Surroundings("lan", verdicts=(Verdict(ROW, False, "policy drop"),))
@@ -68,3 +73,11 @@ def test_hub_has_failed_unless_every_path_is_proved_and_clients_get_in(
     verified = Verified(1.0, (PathResult("udp", ok, "media", ""),))
     assert Examined(surroundings, verified).failed is failed
     assert not Examined(surroundings, None).failed, "nothing was called"
+
+
+def test_hub_has_failed_where_a_site_was_not_built() -> None:
+    failed, soon = BuiltSite("bmo", "it ended with exit code 1"), BuiltSite("bmo", until=NOW.timestamp(), due=True)
+    for site, expected in ((failed, True), (replace(soon, until=NOW.timestamp() + 9), False)):
+        built = tuple(check_sites([site], NOW))
+        assert len(built) == 1
+        assert Examined(UNSEEN, None, built).failed is expected

@@ -109,6 +109,9 @@ def with_a_site() -> Iterator[Scene]:
         files = scene.hub.folder / "frontend/dist"
         files.mkdir(parents=True)
         (files / "index.html").write_text("<!doctype html><title>bmo</title>")
+        (files.parent / "build.sh").write_text(
+            "mkdir dist && echo '<!doctype html><title>bmo</title>' > dist/index.html"
+        )
         yield scene
 
 

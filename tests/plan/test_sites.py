@@ -82,3 +82,65 @@ def test_hub_without_sites_has_nothing_of_them() -> None:
     text = render_caddy(plan, plan.edge).text
     assert "lkhub_site" not in text
     assert "encode" not in json.loads(text)["apps"]["http"]["servers"]["hub"]["routes"]
+
+
+BUILT = """
+access: {roles: {guest: {publish: [microphone], ttl: 2h}}}
+sites:
+  - name: bmo
+    root: web/frontend/dist
+    port: 3001
+    build: npm run build
+    env:
+      TITLE: bmo
+      URL: {url: livekit}
+      API: {url: api}
+      TOKEN: {token: {room: r, identity: i}}
+      GUEST: {token: {room: r, identity: g, role: guest}}
+"""
+
+
+def test_site_that_is_built_is_served_from_the_state_directory() -> None:
+    plan = build(PUBLIC + BUILT)
+    assert plan.edge is not None
+    [site] = plan.edge.sites
+    assert site.root == plan.paths.site_files("bmo")
+    assert site.build is not None
+    folder = INSTALLATION.beside_spec("web/frontend")
+    assert (site.build.project, site.build.output) == (folder, "dist")
+    assert set(site.build.skipped) == {f"{folder}/dist", f"{folder}/.git", INSTALLATION.state}
+
+
+def test_build_is_told_addresses_and_gets_tokens() -> None:
+    plan = build(PUBLIC + BUILT)
+    assert plan.edge is not None
+    made = plan.edge.sites[0].build
+    assert made is not None
+    title, url, api, plain, guest = made.variables
+    assert (title.text, url.text, api.text) == ("bmo", "wss://rtc.example.com", "https://rtc.example.com/api")
+    assert plain.token is not None
+    assert guest.token is not None
+    assert (plain.token.ttl, plain.token.allows) == (30 * 86400, None)
+    assert guest.token.allows is not None
+    assert (guest.token.ttl, guest.token.allows.publish) == (2 * 3600, ("microphone",))
+
+
+def test_build_is_a_process_that_ends() -> None:
+    plan = build(PUBLIC + BUILT)
+    process = next(process for process in plan.processes if process.name == "site-bmo")
+    assert (process.restart, process.carries_calls, process.variables) == ("on-failure", False, ())
+    assert process.files == (plan.paths.render("site-bmo.json"),)
+
+
+def test_project_is_where_the_spec_says() -> None:
+    site = "sites: [{name: bmo, root: apps/web/dist/browser, project: ., port: 3001, build: make}]"
+    plan = build(PUBLIC + site)
+    assert plan.edge is not None
+    made = plan.edge.sites[0].build
+    assert made is not None
+    assert (made.project, made.output) == (INSTALLATION.folder, "apps/web/dist/browser")
+
+
+def test_note_says_that_visitors_share_one_identity() -> None:
+    notes = [note for note in build(PUBLIC + BUILT).notes if note.code == "site-token-shared"]
+    assert ["is i in r" in note.title for note in notes] == [True, False]

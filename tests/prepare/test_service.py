@@ -159,3 +159,17 @@ def test_name_servers_are_asked_once(tmp_path: Path, machine: Service, monkeypat
     monkeypatch.setattr(hub, "look_up", look_up)
     prepare_service(write(tmp_path, ""), {}, machine)
     assert len(asked) == 1
+
+
+def test_project_that_is_built_has_to_be_where_the_service_finds_it(tmp_path: Path, machine: Service) -> None:
+    machine = replace(machine, hidden=())
+    project = tmp_path / "frontend"
+    project.mkdir()
+    site = "tls: {{mode: internal}}\nsites: [{{name: bmo, root: {}/dist, port: 3001, build: make}}]\n"
+    with pytest.raises(InputError) as refused:
+        prepare_service(write(tmp_path, site.format("frontend")), {}, machine)
+    assert f"sites[0].build: there is no folder {machine.folder}/frontend" in refused.value.message
+    made = prepare_service(write(tmp_path, site.format(project)), {}, machine)
+    assert "MemoryDenyWriteExecute" not in made.unit.text, "what Node runs is compiled in memory"
+    with pytest.raises(InputError, match="a service does not see"):
+        prepare_service(write(tmp_path, site.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))

@@ -1,6 +1,7 @@
 """The last output of `lkhub up`: findings, a QR code, and at the end the few lines that everybody needs."""
 
 import sys
+from collections.abc import Sequence
 
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.cli.shared.show import (
@@ -15,6 +16,7 @@ from lkhub.cli.shared.show import (
     show_unseen,
 )
 from lkhub.cli.shared.show_json import show_json
+from lkhub.findings.finding import Finding
 from lkhub.findings.fold import fold
 from lkhub.hub.applied import require_applied
 from lkhub.hub.examine import Examined
@@ -36,11 +38,13 @@ def show_examined(plan: Plan, examined: Examined, *, link: bool, pending: bool, 
     if json:
         show_json(read_status(plan.paths, around=examined.surroundings).as_json())
     else:
-        show_summary(plan, examined.verified, examined.surroundings, link=link, pending=pending)
+        show_summary(plan, examined.verified, examined.surroundings, examined.built, link=link, pending=pending)
 
 
 def describe_examined(examined: Examined) -> str:
     """One line about what came of `lkhub up`, for a service manager."""
+    if any(finding.severity == "error" for finding in examined.built):
+        return "a web site was not built: `lkhub status` says why"
     if examined.failed:
         return "the processes run, and not everybody gets in: `lkhub status` says why"
     if examined.verified is None:
@@ -49,7 +53,13 @@ def describe_examined(examined: Examined) -> str:
 
 
 def show_summary(
-    plan: Plan, verified: Verified | None, around: Surroundings = UNSEEN, *, link: bool = False, pending: bool = False
+    plan: Plan,
+    verified: Verified | None,
+    around: Surroundings = UNSEEN,
+    built: Sequence[Finding] = (),
+    *,
+    link: bool = False,
+    pending: bool = False,
 ) -> None:
     """Show that the hub is up: what was proved, its addresses, and how to join.
 
@@ -73,7 +83,7 @@ def show_summary(
     here = name_state(plan.paths)
     findings = find_in_calls(verified, read_called(plan.paths), around, here)
     # Not among `findings`: calls get through all the same.
-    beside = [*find_in_store(plan.paths), *find_drift(plan.paths)]
+    beside = [*find_in_store(plan.paths), *find_drift(plan.paths), *built]
     show_findings(fold([*findings, *(each.with_options(here) for each in beside)]))
 
     rows = {

@@ -148,3 +148,33 @@ def codecs_for_all_rooms(match: str) -> Says:
     `livekit.room.enabled_codecs` has exactly these codecs.
     """
     return Says(f"the codecs of rooms like {match} have no effect: LiveKit takes codecs only for all rooms at once")
+
+
+@declare("site-token-shared", "info")
+def site_token_shared(site: str, identity: str, room: str) -> Says:
+    """Everybody who opens a site has the same token, which is built into it. The subject is the key `env`.
+
+    **Why.** A token is for one identity, and LiveKit ends the call of whoever has an identity when it comes a second
+    time. So two visitors throw each other out of the room. And whoever can open the site can read the token, and use it
+    until it ends.
+
+    **What to do.** Nothing for a site with one visitor at a time. For more, have the page ask the hub's token endpoint
+    for a token of its own: [tokens over HTTP](guides/tokens.md), or [invites](guides/invites.md).
+    """
+    return Says(
+        f"everybody who opens the site {site} is {identity} in {room}: a second visitor ends the first one's call; "
+        "pages can ask the hub for a token for each visitor instead (docs/guides/tokens.md)"
+    )
+
+
+@declare("site-build-not-apart", "info")
+def site_build_not_apart(site: str) -> Says:
+    """A build runs as the same user as the hub. The subject is the site's name.
+
+    **Why.** Only root can start a program as another user. A build is other people's code (every package that it
+    uses), and this one can read the hub's API keys and certificates, and reach its control socket.
+
+    **What to do.** Nothing where you trust the packages as you trust the hub. Else build the site elsewhere, and give
+    the hub the finished files: leave `build` out. Or run the hub as root, who builds as `nobody`.
+    """
+    return Says(f"the build of the site {site} runs as the hub's own user, and can read the hub's keys")

@@ -140,7 +140,9 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
     # with it, which it has to adopt (ProtectProc).
     yield "AmbientCapabilities", "CAP_NET_BIND_SERVICE"
     yield "CapabilityBoundingSet", "CAP_NET_BIND_SERVICE"
-    yield from SANDBOX
+    # A build of a web site runs in this unit, and what Node runs is compiled in memory.
+    builds = any(site.build for site in plan.edge.sites) if plan.edge else False
+    yield from (setting for setting in SANDBOX if not (builds and setting[0] == "MemoryDenyWriteExecute"))
 
 
 def render_environment(values: Mapping[str, str]) -> str:

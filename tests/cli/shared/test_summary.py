@@ -3,12 +3,14 @@ import re
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jwt
 import pytest
 
 from lkhub.checks.paths import PathResult
+from lkhub.checks.sites import BuiltSite, check_sites
 from lkhub.cli.shared import summary
 from lkhub.cli.shared.summary import show_summary
 from lkhub.hub.status import Verified
@@ -49,6 +51,15 @@ def test_summary_says_where_the_hub_is_and_how_to_join(
     assert link is not None
     assert jwt.decode(link[2], SECRET.reveal(), algorithms=["HS256"])["video"]["room"] == "lobby"
     assert SECRET.reveal() not in shown.out
+
+
+def test_site_that_was_not_built_stands_above_a_hub_that_is_up(plan: Plan, capsys: Captured) -> None:
+    built = check_sites([BuiltSite("bmo", "it ended with exit code 1", ("Unexpected token",))], datetime.now(UTC))
+    show_summary(plan, None, built=tuple(built))
+    shown = capsys.readouterr()
+    assert "the site bmo was not built: it ended with exit code 1" in shown.err
+    assert "Unexpected token" in shown.err
+    assert shown.out.startswith("hub is up\n"), "calls get through"
 
 
 def test_store_that_can_not_be_used_stands_above_a_hub_that_is_up(plan: Plan, capsys: Captured) -> None:

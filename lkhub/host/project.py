@@ -1,0 +1,163 @@
+"""The project of a web site that is built: a digest of its files, and a copy of them."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from lkhub.errors import MachineError
+from lkhub.host.files import explain_os_errors
+
+# Folders of downloaded packages. They follow from the lock file beside them, and have ten thousands of files.
+DOWNLOADED = frozenset({"node_modules"})
+
+# A project with more files than this, packages not counted, is none: `project` is a home folder, or `/`.
+MOST_FILES = 20_000
+
+# The files of a project are read at each `up`.
+MOST_BYTES = 1 << 30
+
+
+def judge_project(project: str, skipped: Collection[str]) -> str:
+    """Why a site can't be built in this folder, "" where it can. `skipped` are absolute paths that are no part of
+    it."""
+    if not os.path.isdir(project):
+        return "it is not a folder" if os.path.exists(project) else "there is no such folder"
+    files = bytes_ = 0
+    try:
+        for path in _list_files(project, skipped, without=DOWNLOADED):
+            files, bytes_ = files + 1, bytes_ + os.lstat(path).st_size
+            if files > MOST_FILES or bytes_ > MOST_BYTES:
+                return f"it has more than {MOST_FILES} files, or more than {MOST_BYTES >> 20} MiB, besides node_modules"
+    except OSError as error:
+        return f"{error.filename or project}: {(error.strerror or str(error)).lower()}"
+    return ""
+
+
+def digest_project(project: str, skipped: Collection[str]) -> str:
+    """A digest of the names and contents of a project's files, packages not counted. Raises MachineError."""
+    whole = hashlib.sha256()
+    with explain_os_errors(project, "read"):
+        for path in _list_files(project, skipped, without=DOWNLOADED):
+            whole.update(os.path.relpath(path, project).encode(errors="surrogateescape") + b"\0")
+            whole.update(_digest_file(path))
+    return whole.hexdigest()
+
+
+def _digest_file(path: str) -> bytes:
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        return hashlib.sha256(os.readlink(path).encode(errors="surrogateescape")).digest()
+    executable = b"x" if mode & 0o111 else b"-"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest() + executable
+
+
+def copy_project(project: str, target: str, skipped: Collection[str]) -> None:
+    """Copy a project with its packages into the new folder `target`. Links stay links. Raises MachineError."""
+    with explain_os_errors(project, "copy"), _opened(project) as source:
+        os.mkdir(target)
+        _copy_tree(source, target, {os.path.relpath(path, project) for path in skipped}, links=True)
+
+
+def own_tree(folder: str, uid: int, gid: int) -> None:
+    """Give a folder with all that is in it to another user. Raises MachineError."""
+    with explain_os_errors(folder, "change"):
+        os.lchown(folder, uid, gid)
+        for above, folders, names in os.walk(folder):
+            for name in (*folders, *names):
+                os.lchown(os.path.join(above, name), uid, gid)
+
+
+def _list_files(folder: str, skipped: Collection[str], *, without: Collection[str] = ()) -> Iterator[str]:
+    """Files and links, sorted. Sockets, pipes and devices are no part of a project."""
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if entry.path in skipped or entry.name in without:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _list_files(entry.path, skipped, without=without)
+        elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
+            yield entry.path
+
+
+def publish(scratch: int, output: str, folder: str, link: str, owner: int | None = None) -> None:
+    """Copy the files that a build has made into the new folder `folder`, and lead `link` there at once. They are in
+    `output`, a relative path, below the open folder `scratch`.
+
+    The build may have been another user's (`owner` is its uid), whose processes may change what is there meanwhile: no
+    link is followed, and no file of another user is read. Raises MachineError for what is no site.
+    """
+    with explain_os_errors(folder, "write"):
+        os.makedirs(folder, mode=0o700)
+        try:
+            with _opened(output, scratch) as source:
+                _copy_tree(source, folder, (), links=False, owner=owner)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise MachineError("the build made no folder where `root` is") from error
+        if not Path(folder, "index.html").is_file():
+            raise MachineError("the build made no index.html in `root`")
+        beside = f"{link}.new"
+        Path(beside).unlink(missing_ok=True)
+        os.symlink(os.path.basename(folder), beside)
+        os.replace(beside, link)
+
+
+@contextlib.contextmanager
+def _opened(path: str, at: int | None = None) -> Iterator[int]:
+    """A folder, opened without following a link on the way from the open folder `at`. An absolute path may have
+    some."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    handle = os.open(path, flags) if at is None else os.dup(at)
+    try:
+        for step in Path(path).parts if at is not None else ():
+            after = os.open(step, flags | os.O_NOFOLLOW, dir_fd=handle)
+            os.close(handle)
+            handle = after
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _copy_tree(source: int, target: str, skipped: Collection[str], *, links: bool, owner: int | None = None) -> None:
+    """Copy what is below an open folder, except for the relative paths `skipped`. `links`: they stay links, and what is
+    no file is left out; otherwise the two are a MachineError, and so are too many files."""
+    number = 0
+    for folder, names, files, at in os.fwalk(".", dir_fd=source, follow_symlinks=False):
+        entered = []
+        for name in (*names, *files):
+            path = os.path.normpath(os.path.join(folder, name))
+            mode = os.stat(name, dir_fd=at, follow_symlinks=False).st_mode
+            to = os.path.join(target, path)
+            if path in skipped:
+                continue
+            number += 1
+            if not links and number > MOST_FILES:
+                raise MachineError(f"the build made more than {MOST_FILES} files")
+            if stat.S_ISDIR(mode):
+                os.mkdir(to, 0o777 if links else 0o700)
+                entered.append(name)
+            elif stat.S_ISREG(mode):
+                _copy_file(name, at, to, 0o777 if links else 0o600, owner)
+            elif links and stat.S_ISLNK(mode):
+                os.symlink(os.readlink(name, dir_fd=at), to)
+            elif not links:
+                raise MachineError(f"the build made {path}, which is no file, and a site has files alone")
+        names[:] = entered
+
+
+def _copy_file(name: str, at: int, target: str, most: int, owner: int | None) -> None:
+    """`most` are the rights that the copy has at most."""
+    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    with open(handle, "rb") as source, open(target, "xb") as copy:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode) or owner not in (None, about.st_uid):
+            raise MachineError(f"the build made {name}, which is not a file of its own")
+        shutil.copyfileobj(source, copy)
+        os.fchmod(copy.fileno(), stat.S_IMODE(about.st_mode) & most)
+    # Browsers are told this time, and a compressed file must not seem older than the file itself.
+    os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))

@@ -1,0 +1,160 @@
+"""Builds a web site: the work of `lkhub build-site`, which the supervisor starts."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+from lkhub.errors import HubError, MachineError
+from lkhub.host.build import OtherUser, end_group, find_other_user, run_build
+from lkhub.host.environ import tool_environ
+from lkhub.host.files import ensure_private_dir, explain_os_errors
+from lkhub.host.keyfile import load_keys
+from lkhub.host.processes import ProcessId, identify, is_alive
+from lkhub.host.project import copy_project, own_tree, publish
+from lkhub.hub.recording import recording
+from lkhub.livekit.tokens import Grant, sign
+from lkhub.plan.paths import StatePaths
+from lkhub.state.baked import BakedToken, add_baked, read_baked, write_baked
+from lkhub.state.document import find_record, write_record
+from lkhub.state.site_build import ServedBuild, SiteBuildRecord, find_site_build, write_site_build
+from lkhub.wire.site_build import MadeToken, SiteBuild
+
+# For a build as another user, who can't enter the state directory. Not /tmp: that is memory on many machines.
+_SCRATCH = "/var/tmp"  # noqa: S108
+
+# What a build needs to know of this machine. Anything else may be a secret.
+_KEPT = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+MakeGrant = Callable[[MadeToken], Grant]
+
+
+def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], None]) -> None:
+    """Build a site, and lead visitors to its files, if that has not been done. A build that fails is noted in its
+    record, and visitors get the files of the one before. Raises MachineError where this machine prevents it."""
+    paths = StatePaths(build.state)
+    before = find_site_build(paths, build.name)
+    served = before.served if before and os.path.exists(paths.site_files(build.name)) else None
+    if before and (before.inputs, before.again) == (build.inputs, build.again) and (before.problem or served):
+        say("nothing has changed since the last build" if served else f"the last build failed: {before.problem}")
+        return
+    user, now = find_other_user(), time.time()
+    ensure_private_dir(paths.sites)
+    ensure_private_dir(os.path.dirname(paths.site_files(build.name)))
+    tokens, key = _make_tokens(build, paths, make_grant, now)
+    say(f"building {build.name} in a copy of {build.project}: {build.command}")
+    with _scratch(paths, build.name, user) as (scratch, opened, note):
+        problem, lines = _build(build, scratch, tokens, user, note)
+        if not problem:
+            try:
+                _publish(build, paths, opened, user)
+            except HubError as error:
+                problem = error.message
+    if not problem:
+        ends = [now + token.ttl for token in build.tokens]
+        served = ServedBuild(now, key, min(ends, default=None))
+        _note_tokens(build, paths, key, now)
+    say(f"not built: {problem}" if problem else f"built, and served from now on ({time.time() - now:.0f} s)")
+    apart = user is not None
+    record = SiteBuildRecord(build.inputs, build.again, time.time(), problem, lines, apart, served)
+    write_site_build(paths, build.name, record)
+
+
+def _build(
+    build: SiteBuild, scratch: str, tokens: Mapping[str, str], user: OtherUser | None, note: Callable[[int], None]
+) -> tuple[str, tuple[str, ...]]:
+    """The problem, "" for none, and the last lines. `note` is called with the pid of the build."""
+    project = os.path.join(scratch, "project")
+    try:
+        copy_project(build.project, project, build.skipped)
+        for folder in ("home", "tmp"):
+            os.mkdir(os.path.join(scratch, folder))
+        if user:
+            own_tree(scratch, user.uid, user.gid)
+    except MachineError as error:
+        return error.message, ()
+    own = {"HOME": os.path.join(scratch, "home"), "TMPDIR": os.path.join(scratch, "tmp")}
+    ours = {name: value for name, value in tool_environ().items() if name in _KEPT or name.startswith("LC_")}
+    given = {variable.name: variable.text for variable in build.variables if not variable.token}
+    ended = run_build(build.command, project, ours | own | given, tokens, sys.stdout.buffer, user, started=note)
+    return ended.problem, ended.lines
+
+
+def _publish(build: SiteBuild, paths: StatePaths, scratch: int, user: OtherUser | None) -> None:
+    link = paths.site_files(build.name)
+    folder = os.path.dirname(link)
+    new = os.path.join(folder, f"files-{token_hex(4)}")
+    try:
+        publish(scratch, os.path.join("project", build.output), new, link, user.uid if user else None)
+    except HubError:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    for entry in os.scandir(folder):
+        if entry.name.startswith("files-") and entry.path != new:
+            shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _make_tokens(build: SiteBuild, paths: StatePaths, make_grant: MakeGrant, now: float) -> tuple[dict[str, str], str]:
+    """The tokens by their variables, and the ID of the key that signed them; "" where there are none."""
+    if not build.tokens:
+        return {}, ""
+    key, secret = next(iter(load_keys(paths.keys).items()))
+    made = {each.name: sign(make_grant(each.token), key, secret, now) for each in build.variables if each.token}
+    return made, key
+
+
+def _note_tokens(build: SiteBuild, paths: StatePaths, key: str, now: float) -> None:
+    """`lkhub keys revoke` says that they end."""
+    if not build.tokens:
+        return
+    place = os.path.join(build.project, build.output)
+    with recording(paths):
+        noted = read_baked(paths, now)
+        for each in build.variables:
+            if token := each.token:
+                made = BakedToken(each.name, token.room, token.identity, key, now + token.ttl, place, token.role)
+                noted = add_baked(noted, made)
+        write_baked(paths, noted)
+
+
+@dataclass(frozen=True)
+class _Scratch:
+    """The folder of a build, and its process, for the next build, should this one be killed."""
+
+    folder: str
+    process: ProcessId | None = None
+
+
+@contextlib.contextmanager
+def _scratch(paths: StatePaths, site: str, user: OtherUser | None) -> Iterator[tuple[str, int, Callable[[int], None]]]:
+    """A new folder for one build, by its path and opened, since its user may put a link in its place; and what notes
+    the pid of that build. What a build has left that was killed is ended and removed first."""
+    kept = os.path.dirname(paths.site_files(site))
+    note = os.path.join(kept, "scratch.json")
+    if left := find_record(_Scratch, note):
+        if left.process and is_alive(left.process):
+            end_group(left.process.pid)
+        _remove(left.folder)
+    parent = _SCRATCH if user and os.path.isdir(_SCRATCH) else kept
+    with explain_os_errors(parent, "write"):
+        scratch = tempfile.mkdtemp(prefix=f"lkhub-{site}-", dir=parent)
+        opened = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    write_record(_Scratch(scratch), note)
+    try:
+        yield scratch, opened, lambda pid: write_record(_Scratch(scratch, identify(pid)), note)
+    finally:
+        os.close(opened)
+        _remove(scratch)
+        Path(note).unlink(missing_ok=True)
+
+
+def _remove(scratch: str) -> None:
+    """The name of such a folder says what it is: nothing else is removed, whatever a damaged note says."""
+    if os.path.basename(scratch).startswith("lkhub-"):
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""The builds of a hub's web sites: what came of them, and how long they take."""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from lkhub.checks.sites import BuiltSite, KeyState, check_sites
+from lkhub.errors import HubError
+from lkhub.findings.finding import Finding
+from lkhub.host.build import BUILD_SECONDS
+from lkhub.host.keyfile import load_keys
+from lkhub.hub.progress import Progress
+from lkhub.hub.running import require_running
+from lkhub.plan.paths import StatePaths
+from lkhub.state.applied import AppliedBuild, AppliedRecord
+from lkhub.state.site_build import SiteBuildRecord, find_site_build
+
+# The project is copied before the build, and its files after it.
+_COPY_SECONDS = 120
+
+_POLL_SECONDS = 0.2
+
+
+def read_builds(paths: StatePaths, applied: AppliedRecord | None, now: float) -> tuple[BuiltSite, ...]:
+    """What came of the last build of each site of the spec in force; one whose first build is not over is missing."""
+    builds = applied.builds if applied else ()
+    records = {build.site: record for build in builds if (record := find_site_build(paths, build.site))}
+    keys = _list_keys(paths) if records else None
+    return tuple(_describe(site, record, keys, now) for site, record in records.items())
+
+
+def _describe(site: str, record: SiteBuildRecord, keys: Mapping[str, KeyState] | None, now: float) -> BuiltSite:
+    served = record.served
+    if served is None:
+        return BuiltSite(site, record.problem, record.lines, served=False)
+    state: KeyState | None = None if keys is None else keys.get(served.key, "revoked")
+    return BuiltSite(site, record.problem, record.lines, True, served.key, state, served.until, served.is_due(now))
+
+
+def _list_keys(paths: StatePaths) -> dict[str, KeyState] | None:
+    """The state of each key that the hub accepts; None where its keys can't be read."""
+    with contextlib.suppress(HubError):
+        current, *retiring = load_keys(paths.keys)
+        return {current: "current", **dict.fromkeys(retiring, "retiring")}
+    return None
+
+
+def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progress) -> list[Finding]:
+    """Wait until each site is built, or its build has failed; the findings about them. UnwellError where the hub is
+    stopped meanwhile."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < BUILD_SECONDS + _COPY_SECONDS and (
+        names := [build.site for build in applied.builds if not _is_over(paths, build)]
+    ):
+        progress.tell(f"building {', '.join(names)}, for {BUILD_SECONDS // 60} minutes at most", f"{waited:.0f} s")
+        require_running(paths)
+        time.sleep(_POLL_SECONDS)
+    now = time.time()
+    return list(check_sites(read_builds(paths, applied, now), datetime.fromtimestamp(now, UTC)))
+
+
+def _is_over(paths: StatePaths, build: AppliedBuild) -> bool:
+    record = find_site_build(paths, build.site)
+    return record is not None and (record.inputs, record.again) == (build.inputs, build.again)

@@ -1,0 +1,72 @@
+"""What `lkhub build-site` knows of a site that it builds: the content of site-NAME.json. It is not in lkhub.render,
+because that process needs no plan."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from lkhub.source.json_text import parse_finite_json
+from lkhub.source.typed import unpack
+from lkhub.wire.application import Role
+from lkhub.wire.message import dump_message
+
+
+class MadeToken(Struct, frozen=True):
+    """A token that is made for each build. `ttl` is in seconds. `role` is its role by name, "" for all that a plain
+    participant may; `allows` is what the role allows. `opens`: only who has the grant for it opens a room."""
+
+    room: str
+    identity: str
+    name: str
+    ttl: int
+    role: str = ""
+    allows: Role | None = None
+    opens: bool = False
+
+
+class SiteVariable(Struct, frozen=True):
+    """A variable of a build: a text, or a token."""
+
+    name: str
+    text: str = ""
+    token: MadeToken | None = None
+
+
+class SiteBuild(Struct, frozen=True):
+    """How the files of the site `name` are made: `command` runs in a copy of the folder `project`, and makes the folder
+    `output` in it, a relative path. `skipped` are absolute paths that are not copied. `state` is the state directory.
+
+    `inputs` is a digest of all that the build depends on, except tokens. `again` is "", or tells this build from one
+    with the same inputs that failed, or whose tokens are no longer good."""
+
+    name: str
+    command: str
+    project: str
+    output: str
+    variables: tuple[SiteVariable, ...]
+    skipped: tuple[str, ...]
+    state: str
+    inputs: str = ""
+    again: str = ""
+
+    def of(self, inputs: str, again: str, skipped: tuple[str, ...]) -> "SiteBuild":
+        """The build with these inputs, without the files `skipped` besides."""
+        return replace(self, inputs=inputs, again=again, skipped=(*self.skipped, *skipped))
+
+    @property
+    def tokens(self) -> tuple[MadeToken, ...]:
+        """The tokens that are built into the site."""
+        return tuple(variable.token for variable in self.variables if variable.token)
+
+
+def name_site_file(site: str) -> str:
+    """The name of the rendered file."""
+    return f"site-{site}.json"
+
+
+def dump_site_build(build: SiteBuild) -> str:
+    return dump_message(build, indent=2)
+
+
+def parse_site_build(text: str) -> SiteBuild:
+    """The inverse of `dump_site_build`. Raises ValueError."""
+    return unpack(SiteBuild, parse_finite_json(text))

@@ -1,0 +1,172 @@
+"""The project of a site: what belongs to it, its copy, and the files that a build has made."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host import project as module
+from lkhub.host.project import copy_project, digest_project, judge_project, publish
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = tmp_path / "frontend"
+    for name in ("src/main.ts", "package.json", "node_modules/vite/index.js", ".git/HEAD", "dist/index.html"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(name)
+    (project / "node_modules/.bin").mkdir()
+    (project / "node_modules/.bin/vite").symlink_to("../vite/index.js")
+    os.mkfifo(project / "pipe")
+    return project
+
+
+def skip(project: Path) -> tuple[str, ...]:
+    return (f"{project}/dist", f"{project}/.git")
+
+
+def _change_content(project: Path) -> None:
+    (project / "src/main.ts").write_text("other")
+
+
+def _rename(project: Path) -> None:
+    (project / "package.json").rename(project / "package.yaml")
+
+
+def _add(project: Path) -> None:
+    (project / "src/new.ts").touch()
+
+
+def _make_executable(project: Path) -> None:
+    (project / "package.json").chmod(0o755)
+
+
+def _link_elsewhere(project: Path) -> None:
+    (project / "link").symlink_to("/nowhere")
+
+
+@pytest.mark.parametrize("change", [_change_content, _rename, _add, _make_executable, _link_elsewhere])
+def test_digest_tells_a_change_of_the_project(project: Path, change: Callable[[Path], None]) -> None:
+    before = digest_project(str(project), skip(project))
+    change(project)
+    assert digest_project(str(project), skip(project)) != before
+
+
+def test_digest_knows_nothing_of_packages_output_and_times(project: Path) -> None:
+    before = digest_project(str(project), skip(project))
+    (project / "node_modules/vite/index.js").write_text("other")
+    (project / "dist/index.html").write_text("other")
+    (project / ".git/HEAD").write_text("other")
+    os.utime(project / "package.json", (0, 0))
+    assert digest_project(str(project), skip(project)) == before
+
+
+def test_copy_has_packages_and_no_output(project: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    (project / "build.sh").touch(mode=0o755)
+    copy_project(str(project), str(copy), skip(project))
+    assert sorted(os.listdir(copy)) == ["build.sh", "node_modules", "package.json", "src"]
+    assert os.readlink(copy / "node_modules/.bin/vite") == "../vite/index.js"
+    assert os.access(copy / "build.sh", os.X_OK)
+    assert (copy / "node_modules/.bin/vite").read_text() == "node_modules/vite/index.js"
+
+
+def test_project_that_can_be_built(project: Path) -> None:
+    assert judge_project(str(project), skip(project)) == ""
+
+
+def test_project_that_can_not_be_built(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert judge_project(str(project / "nowhere"), ()) == "there is no such folder"
+    assert judge_project(str(project / "package.json"), ()) == "it is not a folder"
+    monkeypatch.setattr(module, "MOST_FILES", 1)
+    assert "more than 1 files" in judge_project(str(project), skip(project))
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    output = tmp_path / "output"
+    (output / "assets").mkdir(parents=True)
+    (output / "index.html").write_text("new")
+    (output / "assets/index.js").write_text("script")
+    os.utime(output / "index.html", (1000, 1000))
+    return output
+
+
+def put(output: Path, name: str, path: str = "output", owner: int | None = None) -> None:
+    """Publish `output`, or what is at `path` beside it, as `name`."""
+    beside = output.parent
+    handle = os.open(beside, os.O_RDONLY)
+    try:
+        publish(handle, path, str(beside / name), str(beside / "current"), owner)
+    finally:
+        os.close(handle)
+
+
+def test_visitors_are_led_to_the_new_files_at_once(output: Path, tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    for name in ("one", "two"):
+        (output / "index.html").write_text(name)
+        put(output, f"files-{name}")
+        assert (link / "index.html").read_text() == name
+        assert (link / "assets/index.js").read_text() == "script"
+    assert (tmp_path / "files-one/index.html").read_text() == "one", "for who is reading it"
+
+
+def test_files_keep_the_time_by_which_browsers_know_them(output: Path, tmp_path: Path) -> None:
+    put(output, "files")
+    about = (tmp_path / "current/index.html").stat()
+    assert (about.st_mtime, about.st_mode & 0o777) == (1000, 0o600)
+
+
+def _link_file(output: Path) -> None:
+    (output / "assets/passwd").symlink_to("/etc/passwd")
+
+
+def _link_folder(output: Path) -> None:
+    (output / "etc").symlink_to("/etc")
+
+
+def _remove_page(output: Path) -> None:
+    (output / "index.html").unlink()
+
+
+def _make_pipe(output: Path) -> None:
+    os.mkfifo(output / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (_link_file, "made assets/passwd, which is no file"),
+        (_link_folder, "made etc, which is no file"),
+        (_remove_page, r"made no index\.html"),
+        (_make_pipe, "made pipe, which is no file"),
+    ],
+)
+def test_visitors_get_no_half_a_site(
+    output: Path, tmp_path: Path, change: Callable[[Path], None], problem: str
+) -> None:
+    put(output, "files-one")
+    change(output)
+    with pytest.raises(MachineError, match=problem):
+        put(output, "files-two")
+    assert os.readlink(tmp_path / "current") == "files-one"
+
+
+def test_link_in_the_place_of_the_output_is_not_followed(output: Path, tmp_path: Path) -> None:
+    """Root would read all that it leads to."""
+    (tmp_path / "link").symlink_to("output")
+    (tmp_path / "above").symlink_to(".")
+    for path in ("link", "above/output", "nowhere"):
+        with pytest.raises(MachineError, match="no folder"):
+            put(output, path.replace("/", "-") + "-files", path)
+    assert not (tmp_path / "current").exists()
+
+
+def test_file_of_another_user_is_not_read(output: Path) -> None:
+    """Where the system lets users make hard links to files that they can't read."""
+    with pytest.raises(MachineError, match="not a file of its own"):
+        put(output, "files", owner=os.geteuid() + 1)
+    put(output, "own-files", owner=os.geteuid())
