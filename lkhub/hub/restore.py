@@ -56,9 +56,9 @@ class Restored:
 
 
 def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealKeys, *, force: bool) -> Restored:
-    """Put the backup in `file` in place. `given` is where its spec goes: by default to where `lkhub install`
-    has it if the hub was a service, else to hub.yaml in the current folder. `force`: keep the hub that is there
-    aside. Raises HubError, and then nothing was changed."""
+    """Put the backup in `file` in place. `given` is where its spec goes: by default to where `lkhub install` has it if
+    the hub was a service, else to hub.yaml in the current folder. `force`: keep the hub that is there aside. Raises
+    HubError, and then nothing was changed."""
     if force and read_restore(paths) is None:
         remove(paths.restore_record)
     finish_restore(paths)
@@ -88,14 +88,16 @@ def finish_restore(paths: StatePaths) -> None:
     MachineError where this user can't."""
     if not os.path.lexists(paths.restore_record):
         return
-    with acting_as_owner(paths.root), hold_lock(paths):
-        record = read_restore(paths)
-    if record is None:
-        raise MachineError(
-            f"a restore was interrupted, and {paths.restore_record} does not say where",
-            hints=("`lkhub restore FILE --force` begins anew; nothing of the hub that was there is lost",),
-        )
-    _finish(paths, record)
+    with _state_directory(paths):
+        with acting_as_owner(paths.root):
+            record = read_restore(paths)
+        if record is not None:
+            _finish(paths, record)
+        elif os.path.lexists(paths.restore_record):  # no other process has finished it meanwhile
+            raise MachineError(
+                f"a restore was interrupted, and {paths.restore_record} does not say where",
+                hints=("`lkhub restore FILE --force` begins anew; nothing of the hub that was there is lost",),
+            )
 
 
 def _require_stopped(paths: StatePaths) -> None:
@@ -114,15 +116,16 @@ def _find_hub(paths: StatePaths) -> str:
 
 @contextlib.contextmanager
 def _open_backup(file: str) -> Iterator[IO[bytes]]:
-    try:
-        with open(file, "rb", buffering=0) as source:
+    with contextlib.ExitStack() as stack:
+        try:
+            source = stack.enter_context(open(file, "rb", buffering=0))
             begin = source.read(max(map(len, MAGIC)))
             source.seek(0)
-            if not begin.startswith(MAGIC):
-                raise InputError(f"{file} is no backup", hints=("`lkhub backup FILE` makes one",))
-            yield source
-    except OSError as error:
-        raise InputError(f"can't read {file}: {(error.strerror or str(error)).lower()}") from error
+        except OSError as error:
+            raise InputError(f"can't read {file}: {(error.strerror or str(error)).lower()}") from error
+        if not begin.startswith(MAGIC):
+            raise InputError(f"{file} is no backup", hints=("`lkhub backup FILE` makes one",))
+        yield source
 
 
 @contextlib.contextmanager
