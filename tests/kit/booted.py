@@ -37,8 +37,8 @@ class Booted:
         clean = ("PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8")
         return ["nsenter", f"--target={self._init}", *(f"--{space}" for space in spaces), "env", "-i", *clean]
 
-    def boot(self) -> None:
-        """Return when the machine has booted."""
+    def boot(self, seconds: float = BOOT_SECONDS) -> None:
+        """Return when the machine has booted, within so many seconds."""
         argv = ["nsenter", f"--net=/run/netns/{self._machine.name}", "systemd-nspawn", "--quiet", "--boot"]
         argv += ["--register=no", "--keep-unit", "--console=pipe", f"--directory={self.root}", "--machine=hub"]
         # Where the machine has cgroups of both versions, systemd would not learn that a service has no process any
@@ -48,7 +48,7 @@ class Booted:
             self._nspawn = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environ, start_new_session=True
             )
-        wait_until(self._has_booted, "the machine has booted", BOOT_SECONDS)
+        wait_until(self._has_booted, "the machine has booted", seconds)
 
     def _has_booted(self) -> bool:
         assert self._nspawn
@@ -97,11 +97,11 @@ class Booted:
         return {line for line in found.splitlines() if not (line.startswith("/etc/") and line.endswith("-"))}
 
 
-def make_root(folder: Path) -> Path:
-    """A Debian with systemd and Python, below `folder`."""
-    root = folder / "root"
+def make_root(folder: Path, *more: str) -> Path:
+    """A Debian with systemd, Python, and the packages `more`, below `folder`."""
+    root, packages = folder / "root", ",".join((PACKAGES, *more))
     subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", root], check=True
+        ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", "bookworm", root], check=True
     )
     return root
 
