@@ -282,5 +282,5 @@ def _move_spec(target: str) -> None:
 def _describe_unfinished(target: str) -> MachineError:
     return MachineError(
         f"a restore was interrupted before it had put {target} in place, and this user can't",
-        hints=("as root, `lkhub install` goes on with it",),
+        hints=("`sudo lkhub install` goes on with it",),
     )
