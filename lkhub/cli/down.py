@@ -1,5 +1,7 @@
 """`lkhub down` and `restart`."""
 
+import contextlib
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -88,13 +90,19 @@ def _stop_left(paths: StatePaths, how: "Ending") -> bool:
     import anyio
 
     from lkhub.host.lock import hold_lock
+    from lkhub.host.processes import runs_any
     from lkhub.state.identity import remove_record
     from lkhub.supervise.ending import end_process, order_ends
     from lkhub.supervise.left import find_running
 
-    if not find_running(paths):
+    # Root sees them only with the rights of their user, who may not be able to read this lkhub.
+    if os.path.exists(paths.root) and not runs_any(os.stat(paths.root).st_uid):
         return False
-    with acting_as_owner(paths.root), hold_lock(paths):
+    with contextlib.ExitStack() as held:
+        held.enter_context(acting_as_owner(paths.root))
+        if not find_running(paths):
+            return False
+        held.enter_context(hold_lock(paths))
         # Twice: programs that a process has started, such as a script that is `engine`, may outlive it.
         for _ in range(2):
             for found, ending in order_ends(find_running(paths), lambda found: found.plan, how):

@@ -287,6 +287,15 @@ def list_running() -> list[Running]:
     return found
 
 
+def runs_any(uid: int) -> bool:
+    """Whether any process runs with the rights of this user."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.uids().effective == uid:
+                return True
+    return False
+
+
 def _has_our_root(pid: int) -> bool:
     """Whether the process has our root directory. A process in a container has another one."""
     try:

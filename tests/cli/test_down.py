@@ -37,7 +37,8 @@ def test_root_needs_no_lkhub_of_the_hubs_user_where_nothing_runs(
     run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One below /root, which this user can't read."""
-    os.chown(applied.root, 65534, 65534)
+    # A user of whom no process runs.
+    os.chown(applied.root, 4_000_001, 4_000_001)
     monkeypatch.setattr(acting, "os", SimpleNamespace(**{**vars(os), "stat": refuse_modules}))
     done = run("down")
     assert (done.code, done.err) == (0, "the hub is down\n")
