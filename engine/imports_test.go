@@ -22,7 +22,7 @@ var importers = map[string][]string{
 	"github.com/mholt":                  {"internal/edge"},
 	"github.com/huin/goupnp":            {"internal/portmap"},
 	"filippo.io/age":                    {"internal/sealed"},
-	"unsafe":                            {"internal/private", "internal/udpbatch"},
+	"unsafe":                            {"internal/private", "internal/udpbatch", "internal/sfu/agents_upstream.go"},
 }
 
 // imports has the other packages that each package may import. A package without a line imports none.
@@ -36,7 +36,7 @@ var imports = map[string]struct{ packages, reason string }{
 	"internal/seen":    {"icechecks", "the SFU and the relay both record uses of paths, so this package knows neither"},
 	"internal/relay":   {"failure input connlimit recent roster seen sendcount udpread", "it knows only the roster's answers of media, and nothing of Caddy"},
 	"internal/edge":    {"failure input connlimit relay", "the edge's process also serves TURN over TLS"},
-	"internal/sfu":     {"failure icechecks input keyring lans connlimit private process roster seen sendcount sfu/config sfu/signal udpbatch", "it runs livekit-server, and no other server of the hub"},
+	"internal/sfu":     {"agents failure icechecks input keyring lans connlimit private process roster seen sendcount sfu/config sfu/signal udpbatch", "it runs livekit-server, and no other server of the hub"},
 	"internal/sfu/signal": {"keyring lans private recent",
 		"it stands between signalling and media; the server has the sockets, the rooms and the process"},
 	"internal/judge":     {"failure input keyring sfu/config", "it checks livekit.yaml as the server reads it, and starts nothing"},

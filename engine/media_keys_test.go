@@ -252,7 +252,7 @@ type keyUse struct {
 // worker is a connected agent worker that takes every job.
 type worker struct {
 	conn *websocket.Conn
-	jobs chan string   // the tokens of its jobs
+	jobs chan *livekit.JobAssignment
 	gone chan struct{} // closed when its connection has ended
 }
 
@@ -286,7 +286,7 @@ func (m keyedMedia) register(id, name string) worker {
 		m.t.Fatal(err)
 	}
 	m.t.Cleanup(func() { _ = conn.Close() })
-	w := worker{conn, make(chan string, 10), make(chan struct{})}
+	w := worker{conn, make(chan *livekit.JobAssignment, 10), make(chan struct{})}
 	registered := make(chan struct{})
 	go func() {
 		defer close(w.gone)
@@ -300,16 +300,16 @@ func (m keyedMedia) register(id, name string) worker {
 				close(registered)
 			}
 			if available := message.GetAvailability(); available != nil {
-				answer := &livekit.AvailabilityResponse{JobId: available.Job.Id, Available: true, ParticipantIdentity: name}
+				answer := &livekit.AvailabilityResponse{JobId: available.Job.Id, Available: true, ParticipantIdentity: "agent-" + available.Job.Id}
 				w.send(&livekit.WorkerMessage{Message: &livekit.WorkerMessage_Availability{Availability: answer}})
 			}
 			if assigned := message.GetAssignment(); assigned != nil {
-				w.jobs <- assigned.Token
+				w.jobs <- assigned
 			}
 		}
 	}()
 	w.send(&livekit.WorkerMessage{Message: &livekit.WorkerMessage_Register{Register: &livekit.RegisterWorkerRequest{
-		Type: livekit.JobType_JT_ROOM, AgentName: name, AllowedPermissions: &livekit.ParticipantPermission{CanPublish: true},
+		Type: livekit.JobType_JT_ROOM, AgentName: name, AllowedPermissions: &livekit.ParticipantPermission{CanPublish: true, CanSubscribe: true},
 	}}})
 	select {
 	case <-registered:
@@ -331,7 +331,7 @@ func (m keyedMedia) expectJob(w worker, name, id string) {
 	m.createRoom(fmt.Sprintf(`, "agents": [{"agent_name": %q}]`, name))
 	select {
 	case job := <-w.jobs:
-		verifier, err := auth.ParseAPIToken(job)
+		verifier, err := auth.ParseAPIToken(job.Token)
 		if err != nil || verifier.APIKey() != id {
 			m.t.Fatalf("the job's token is of %v: %v", verifier, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"lkhub/engine/internal/agents"
 	"lkhub/engine/internal/connlimit"
 	"lkhub/engine/internal/edge"
 	"lkhub/engine/internal/failure"
@@ -70,6 +71,7 @@ func TestMessagesAreThoseThatPythonTests(t *testing.T) {
 	checkMessage(t, media["connections"].(map[string]any)["ice_tcp"], &connlimit.Report{})
 	checkMessage(t, media["sends"], &sendcount.Report{})
 	checkMessage(t, media["keys"], &[]sfu.KeyStatus{})
+	checkMessage(t, media["agents"], &agents.Status{})
 	checkMessage(t, media["seen"], &map[string]seen.Sighting{})
 	checkMessage(t, media["unproven"], &map[string]seen.Sighting{})
 	for _, key := range []string{"version", "state", "pid", "relay", "seen"} {
@@ -116,7 +118,7 @@ func compareKeys(t *testing.T, where string, want, got map[string]any) {
 		}
 		below, is := value.(map[string]any)
 		if found, isToo := found.(map[string]any); is && isToo && slices.Contains(
-			[]string{"connections", "ice_tcp", "signalling", "sends", "relay", "ports"}, key,
+			[]string{"connections", "ice_tcp", "signalling", "sends", "relay", "ports", "agents"}, key,
 		) {
 			compareKeys(t, where+"."+key, below, found)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/livekit/protocol/webhook"
 	"github.com/livekit/psrpc"
 
+	"lkhub/engine/internal/agents"
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/input"
 	"lkhub/engine/internal/keyring"
@@ -40,6 +41,7 @@ type keys struct {
 	uses    *keyring.Uses
 	joined  *signal.Joined
 	workers *workers
+	agents  *agents.Book
 	webhook string // the key that livekit.yaml names for webhooks; "", or a key that is gone: the current key
 	signers []webhook.QueuedNotifier
 }
@@ -55,7 +57,7 @@ func takeKeys(conf *config.Server) (*keys, error) {
 		file: conf.KeyFile, ring: keyring.New(own, read), uses: keyring.NewUses(time.Now), joined: signal.NewJoined(),
 		webhook: conf.WebHook.APIKey,
 	}
-	k.workers = newWorkers(k.ring)
+	k.workers, k.agents = newWorkers(k.ring), agents.NewBook(time.Now)
 	conf.KeyFile, conf.Keys = "", map[string]string{own.ID: own.Secret}
 	conf.WebHook.APIKey = own.ID
 	return k, nil
@@ -99,23 +101,23 @@ func (k *keys) install(server *service.LivekitServer, conf *livekitconfig.Config
 	bus := *private.Field[psrpc.MessageBus](rooms, "bus")
 	scopes := service.NewEndpointScopes()
 	// Upstream's own handler of agents can't be reached. It gets no worker, as on a node to which none connects.
-	agents, err := service.NewAgentHandler(conf, node, bus, k.ring, endpoint.NewRegistry(), scopes)
+	handler, err := service.NewAgentHandler(conf, node, bus, k.ring, endpoint.NewRegistry(), scopes)
 	if err != nil {
 		return err
 	}
-	*private.Field[string](agents, "singleAPIKey") = "" // a key that no worker has: the one that upstream was given
+	*private.Field[string](handler, "singleAPIKey") = "" // a key that no worker has: the one that upstream was given
 	var front http.Handler
 	if !conf.Agents.Endpoints.Disabled {
-		endpoints := service.NewAgentEndpointService(agents, scopes)
+		endpoints := service.NewAgentEndpointService(handler, scopes)
 		front = k.record(endpoints)
 		*private.Field[*service.AgentEndpointService](server, "agentEndpoint") = endpoints
 	}
 	httpServer := *private.Field[*http.Server](server, "httpServer")
-	handler := k.record(route(k.workers.watch(service.NewAgentWSService(conf, agents)), withoutToken(httpServer.Handler)))
-	httpServer.Handler = service.NewHTTPHandler(conf, k.ring, handler, front)
+	sockets := k.workers.watch(newAgentSocket(conf, handler, k.agents))
+	httpServer.Handler = service.NewHTTPHandler(conf, k.ring, k.record(route(sockets, withoutToken(httpServer.Handler))), front)
 	if transport := *private.Field[*service.WebTransportServer](server, "webtransportServer"); transport != nil {
 		mux := http.NewServeMux()
-		mux.Handle("/agent", k.record(service.NewAgentWTService(agents)))
+		mux.Handle("/agent", k.record(service.NewAgentWTService(handler)))
 		transport.H3.Handler = service.NewWebTransportHandler(k.ring, transport, mux)
 	}
 	heard := *private.Field[telemetry.TelemetryService](rooms, "telemetry")

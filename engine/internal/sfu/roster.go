@@ -9,6 +9,7 @@ import (
 	"github.com/livekit/livekit-server/pkg/telemetry"
 	"github.com/livekit/protocol/livekit"
 
+	"lkhub/engine/internal/agents"
 	"lkhub/engine/internal/private"
 	"lkhub/engine/internal/roster"
 )
@@ -18,6 +19,7 @@ import (
 type rosterTelemetry struct {
 	telemetry.TelemetryService
 	roster *roster.Roster
+	agents *agents.Book
 	find   findRoom
 }
 
@@ -25,9 +27,9 @@ type rosterTelemetry struct {
 type findRoom func(ctx context.Context, name livekit.RoomName) *rtc.Room
 
 // keepRoster must be called before the server starts. If the field is renamed, TestMediaSaysWhichParticipantsAreIn fails.
-func keepRoster(rooms *service.RoomManager, kept *roster.Roster) {
+func keepRoster(rooms *service.RoomManager, kept *roster.Roster, book *agents.Book) {
 	heard := private.Field[telemetry.TelemetryService](rooms, "telemetry")
-	*heard = rosterTelemetry{*heard, kept, rooms.GetRoom}
+	*heard = rosterTelemetry{*heard, kept, book, rooms.GetRoom}
 }
 
 // ParticipantJoined is called by the room manager with shouldSendEvent, and without it by the statistics of each
@@ -82,6 +84,9 @@ func (t rosterTelemetry) ParticipantLeft(
 ) {
 	if shouldSendEvent {
 		t.roster.Leave(participant.Sid)
+		if participant.Kind == livekit.ParticipantInfo_AGENT {
+			t.agents.SessionEnded(room.Sid, participant.Identity, endingOf(participant.DisconnectReason))
+		}
 	}
 	t.TelemetryService.ParticipantLeft(ctx, room, participant, shouldSendEvent, guard)
 }

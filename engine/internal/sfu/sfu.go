@@ -79,6 +79,7 @@ func (s *Server) Run(ready func()) error {
 		if s.rooms.waitForAnswer(ctx) == nil {
 			serveHeld(s.server, s.held, s.signal)
 			close(s.up)
+			go s.keepAgents(ctx)
 			ready()
 		}
 	}()
@@ -157,7 +158,7 @@ func (s *Server) initialize(conf *config.Config) error {
 		signal.TellByLAN(s.server, lans.New(here.Told, here.Interfaces))
 	}
 	seen.WatchICE(&transport.SettingEngine, s.seen, s.first)
-	keepRoster(s.server.RoomManager(), s.roster)
+	keepRoster(s.server.RoomManager(), s.roster, s.keys.agents)
 	own := s.keys.ring.Own()
 	s.rooms = newRoomsClient(reachable(bindAddresses(conf)[0]), own.ID, own.Secret)
 	return nil
@@ -290,7 +291,7 @@ func (s *Server) Status(ctx context.Context) (map[string]any, error) {
 	}
 	select {
 	case <-s.up:
-		status["keys"] = s.keys.status(participantsIn(all))
+		status["keys"], status["agents"] = s.keys.status(participantsIn(all)), s.keys.agents.Status(s.agentRooms())
 	default:
 	}
 	return status, nil
