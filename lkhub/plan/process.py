@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from lkhub.secret import FromEnv, FromFile
+from lkhub.secret import FromEnv, FromFile, Secret
 from lkhub.spec.duration import Duration
 
 EngineProgram = Literal["media", "relay", "edge"]
@@ -14,7 +14,7 @@ EngineProgram = Literal["media", "relay", "edge"]
 RestartPolicy = Literal["always", "on-failure"]
 """When a process that has ended is started again. `on-failure`: exit code 0 means that the process is done."""
 
-Role = Literal["carries-calls", "knows-participants"]
+Role = Literal["carries-calls", "knows-participants", "registers"]
 """The roles that findings need to know; messages carry them."""
 
 # Sockets, records and logs are named after their process. The names in _TAKEN are files of the supervisor.
@@ -42,20 +42,23 @@ class Health:
 @dataclass(frozen=True)
 class Variable:
     """A variable of a process's environment, and where its value is kept: in the file at the absolute path `file`, or
-    else in the variable `env` of the supervisor's environment. The value is read at each start and is in no plan and no
-    record."""
+    in the variable `env` of the supervisor's environment. That value is read at each start and is in no plan and no
+    record. Or it is `value`, which is no secret."""
 
     name: str
     file: str = ""
     env: str = ""
+    value: str = ""
 
     def __post_init__(self) -> None:
-        if bool(self.file) == bool(self.env):
-            raise ValueError(f"{self.name} has its value in one place: a file, or the environment")
+        if [bool(self.file), bool(self.env), bool(self.value)].count(True) != 1:
+            raise ValueError(f"{self.name} has its value in one place: a file, the environment, or here")
 
     @property
-    def source(self) -> FromFile | FromEnv:
+    def source(self) -> Secret | FromFile | FromEnv:
         """Where the value is kept."""
+        if self.value:
+            return Secret(self.value)
         return FromFile(self.file) if self.file else FromEnv(self.env)
 
 
@@ -101,11 +104,14 @@ class ProcessPlan:
 
     When it is replaced: it reads `files` at its start, so a change of one replaces the process, unless it `reloads`:
     then it takes the change over without a restart. It always takes over a change of `rereads` so. `watched` are files
-    of the operator that it reads too, and reads again when they are replaced. `restart`: see RestartPolicy.
+    of the operator that it reads too, and reads again when they are replaced. `restart`: see RestartPolicy. `retires`:
+    it is told to end and may finish what it does beside the process that takes its place, for so many seconds; None: it
+    is killed first.
 
     What it has to do with calls: `carries_calls`: its restart interrupts participants. `knows_participants`: it can be
     asked for the participants in calls, at its control socket, or at the `health` URL of a livekit-server.
-    `sees_clients`: it reports which clients on other machines it has seen. `resumes`: see Resumed.
+    `sees_clients`: it reports which clients on other machines it has seen. `resumes`: see Resumed. `registers`: it is
+    an agent, whose worker registers with media.
 
     How it ends: an orderly stop ends the processes with the lowest `stop_order` first. `drain`: for how many seconds it
     then waits for participants to leave; None: it ends at once.
@@ -123,10 +129,12 @@ class ProcessPlan:
     folder: str = ""
     user: str = ""
     restart: RestartPolicy = "always"
+    retires: int | None = None
     reloads: bool = False
     carries_calls: bool = False
     knows_participants: bool = False
     sees_clients: bool = False
+    registers: bool = False
     resumes: tuple[Resumed, ...] = ()
     stop_order: int = 1
     drain: int | None = None
@@ -148,6 +156,8 @@ class ProcessPlan:
             found.append("carries-calls")
         if self.knows_participants:
             found.append("knows-participants")
+        if self.registers:
+            found.append("registers")
         return tuple(found)
 
 

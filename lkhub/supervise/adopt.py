@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from lkhub.errors import MachineError, describe_error
 from lkhub.host import files
+from lkhub.host.processes import is_alive
 from lkhub.plan.process import ProcessPlan
-from lkhub.state.identity import Identity, list_records
+from lkhub.state.identity import Identity, list_records, list_retired, remove_retired
 from lkhub.supervise.child import Child
 from lkhub.supervise.ending import Ending, end_process, limit_drain, tell_to_drain
 from lkhub.supervise.left import Left, find_running
@@ -20,7 +21,13 @@ async def adopt(supervisor: Supervisor, planned: Iterable[ProcessPlan] = ()) -> 
     nor mark says of a process comes from the plan of the same name in `planned`."""
     planned = tuple(planned)
     children = supervisor.fleet.children
+    for ended in list_retired(supervisor.paths):
+        if not is_alive(ended.process):
+            remove_retired(supervisor.paths, ended)
     for found in find_running(supervisor.paths):
+        if found.retired:
+            supervisor.fleet.retired.wait_for(found.plan, found.process)
+            continue
         if not found.adoptable or found.name in children:
             await _let_go(supervisor, found)
             continue

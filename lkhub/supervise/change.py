@@ -101,7 +101,9 @@ class Change:
                 await self._reload(self._fleet.children[name], self._plans[name])
             await self._stop_old()
             self._close_sockets()
-            require_free_ports(self._needed, self._wanted.plan.processes)
+            retiring = {name for name, child in self._old.items() if child.plan.retires is not None}
+            needed = [listener for listener in self._needed if listener.process not in retiring]
+            require_free_ports(needed, self._wanted.plan.processes)
             await self._start_new()
         except Exception as error:
             if self._old:

@@ -61,6 +61,7 @@ class Child:
         self._popen: subprocess.Popen[bytes] | None = None
         self._backoff = Backoff(timings.restart_first, timings.restart_ceiling)
         self._wanted = False
+        self._is_retired = False
         self._settled = anyio.Event()
         self._ended = anyio.Event()
         self._scope = anyio.CancelScope()
@@ -100,8 +101,9 @@ class Child:
             raise MachineError(self._first_failure)
 
     async def stop(self, how: Ending) -> None:
-        """End the process, and do not start it again. Raises MachineError if this machine refuses what that needs, such
-        as a free descriptor; the process is then watched as before."""
+        """End the process, and do not start it again. One that retires is told to end, and not waited for. Raises
+        MachineError if this machine refuses what that needs, such as a free descriptor; the process is then watched as
+        before."""
         before = self.state, self.since, self._wanted
         self._wanted = False
         self._set("stopping")
@@ -115,8 +117,9 @@ class Child:
         self._scope.cancel()
         if self._settled.is_set():
             await self._ended.wait()
-        if self._popen is not None:
+        if self._popen is not None and not self._is_retired:
             self._popen.wait()
+        self._is_retired = False
         self._record.remove()
         self.process, self._popen = None, None
         self._set("stopped")
@@ -163,6 +166,10 @@ class Child:
             drain.cancel()
 
     async def _end(self, process: ProcessId, how: Ending) -> None:
+        if how == "replace" and self.plan.retires is not None:
+            self.shared.retire(self.plan, process, self._popen)
+            self._is_retired = True
+            return
         with anyio.CancelScope() as ending:
             if how == "drain":
                 self._drains.append(ending)

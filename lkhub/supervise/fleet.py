@@ -15,6 +15,7 @@ from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.child import Child
 from lkhub.supervise.ending import Ending
 from lkhub.supervise.reload import can_reload
+from lkhub.supervise.retired import Retired
 from lkhub.supervise.shared import Shared
 
 
@@ -40,6 +41,8 @@ class Fleet:
         self.shared = shared
         self.tasks = tasks
         self.children: dict[str, Child] = {}
+        self.retired = Retired(tasks, shared)
+        shared.retire = self.retired.add
 
     def compare(self, wanted: PreparedHub) -> Differences:
         def is_same(name: str) -> bool:
@@ -65,7 +68,7 @@ class Fleet:
 
     def is_own(self, pid: int) -> bool:
         """Whether a process is a child or was started by a child: a port that it holds may be free in a moment."""
-        own = {child.process.pid for child in self.children.values() if child.process}
+        own = {child.process.pid for child in self.children.values() if child.process} | self.retired.pids
         with contextlib.suppress(OSError):
             return os.getsid(pid) in own or pid == os.getpid()
         return True  # the process has ended meanwhile

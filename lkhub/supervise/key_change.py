@@ -40,7 +40,8 @@ class KeyChange:
         return wanted
 
     async def _take(self, step: PreparedHub) -> None:
-        self._fleet.write({self._paths.keys: step.files[self._paths.keys]})
+        agents = (self._paths.agent_key, self._paths.agent_secret)
+        self._fleet.write({path: step.files[path] for path in (self._paths.keys, *agents) if path in step.files})
         for child in self._list_readers():
             await reload(child, child.plan, step.fingerprints[child.plan.name])
 

@@ -11,16 +11,17 @@ from lkhub.host.processes import MARK, ProcessId, Running
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import UNKNOWN, Fingerprint, Health, ProcessPlan
 from lkhub.state.applied import load_applied
-from lkhub.state.identity import Identity, Mark, keep_calls, list_records
+from lkhub.state.identity import Identity, Mark, keep_calls, list_records, list_retired
 
 
 @dataclass(frozen=True)
 class Left:
     """A running process of this hub. It is not `adoptable` if a child that is gone had started it: such a process is
-    not started again."""
+    not started again. `retired`: it was told to end, and finishes what it does."""
 
     identity: Identity
     adoptable: bool = True
+    retired: bool = False
 
     @property
     def name(self) -> str:
@@ -48,6 +49,12 @@ def find_running(paths: StatePaths) -> list[Left]:
     found = [
         Left(identity)
         for identity in list_records(paths)
+        if _is_of(paths, identity.root) and processes.is_alive(identity.process)
+    ]
+    # Its mark does not tell: it may be another user's process, and any user can give a process a mark.
+    found += [
+        Left(identity, retired=True)
+        for identity in list_retired(paths)
         if _is_of(paths, identity.root) and processes.is_alive(identity.process)
     ]
     known = {each.process.pid for each in found}

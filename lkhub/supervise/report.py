@@ -4,6 +4,7 @@ import os
 
 from lkhub.host import files
 from lkhub.supervise.child import Child, ShownState
+from lkhub.supervise.retired import RetiredProcess
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.watchers import Watchers
 from lkhub.wire.control import HubReport, ProcessReport
@@ -39,7 +40,13 @@ def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
         edge=watchers.reports.find(EdgeStatus),
         relay=watchers.reports.find(RelayStatus),
         ages=watchers.reports.list_ages(),
+        retired=tuple(map(_report_retired, supervisor.fleet.retired.list())),
     )
+
+
+def _report_retired(retired: RetiredProcess) -> ProcessReport:
+    plan = retired.plan
+    return ProcessReport(plan.name, retired.process.pid, "stopping", retired.since, roles=plan.roles)
 
 
 def _report_process(child: Child, hangs: bool) -> ProcessReport:

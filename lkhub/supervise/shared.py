@@ -1,8 +1,10 @@
 """What all children of a supervisor share: paths, timings, held sockets, environment."""
 
+import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from lkhub.host.processes import ProcessId
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
 from lkhub.supervise.held import HeldSockets
@@ -19,6 +21,14 @@ async def ignore(_: ProcessPlan) -> None:
     """Do nothing when a process is ready again."""
 
 
+Retire = Callable[[ProcessPlan, ProcessId, "subprocess.Popen[bytes] | None"], None]
+"""Called with a process that was told to end, and need not be waited for."""
+
+
+def forget(_: ProcessPlan, __: ProcessId, ___: "subprocess.Popen[bytes] | None") -> None:
+    """Do not watch a process that was told to end."""
+
+
 @dataclass
 class Shared:
     """`held` are the held sockets of all children; `environ` has the values of the environment variables that the spec
@@ -27,6 +37,7 @@ class Shared:
     paths: StatePaths
     say: Say
     returned: Returned = ignore
+    retire: Retire = forget
     timings: Timings = USUAL
     held: HeldSockets = field(default_factory=HeldSockets)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)

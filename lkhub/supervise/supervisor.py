@@ -38,7 +38,7 @@ class Supervisor:
         self.paths = paths
         self.say = say
         self.tasks = tasks
-        self.shared = Shared(paths, say, self._notice_return, timings)
+        self.shared = Shared(paths, say, self._notice_return, timings=timings)
         self.fleet = Fleet(self.shared, tasks)
         self.calls = Calls(self.fleet)
         self.in_force = InForce(self.fleet)
@@ -134,6 +134,7 @@ class Supervisor:
                 outcome = await self._restart_with(hub, before, keys, now=now)
             else:
                 self.in_force.hub = await KeyChange(self.fleet, hub, keys).make()
+                await self._renew_retiring(self.in_force.hub)
                 if self.pending is not None:
                     self.pending = Pending(replace_keys(self.pending.hub, keys), self.pending.change)
             current, *retiring = keys
@@ -162,7 +163,9 @@ class Supervisor:
         if self.gave_way_to or self._leaves:
             return
         self.stopping = True
-        if failures := await self.fleet.stop(self._order_ends(how)):
+        failures = await self.fleet.stop(self._order_ends(how))
+        await self.fleet.retired.end()
+        if failures:
             self.stopping = self._hurries = False
             raise MachineError("\n".join(failures), hints=("`lkhub down` tries it again",))
         self.shared.held.close_except(set())
@@ -249,6 +252,15 @@ class Supervisor:
         await self.calls.resume(resumed)
         only_through = list_only_through(plans) if people else ()
         return Outcome(replaced, cut=people or 0, reloaded=differences.reloaded, only_through=only_through)
+
+    async def _renew_retiring(self, hub: PreparedHub) -> None:
+        """Start those processes anew that have a key in their environment. No call ends by that."""
+        changed = self.fleet.compare(hub).changed
+        if retiring := tuple(plan.name for plan in self.fleet.list_plans(changed) if plan.retires is not None):
+            try:
+                await Change(self.fleet, hub, Differences(retiring)).make()
+            except HubError as error:  # the key of before goes on until it is revoked
+                self.say(f"{', '.join(retiring)} could not be started with the new key: {error.message}")
 
     async def _announce(self, replaced: Iterable[ProcessPlan]) -> None:
         if any(plan.knows_participants for plan in replaced):

@@ -76,6 +76,8 @@ class HubReport(Struct, frozen=True):
     address is gone, `lost` says what to do; None: it only changed. `spec` is the path of the spec that was applied
     last, and `digest` the SHA-256 of its text. `watcher_failures` is by what the watcher can't do.
 
+    `retired` are processes that were told to end and finish what they do, beside those that took their places.
+
     `media`, `edge` and `relay` are the last status of these processes; None: there is no such process, or it does not
     answer. `ages` says how many seconds ago that was, by the process's name."""
 
@@ -101,6 +103,7 @@ class HubReport(Struct, frozen=True):
     edge: EdgeStatus | None = None
     relay: RelayStatus | None = None
     ages: Mapping[str, float] = field(default_factory=dict)
+    retired: tuple[ProcessReport, ...] = ()
 
 
 NO_REPORT = HubReport(0, ())

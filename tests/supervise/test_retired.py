@@ -1,0 +1,322 @@
+"""Processes that finish what they do beside the processes that take their place."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host import processes
+from lkhub.host.keyfile import Keys, add_current
+from lkhub.host.processes import ProcessId
+from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import Health, ProcessPlan, Variable
+from lkhub.prepare.hub import PreparedHub, fingerprint
+from lkhub.prepare.ring import replace_keys
+from lkhub.secret import Secret
+from lkhub.state.identity import list_retired
+from lkhub.supervise.adopt import adopt
+from lkhub.supervise.left import find_running
+from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.control import Outcome
+from tests.supervise.conftest import MakeHub, list_running, pids, states, status_of, supervising
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+AGENT = "serve"  # the actor that is one here
+
+
+def with_agent(hub: PreparedHub, **roles: Any) -> PreparedHub:
+    """The hub, whose last process is an agent that may finish its calls."""
+
+    def follow(process: ProcessPlan) -> ProcessPlan:
+        if process.name != AGENT:
+            return process
+        return replace(process, health=Health(), **({"retires": 60, "registers": True, "stop_order": 2} | roles))
+
+    return replace(hub, plan=replace(hub.plan, processes=tuple(map(follow, hub.plan.processes))))
+
+
+@pytest.fixture
+def calls(paths: StatePaths) -> Path:
+    """The calls of the agent are over when this file is there."""
+    return Path(paths.root, "calls-are-over")
+
+
+def busy(calls: Path, say: str = "old") -> dict[str, Any]:
+    """An agent that is told to end, and goes on until its calls are over."""
+    return {"say": say, "deaf": True, "die_when": str(calls)}
+
+
+async def started(paths: StatePaths, *said: str) -> None:
+    """The agents have begun; until then SIGTERM ends them."""
+    log = Path(paths.log(AGENT))
+    await until(lambda: log.read_text().split() == list(said), f"the starts of {said}")
+
+
+async def test_successor_starts_at_once_and_the_call_goes_on(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        before = pids(supervisor)
+        await started(paths, "old")
+        assert await supervisor.apply(with_agent(make_hub(media={}, serve={"say": "new"}))) == Outcome((AGENT,))
+        after = pids(supervisor)
+        assert after["media"] == before["media"]
+        assert after[AGENT] != before[AGENT]
+        [row] = status_of(supervisor)["retired"]
+        assert (row["name"], row["pid"], row["state"], row["roles"]) == (
+            AGENT,
+            before[AGENT],
+            "stopping",
+            ("registers",),
+        )
+        assert psutil.pid_exists(before[AGENT] or 0)
+        calls.touch()
+        await until(lambda: not status_of(supervisor)["retired"], "its end")
+        assert (pids(supervisor), supervisor.children[AGENT].restarts) == (after, 0)
+        assert said == []
+
+
+async def test_agent_that_does_not_end_is_ended_after_its_time(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls)), retires=1))
+        before = pids(supervisor)[AGENT]
+        await started(paths, "old")
+        await supervisor.apply(with_agent(make_hub(media={}, serve={"say": "new"}), retires=1))
+        await until(lambda: not status_of(supervisor)["retired"], "its end")
+        assert said == [f"serve (pid {before}) has not ended in 1 s, and is ended"]
+
+
+async def test_restart_retires_too(paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        before = pids(supervisor)[AGENT]
+        await started(paths, "old")
+        await supervisor.restart([AGENT])
+        await started(paths, "old", "old")
+        await supervisor.restart([AGENT])
+        first, _ = status_of(supervisor)["retired"]
+        assert first["pid"] == before
+        assert states(supervisor)[AGENT] == "running"
+
+
+async def test_removed_agent_finishes_its_calls(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        before = pids(supervisor)[AGENT]
+        await started(paths, "old")
+        await supervisor.apply(make_hub(media={}))
+        assert AGENT not in supervisor.children
+        assert [row["pid"] for row in status_of(supervisor)["retired"]] == [before]
+        assert not Path(paths.record(AGENT)).exists()
+
+
+async def test_stop_of_the_hub_ends_those_that_retired(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        await started(paths, "old")
+        await supervisor.apply(with_agent(make_hub(media={}, serve={"say": "new"})))
+        assert len(list_running(paths)) == 3
+        await supervisor.stop("now")
+        assert list_running(paths) == []
+        await until(lambda: not status_of(supervisor)["retired"], "the report")
+
+
+async def test_stop_of_the_hub_waits_for_no_agent_itself(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    """Media waits for the calls, and the agents' calls are among these."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        await started(paths, "old")
+        await supervisor.stop("drain")
+        assert list_running(paths) == []
+
+
+async def test_change_that_fails_starts_the_agent_of_before_again(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        before = pids(supervisor)
+        await started(paths, "old")
+        with pytest.raises(MachineError, match="the change was not made; what ran before is running again"):
+            await supervisor.apply(with_agent(make_hub(media={"exit": 3}, serve={"say": "new"})), now=True)
+        # The one that had been started already may finish what it does, as the one of before.
+        assert before[AGENT] in [row["pid"] for row in status_of(supervisor)["retired"]]
+        await until(lambda: Path(paths.log(AGENT)).read_text().split()[-1] == "old", "the agent of before")
+        assert states(supervisor) == {"media": "running", AGENT: "running"}
+
+
+@contextlib.contextmanager
+def no_descriptors(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
+    """As where no descriptor is free."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, name, refuse)
+        yield
+
+
+async def test_agent_that_cannot_be_watched_ends_no_supervisor(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        before = pids(supervisor)[AGENT]
+        await started(paths, "old")
+        with no_descriptors(monkeypatch, "wait_until_gone"):
+            supervisor.fleet.retired.add(
+                supervisor.children[AGENT].plan, supervisor.children[AGENT].process or ProcessId(0, ""), None
+            )
+            await until(lambda: said, "the report")
+        assert said[0] == f"can't watch serve (pid {before}): OSError (Too many open files)"
+        assert states(supervisor)["media"] == "running"
+
+
+async def test_agent_that_cannot_be_told_is_kept_as_it_was(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        before = pids(supervisor)
+        await started(paths, "old")
+        with no_descriptors(monkeypatch, "send_signal"), pytest.raises(MachineError, match="can't end serve"):
+            await supervisor.restart([AGENT])
+        assert (pids(supervisor), states(supervisor)[AGENT]) == (before, "running")
+        assert status_of(supervisor)["retired"] == ()
+
+
+async def test_next_supervisor_leaves_it_beside_its_successor(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    hub = with_agent(make_hub(media={}, serve={"say": "new"}))
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        old = pids(first)[AGENT]
+        await started(paths, "old")
+        await first.apply(hub)
+        await started(paths, "old", "new")
+        successor = pids(first)
+    async with supervising(paths, said) as second:
+        await adopt(second, hub.plan.processes)
+        assert pids(second) == successor
+        assert [row["pid"] for row in status_of(second)["retired"]] == [old]
+        assert await second.apply(hub) == Outcome(())
+        assert psutil.pid_exists(old or 0), "it was told to end before; a second signal would end its calls"
+        calls.touch()
+        await until(lambda: not status_of(second)["retired"], "its end")
+
+
+async def test_next_supervisor_tells_none_again_that_has_no_successor(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    """Nor is it taken over: it would be started again."""
+    hub = make_hub(media={})
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(with_agent(make_hub(media={}, serve={**busy(calls), "deaf": True})))
+        old = pids(first)[AGENT]
+        await started(paths, "old")
+        await first.apply(hub)
+    assert [left.retired for left in find_running(paths)] == [False, True]
+    async with supervising(paths, said) as second:
+        await adopt(second, hub.plan.processes)
+        assert list(second.children) == ["media"]
+        assert await second.apply(hub) == Outcome(())
+        assert [row["pid"] for row in status_of(second)["retired"]] == [old]
+        calls.touch()
+        await until(lambda: not status_of(second)["retired"], "its end")
+        await until(lambda: not list_retired(paths), "the end of its record")
+
+
+async def test_record_of_one_that_ended_without_a_supervisor_is_removed(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        old = pids(first)[AGENT]
+        await started(paths, "old")
+        await first.apply(make_hub(media={}))
+        [popen] = [each.popen for each in first.fleet.retired.list()]
+    assert popen
+    calls.touch()
+    popen.wait()
+    assert [identity.process.pid for identity in list_retired(paths)] == [old]
+    async with supervising(paths, said) as second:
+        await adopt(second)
+        assert list_retired(paths) == ()
+
+
+OLD: Keys = {"APIold": Secret("o" * 32)}
+NEW = "APInew", Secret("n" * 32)
+
+
+def keyed(paths: StatePaths, hub: PreparedHub) -> PreparedHub:
+    """The hub with generated keys: media reads them again, and the agent has the current one in its environment."""
+    media, agent = hub.plan.processes
+    media = replace(media, rereads=(paths.keys,))
+    agent = replace(agent, variables=(Variable("KEY", file=paths.agent_key),))
+    files = {**hub.files, paths.managed_keys: "", paths.keys: "", paths.agent_key: "", paths.agent_secret: ""}
+    planned: Any = ({},)  # that there are agents
+    hub = replace(hub, plan=replace(hub.plan, processes=(media, agent), agents=planned), files=files)
+    hub = replace_keys(hub, OLD)
+    prints = {each.name: fingerprint(each, hub.files, {}) for each in hub.plan.processes}
+    return replace(hub, fingerprints=prints)
+
+
+def read_key(supervisor: Supervisor) -> str:
+    """The key in the environment of the agent that runs."""
+    process = supervisor.children[AGENT].process
+    assert process is not None
+    return psutil.Process(process.pid).environ().get("KEY", "")
+
+
+async def test_rotation_starts_agents_anew_and_nothing_else(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(keyed(paths, with_agent(make_hub(media={"keys": paths.keys}, serve=busy(calls)))))
+        before = pids(supervisor)
+        await started(paths, "old")
+        assert read_key(supervisor) == "APIold"
+        await supervisor.take_keys(lambda keys: add_current(keys, *NEW))
+        assert pids(supervisor)["media"] == before["media"]
+        assert pids(supervisor)[AGENT] != before[AGENT]
+        assert read_key(supervisor) == "APInew"
+        assert [row["pid"] for row in status_of(supervisor)["retired"]] == [before[AGENT]]
+        # What is in force now is what the next `up` prepares.
+        assert supervisor.in_force.hub is not None
+        assert await supervisor.apply(supervisor.in_force.hub) == Outcome(())
+
+
+async def test_rotation_stays_where_an_agent_does_not_start(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(keyed(paths, with_agent(make_hub(media={"keys": paths.keys}, serve=busy(calls)))))
+        await started(paths, "old")
+        child = supervisor.children[AGENT]
+        Path(paths.log(AGENT)).unlink()
+        Path(paths.log(AGENT)).mkdir()  # where its log can't be written it does not start
+        changed = await supervisor.take_keys(lambda keys: add_current(keys, *NEW))
+        assert changed.current == "APInew"
+        assert any("serve could not be started with the new key" in line for line in said)
+        assert supervisor.children[AGENT] is child
+        os.rmdir(paths.log(AGENT))
