@@ -97,9 +97,15 @@ def _run(subcommand: str, source: int, to: int, keys: SealKeys) -> Iterator[subp
     require_engine(engine)
     read, write = os.pipe()
     argv = [engine, subcommand, "--keys", str(read), "--to", str(to)]
-    settings = {"stdin": source, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "env": tool_environ()}
     try:
-        process = subprocess.Popen(argv, pass_fds=(read, to), **settings)  # type: ignore[call-overload]
+        process = subprocess.Popen(
+            argv,
+            pass_fds=(read, to),
+            stdin=source,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=tool_environ(),
+        )
     except OSError as error:
         os.close(write)
         raise MachineError(f"can't run {engine}: {(error.strerror or '').lower()}") from error
