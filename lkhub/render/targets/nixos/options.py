@@ -5,7 +5,7 @@ from typing import Any
 
 from lkhub.render.targets.nixos.language import Expression, write_nix, write_text
 
-Schema = Mapping[str, Any]
+Schema = Mapping[str, Any]  # JSON Schema: each of its keys has a type of its own
 Place = tuple[str, ...]
 
 EACH = "*"
@@ -22,7 +22,7 @@ def list_secrets(schema: Schema) -> tuple[Place, ...]:
     return tuple(dict.fromkeys(place for place, _ in _find_secrets(schema, schema["$defs"], ())))
 
 
-def find_written(schema: Schema, settings: Mapping[str, Any]) -> Iterator[str]:
+def find_written(schema: Schema, settings: Mapping[str, Any]) -> Iterator[str]:  # a spec as parsed
     """The places at which a spec has a secret itself, as text."""
     for place, takes_text in _find_secrets(schema, schema["$defs"], ()):
         if takes_text:
