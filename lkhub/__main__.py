@@ -22,6 +22,11 @@ def main() -> None:
         from lkhub.cli.build_site import build_site
 
         run(build_site)
+    elif sys.argv[1:2] == ["run-agent"]:
+        # Imported alone, as `serve` is: 50 ms.
+        from lkhub.cli.run_agent import run_agent
+
+        run(run_agent)
     else:
         # Imported here: 50 ms, which the start of the service does without.
         from lkhub.cli.main import app

@@ -57,6 +57,7 @@ PACKAGES = {
     "shown": Package((), "how foreign text is shown is below everything"),
     "secret": Package((), "what hides itself is below everything"),
     "trust": Package((), "words about devices depend on no hub"),
+    "agent_launcher": Package((), "it runs in an agent's environment, which has no lkhub", pure=False),
     "receiver_addresses": Package((), "the spec is judged by the rule that deliveries are judged by"),
     "findings": Package(
         ("errors", "shown"), "what is wrong is data, whatever found it, and a text that can't be read is"
@@ -321,6 +322,7 @@ def test_secrets_of_a_spec_are_read_in_one_place(graph: grimp.ImportGraph) -> No
 def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) -> None:
     importers = graph.find_modules_that_directly_import("subprocess")
     assert importers <= {
+        "lkhub.host.agents",
         "lkhub.host.build",
         "lkhub.host.commands",
         "lkhub.host.engine",
@@ -330,6 +332,8 @@ def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) 
         "lkhub.hub.probe",
         # For the type of a process that host started.
         "lkhub.supervise.child",
+        "lkhub.supervise.retired",
+        "lkhub.supervise.shared",
         "lkhub.supervise.spawn",
     }
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "access": "access",
     "rooms": "rooms",
     "webhooks": "webhooks",
+    "agents": "agents",
     "invite": "invite",
     "env": "env",
     "keys": "keys",

@@ -62,6 +62,7 @@ def render(
     if alone is None and output is None and chosen.forms:
         alone = chosen.forms.first
     plan, made_from = _plan(spec, state, chosen)
+    chosen.require_renderable(plan)
     files = chosen.render(plan, made_from, alone)
     if output is None:
         if diff or len(files) > 1:

@@ -1,7 +1,7 @@
 """Where lkhub is installed on this machine."""
 
-import getpass
 import os
+import pwd
 import sys
 
 from lkhub.host.engine import bundled_engine
@@ -23,7 +23,8 @@ def find_installation(state: str, spec: str | None) -> Installation:
 
 
 def _name_user() -> str:
+    # Not getpass, which believes LOGNAME and USER: agents get users of their own where the hub is root.
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without an entry, as in a container
-        return str(os.getuid())
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a uid without an entry, as in a container
+        return str(os.geteuid())

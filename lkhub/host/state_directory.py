@@ -10,11 +10,14 @@ from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import ensure_private_dir, explain_os_errors
-from lkhub.plan.paths import STATE_NAMES
+from lkhub.plan.paths import STATE_NAMES, StatePaths
 
 # The names that mkstemp makes for files that are written beside their place.
 _HALF_WRITTEN = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
 _MAY_BE_WRITTEN_SECONDS = 60.0
+
+# Other people's projects are in it, which may have a `.env.template`, and tens of thousands of files.
+_OF_AGENTS = os.path.basename(StatePaths("").agents)
 
 _HINTS = ("choose a new or empty folder with --state DIR",)
 
@@ -60,7 +63,7 @@ def remove_half_written(path: str) -> None:
     the hub's: a folder that is private already may have a `.env.template` in it."""
     for folder, folders, names in os.walk(path):
         if folder == path:
-            folders[:] = [name for name in folders if name in STATE_NAMES]
+            folders[:] = [name for name in folders if name in STATE_NAMES - {_OF_AGENTS}]
             names = [name for name in names if _is_own(name)]
         for file in (os.path.join(folder, name) for name in names if _HALF_WRITTEN.fullmatch(name)):
             with contextlib.suppress(OSError):

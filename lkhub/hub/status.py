@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from lkhub import __version__
+from lkhub.checks.agents import AgentProcess, check_agents
 from lkhub.checks.asker import check_asker
 from lkhub.checks.called import CalledHub
 from lkhub.checks.calls import check_paths
@@ -109,7 +110,8 @@ class HubStatus:
     operator's own certificate. `receivers`: what the receivers of webhooks take. `openid`, `store`: whether the OpenID
     provider and the store can be used. `store_read_only`: the store is on a file system that takes no writes, nor the
     service's record of it. `rewritten`: the rendered files that were edited, and written again. `unit`: what is
-    wrong with the unit of a service. `builds`: what came of the builds of web sites.
+    wrong with the unit of a service. `builds`: what came of the builds of web sites. `agents`: the
+    processes of agents.
     """
 
     applied: AppliedRecord | None
@@ -135,6 +137,7 @@ class HubStatus:
     rewritten: tuple[EditedFile, ...] = ()
     unit: tuple[Finding, ...] = ()
     builds: tuple[BuiltSite, ...] = ()
+    agents: tuple[AgentProcess, ...] = ()
 
     @property
     def processes(self) -> tuple[ProcessReport, ...]:
@@ -230,6 +233,7 @@ class HubStatus:
             *(check_store(self.store, read_only=self.store_read_only) if self.store else ()),
             *check_webhooks(self.receivers, now),
             *check_sites(self.builds, now),
+            *check_agents(self.agents, report.media.agents if report.media else None, now.timestamp()),
             *(check_openid(self.openid.failing, self.openid.problem) if self.openid else ()),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),
             *check_address(report.moved, report.lost),

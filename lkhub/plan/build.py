@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from lkhub.findings.catalogue.choices import dev_key, no_tls
 from lkhub.findings.catalogue.spec import value_wrong
 from lkhub.findings.finding import Edit, Finding
+from lkhub.plan.agents import list_agent_listeners, plan_agent_processes, plan_agents, warn_of_agents
 from lkhub.plan.application import plan_application
 from lkhub.plan.codecs import warn_of_codecs
 from lkhub.plan.edge import list_authorities, list_trust_urls, origin, plan_edge, tls_mode
@@ -51,11 +52,12 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         return None
     relay = _plan_relay(spec, media, edge)
     serve = _plan_serve(loaded, media, edge, installation.paths)
-    listeners = list_listeners(media, relay, serve, edge)
+    urls = _plan_urls(spec, media, serve, edge)
+    agents = plan_agents(loaded, installation, urls)
+    listeners = (*list_listeners(media, relay, serve, edge), *list_agent_listeners(agents))
     find_collisions(listeners, loaded)
     _judge_dev(loaded, media, edge)
     paths = installation.paths
-    urls = _plan_urls(spec, media, serve, edge)
     turn_servers = _plan_turn_servers(spec, paths)
     if edge is not None:
         edge = plan_builds(loaded, edge, urls, serve.application.access, installation)
@@ -71,7 +73,10 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         stun=plan_stun(loaded, media, relay),
         serve=serve,
         urls=urls,
-        processes=plan_processes(spec, installation, media, urls, serve, relay, edge, turn_servers, listeners),
+        processes=(
+            *plan_processes(spec, installation, media, urls, serve, relay, edge, turn_servers, listeners),
+            *plan_agent_processes(agents, installation),
+        ),
         listeners=listeners,
         probes=_plan_probes(spec, media, relay),
         resolve=_override_addresses(media, edge),
@@ -79,7 +84,8 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         drain=spec.drain,
         secrets=tuple(_list_secrets(spec, installation)),
         written_out=tuple(each.path for each in list_references(spec) if isinstance(each.source, Secret)),
-        findings=(*notes, *_warn(spec, serve, edge), *warn_of_codecs(spec)),
+        findings=(*notes, *_warn(spec, serve, edge), *warn_of_codecs(spec), *warn_of_agents(agents)),
+        agents=agents,
     )
 
 

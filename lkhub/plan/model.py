@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 from lkhub.findings.finding import Finding
 from lkhub.plan.installation import Installation
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.process import ProcessPlan
+from lkhub.plan.process import ProcessPlan, Variable
 from lkhub.source.json_text import Json
 from lkhub.source.path import Path
 from lkhub.source.typed import Epoch
@@ -253,6 +253,28 @@ class Urls:
 
 
 @dataclass(frozen=True)
+class AgentPlan:
+    """One agent. `project` is the absolute path of its code; `command` is empty for the default. `home` is the folder
+    with its copies and environments. `uid` is the number of the user that it runs as, which has no account; None: the
+    hub's own user. `processes` has the name and the health port of each replica. `variables` have their names with
+    VARIABLE_PREFIX of `lkhub.plan.agents`.
+
+    Of this machine, "" until it was looked at: `inputs` is a digest of the project's files, `uv` the path of uv for a
+    project of uv, and `entry` the file that the default command starts."""
+
+    name: str
+    project: str
+    command: tuple[str, ...]
+    home: str
+    uid: int | None
+    processes: tuple[tuple[str, int], ...]
+    variables: tuple[Variable, ...]
+    inputs: str = ""
+    uv: str = ""
+    entry: str = ""
+
+
+@dataclass(frozen=True)
 class KeptSecret:
     """A secret that the spec refers to and does not hold: in the file `file`, an absolute path, or in the variable
     `variable` of the environment. `name` tells the secrets of a spec apart."""
@@ -292,6 +314,7 @@ class Plan:
     secrets: tuple[KeptSecret, ...]
     written_out: tuple[Path, ...]
     findings: tuple[Finding, ...]
+    agents: tuple[AgentPlan, ...] = ()
 
     @property
     def notes(self) -> tuple[Finding, ...]:

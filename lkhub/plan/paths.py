@@ -166,6 +166,26 @@ class StatePaths:
         return f"{self.root}/written.json"
 
     @property
+    def agent_key(self) -> str:
+        """The API key that agents are started with."""
+        return self.render("agent.key")
+
+    @property
+    def agent_secret(self) -> str:
+        """The secret of that API key."""
+        return self.render("agent.secret")
+
+    @property
+    def agents(self) -> str:
+        """The code and the environments of agents, where they run as the hub's own user."""
+        return f"{self.root}/agents"
+
+    def agent_home(self, name: str, *, apart: bool) -> str:
+        """The code and the environments of one agent. `apart`: it has a user of its own, which can't enter the state
+        directory."""
+        return f"{self.root}-agents/{name}" if apart else f"{self.agents}/{name}"
+
+    @property
     def backups(self) -> str:
         """What those files held before."""
         return f"{self.root}/backups"

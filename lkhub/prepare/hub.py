@@ -35,8 +35,16 @@ from lkhub.plan.media import needs_domain
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.plan.process import Fingerprint, ProcessPlan
+from lkhub.prepare.agents import judge_agents
 from lkhub.prepare.certificates import establish_authority, judge_files
-from lkhub.prepare.secrets import Secrets, list_referenced, place_secrets, resolve_keys, resolve_secrets
+from lkhub.prepare.secrets import (
+    Secrets,
+    list_referenced,
+    place_agent_key,
+    place_secrets,
+    resolve_keys,
+    resolve_secrets,
+)
 from lkhub.prepare.sites import complete_builds, judge_sites
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
@@ -139,7 +147,7 @@ def _prepare(
     _check_engine(loaded, installation)
     if plan is not None:
         _check_raw_livekit(loaded, plan)
-        plan = judge_files(loaded, plan)
+        plan = judge_agents(loaded, judge_files(loaded, plan))
         judge_sites(loaded, plan, path)
     secrets = resolve_secrets(loaded, installation.folder, environ)
     if loaded.spec.keys.source == "managed":
@@ -204,6 +212,7 @@ def _collect_files(plan: Plan, keys: Keys, secrets: Secrets) -> dict[str, str]:
     files = {plan.paths.render(file.name): file.text for file in render_all(plan, secrets, next(iter(keys)))}
     files |= place_secrets(plan, secrets)
     files[plan.paths.keys] = dump_keys(keys)
+    files |= place_agent_key(plan, keys)
     files[plan.paths.relay_secret] = ensure_secret(plan.paths.relay_secret)
     return files
 

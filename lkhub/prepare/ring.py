@@ -13,7 +13,8 @@ from lkhub.host.files import write_private
 from lkhub.host.keyfile import Keys, dump_keys, parse_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
-from lkhub.prepare.hub import PreparedHub, digest_files, digest_rereads
+from lkhub.prepare.hub import PreparedHub, digest_files, digest_rereads, fingerprint
+from lkhub.prepare.secrets import place_agent_key
 from lkhub.state.ring import follow_ring, read_notes, write_notes
 
 
@@ -39,8 +40,14 @@ def replace_keys(hub: PreparedHub, keys: Keys) -> PreparedHub:
     if not _is_managed(hub):
         return hub
     paths, text = hub.plan.paths, dump_keys(keys)
-    files = {**hub.files, paths.keys: text, paths.managed_keys: text}
-    prints = {each.name: _follow(each, hub.fingerprints[each.name], paths.keys, files) for each in hub.plan.processes}
+    files = {**hub.files, paths.keys: text, paths.managed_keys: text, **place_agent_key(hub.plan, keys)}
+    prints = {
+        # An agent has the key in its environment.
+        each.name: fingerprint(each, files, hub.environ)
+        if each.variables
+        else _follow(each, hub.fingerprints[each.name], paths.keys, files)
+        for each in hub.plan.processes
+    }
     return replace(hub, files=files, fingerprints=prints)
 
 

@@ -116,6 +116,14 @@ def list_referenced(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in list_variables(list_references(spec)) if name in environ}
 
 
+def place_agent_key(plan: Plan, keys: Keys) -> dict[str, str]:
+    """The files with the current key, which agents are started with: path → text. None where there are no agents."""
+    if not plan.agents:
+        return {}
+    key, secret = next(iter(keys.items()))
+    return {plan.paths.agent_key: f"{key}\n", plan.paths.agent_secret: f"{secret.reveal()}\n"}
+
+
 def place_secrets(plan: Plan, secrets: Secrets) -> dict[str, str]:
     """The files of secrets that the plan's processes read, or have variables of their environment in: path → text."""
     read = {file for process in plan.processes for file in process.files}

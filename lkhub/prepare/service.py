@@ -77,6 +77,14 @@ def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
             read[f"sites[{site.index}].root"] = f"{site.root}/index.html"
         elif problem := _find_project_problem(site.build.project, service):
             yield f"sites[{site.index}].build: {problem}"
+    for index, agent in enumerate(plan.agents):
+        where, user = f"agents[{index}].project", service.installation.user
+        if not os.path.isdir(agent.project):
+            moved = f"the spec goes to {service.folder}, so write an absolute path"
+            yield f"{where}: there is no folder {agent.project}; {moved}"
+        elif not service.of_user and not can_read(user, agent.project):
+            how = _tell_how_to_allow(agent.project, service)
+            yield f"{where}: the service's user {user} can't read {agent.project}; {how}"
     for key, path in (files | read).items():
         if not os.path.isfile(path):
             yield f"{key}: there is no file {path}; the spec goes to {service.folder}, so write an absolute path"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lkhub.plan.model import Plan
+from lkhub.render.agents import render_agents
 from lkhub.render.caddy import render_caddy
 from lkhub.render.files import RenderedFile
 from lkhub.render.livekit import render_livekit
@@ -24,4 +25,4 @@ def render_all(
     if plan.edge:
         files.append(render_caddy(plan, plan.edge))
         files += [render_site_build(site.build) for site in plan.edge.sites if site.build]
-    return tuple(files)
+    return (*files, *render_agents(plan))

@@ -13,6 +13,7 @@ from lkhub.shown import shown
 from lkhub.spec.access import Access
 from lkhub.spec.account import Account
 from lkhub.spec.address import Addresses, Networks, Stun
+from lkhub.spec.agents import Agent
 from lkhub.spec.domain import Domain
 from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.issuer import Issuer
@@ -221,6 +222,10 @@ class Spec(Part):
 
     webhooks: tuple[Webhook, ...] = Field(default=(), strict=False)
     """Applications that are told what happens in rooms, as LiveKit tells it."""
+
+    agents: tuple[Agent, ...] = Field(default=(), strict=False)
+    """Agents that run with the hub. Each is started with the hub's URL and API key, is started again when it ends, and
+    is asked for again in a room that has lost it."""
 
     sites: tuple[Site, ...] = Field(default=(), strict=False)
     """Web sites that the hub serves over TLS, each from a folder of files, which it can build."""

@@ -166,19 +166,49 @@ def list_records(paths: StatePaths) -> tuple[Identity, ...]:
     return tuple(identity for name in names if (identity := read_record(paths, name)))
 
 
+def list_retired(paths: StatePaths) -> tuple[Identity, ...]:
+    """The processes on record that retired: their records have pids in their names, since another process has taken the
+    place of each."""
+    try:
+        names = sorted(entry.removesuffix(".json") for entry in os.listdir(paths.run) if entry.endswith(".json"))
+    except OSError:
+        return ()
+    found = (_read(paths, name) for name in names if "." in name)
+    return tuple(identity for identity in found if identity is not None)
+
+
 def read_record(paths: StatePaths, name: str) -> Identity | None:
     """The process on record under this name; None if there is no record or it can't be read."""
+    identity = _read(paths, name)
+    return identity if identity is not None and identity.plan.name == name else None
+
+
+def _read(paths: StatePaths, name: str) -> Identity | None:
     try:
         text = files.read_text(paths.record(name))
-        identity = Identity.parse(text) if text else None
+        return Identity.parse(text) if text else None
     except (ValueError, MachineError):
         return None
-    return identity if identity is not None and identity.plan.name == name else None
 
 
 def write_record(paths: StatePaths, identity: Identity) -> None:
     """Raises MachineError if the record can't be written."""
     files.write_private(paths.record(identity.plan.name), identity.dump())
+
+
+def write_retired(paths: StatePaths, identity: Identity) -> None:
+    """Raises MachineError if the record can't be written."""
+    files.write_private(paths.record(_name_retired(identity)), identity.dump())
+
+
+def remove_retired(paths: StatePaths, identity: Identity) -> None:
+    """Remove the record of a process that retired and has ended."""
+    with contextlib.suppress(MachineError):
+        files.remove(paths.record(_name_retired(identity)))
+
+
+def _name_retired(identity: Identity) -> str:
+    return f"{identity.name}.{identity.process.pid}"
 
 
 def remove_record(paths: StatePaths, name: str, process: ProcessId) -> None:

@@ -114,14 +114,59 @@ class KeyUses(Struct, frozen=True):
     callers: tuple[KeyCaller, ...] = ()
 
 
+class AgentJob(Struct, frozen=True):
+    """A job that a worker runs: in which `room`, and as which participant."""
+
+    id: str
+    room: str
+    identity: str
+    since: float
+
+
+class AgentWorker(Struct, frozen=True):
+    """A worker that is connected. `agent` is the name that it registered with, "" for none; `kind` is room, publisher
+    or participant. `free`: it takes rooms; `draining`: it ends after its jobs. `load` is what it says of itself, from 0
+    to 1. `address` is where its connection comes from, "host:port"."""
+
+    id: str
+    agent: str
+    kind: str
+    free: bool
+    draining: bool
+    load: float
+    address: str
+    since: float
+    jobs: tuple[AgentJob, ...] = ()
+
+
+class WaitingRoom(Struct, frozen=True):
+    """A room that lacks an agent. `reason` is a code of engine/internal/agents/status.go: no-worker, full, refused or
+    failing."""
+
+    room: str
+    agent: str
+    reason: str
+    since: float
+
+
+class AgentsStatus(Struct, frozen=True):
+    """The workers, the rooms that wait for an agent, and how often media has asked for an agent again since it
+    started."""
+
+    workers: tuple[AgentWorker, ...] = ()
+    waiting: tuple[WaitingRoom, ...] = ()
+    again: int = 0
+
+
 class MediaStatus(ProcessStatus, frozen=True):
     """Media's status. `rooms` are those with participants; None: not known. `keys` are the API keys that media accepts,
-    the current one first; None: not known."""
+    the current one first; None: not known. `agents`: None: not known."""
 
     rooms: tuple[Room, ...] | None = None
     connections: MediaConnections = field(default_factory=MediaConnections)
     sends: Sends | None = None
     keys: tuple[KeyUses, ...] | None = None
+    agents: AgentsStatus | None = None
 
 
 class MostPorts(Struct, frozen=True):

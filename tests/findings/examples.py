@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
+from lkhub.checks.agents import AgentProcess, check_agents
 from lkhub.checks.asker import check_asker
 from lkhub.checks.calls import check_paths
 from lkhub.checks.checks import check_address, check_edited, check_pending, check_processes, check_supervised
@@ -41,6 +42,7 @@ from lkhub.state.store import StoreRecord
 from lkhub.state.webhooks import ReceiverRecord
 from lkhub.store.owner import refuse
 from lkhub.wire.control import PendingChange, Removal, RenewalFailure, WatcherFailure
+from lkhub.wire.engine import AgentsStatus, WaitingRoom
 from tests.checks.called import OWN, PROXIED
 from tests.reports import edge_status, hub_report, process_report, relay_status
 
@@ -124,6 +126,7 @@ def list_hub() -> Iterator[Finding]:
     failed = BuiltSite("bmo", "it ended with exit code 1", ("src/main.ts: Unexpected token",))
     soon = BuiltSite("bmo", key="API1", key_state="current", until=AT + 86400, due=True)
     yield from check_sites((failed, soon, BuiltSite("other", key="API0", key_state="retiring")), NOW)
+    yield from list_agents()
     yield from check_openid(AT, "the OpenID provider can't be reached")
     file = "/var/lib/lkhub/store.db"
     yield from check_store(StoreRecord("", AT, "foreign", str(refuse("app-2"))))
@@ -137,6 +140,23 @@ def list_hub() -> Iterator[Finding]:
     yield from check_edge(edge, NOW)
     yield from check_root(AT, "192.168.1.6 is new", NOW)
     yield from check_taken({"edge": "the key is of another certificate"})
+
+
+def list_agents() -> Iterator[Finding]:
+    now = NOW.timestamp()
+    waiting = (
+        WaitingRoom("lobby", "bmo", "no-worker", AT),
+        WaitingRoom("lobby", "", "full", AT),
+        WaitingRoom("team", "", "full", AT),
+        WaitingRoom("lobby", "shy", "refused", AT),
+        WaitingRoom("lobby", "broken", "failing", AT),
+    )
+    processes = (
+        AgentProcess("agent-bmo", AT),
+        AgentProcess("agent-new", AT, installing=True),
+        AgentProcess("agent-open", now, exposed=(8081,)),
+    )
+    yield from check_agents(processes, AgentsStatus(waiting=waiting), now)
 
 
 def list_limits() -> Iterator[Finding]:

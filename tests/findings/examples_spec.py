@@ -47,6 +47,7 @@ CHOOSING: tuple[tuple[str, NetworkFacts], ...] = (
     ("reach: lan\ndomain: rtc.example.com\ntls: {mode: external}", make_facts()),
     ("reach: lan\nkeys: {source: dev}", make_facts()),
     ("rooms: [{match: x, codecs: [vp8]}]", make_facts()),
+    ("agents: [{name: bmo, project: bmo}]", make_facts()),
 )
 
 

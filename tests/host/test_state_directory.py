@@ -85,8 +85,9 @@ def test_what_others_keep_in_the_folder_is_not_removed(tmp_path: Path) -> None:
     """A folder that is private already is taken for a state directory, such as the home directory of a user that only
     runs the hub."""
     others = [tmp_path / ".env.template", tmp_path / ".bashrc.original", tmp_path / "app" / ".config.disabled"]
+    others.append(tmp_path / "agents" / "bmo" / "project" / ".env.template")
     for path in others:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
         os.utime(path, (1.0, 1.0))
     remove_half_written(str(tmp_path))

@@ -1,5 +1,5 @@
-"""A stand-in for LiveKit's RoomService. Its answers, refusals too, are those that livekit-server 1.13.11 was seen to
-give."""
+"""A stand-in for LiveKit's RoomService, and for its dispatches of agents. Its answers, refusals too, are those that
+livekit-server 1.13.11 was seen to give."""
 
 import copy
 import json
@@ -158,6 +158,7 @@ class Sfu:
             "ListParticipants": self._list_participants,
             "RemoveParticipant": self._remove_participant,
             "MutePublishedTrack": self._mute_track,
+            "CreateDispatch": self._create_dispatch,
         }
         return methods[method](body, video)
 
@@ -193,6 +194,9 @@ class Sfu:
         participants.remove(found)
         return 200, {}
 
+    def _create_dispatch(self, body: Document, video: Document) -> tuple[int, object]:
+        return (200, {"id": "AD_1", **body}) if _administers(video, body) else DENIED
+
     def _mute_track(self, body: Document, video: Document) -> tuple[int, object]:
         if not _administers(video, body):
             return DENIED
@@ -224,7 +228,8 @@ def run_sfu(secret: Secret) -> Iterator[Sfu]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             method = self.path.rpartition("/")[2]
-            assert self.path == f"/twirp/livekit.RoomService/{method}"
+            service = "AgentDispatchService" if method == "CreateDispatch" else "RoomService"
+            assert self.path == f"/twirp/livekit.{service}/{method}"
             status, said = sfu.answer(method, body, self.headers["Authorization"])
             sent = said if isinstance(said, bytes) else json.dumps(copy.deepcopy(said)).encode()
             self.send_response(status)

@@ -218,6 +218,7 @@ SCENES: dict[str, Callable[[], AbstractContextManager[Scene]]] = {
 
 # These have scenes of their own, with the programs that they are about.
 ELSEWHERE = {
+    "docs/guides/agents.md",
     "docs/guides/applications.md",
     "docs/guides/behind-a-proxy.md",
     "docs/guides/docker.md",

@@ -77,8 +77,8 @@ def test_record_has_a_version_and_says_where_secrets_are_and_not_what(paths: Sta
     record = written(paths)
     assert record["version"] == 1
     assert record["plan"]["variables"] == [
-        {"name": "TOKEN", "file": "", "env": "OPERATORS_TOKEN"},
-        {"name": "KEY", "file": "/key", "env": ""},
+        {"name": "TOKEN", "file": "", "env": "OPERATORS_TOKEN", "value": ""},
+        {"name": "KEY", "file": "/key", "env": "", "value": ""},
     ]
 
 

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from lkhub.findings.catalogue import (
+    agents,
     calls,
     certificates,
     choices,
@@ -32,6 +33,7 @@ SUBJECTS = (
     limits,
     hub,
     webhooks,
+    agents,
     openid,
     sites,
     store,

@@ -74,4 +74,5 @@ CLOUD_INIT = Target(
     _render,
     installation=INSTALLED,
     elsewhere=True,
+    agents=False,
 )

@@ -37,7 +37,7 @@ class Target:
 
     `judges_keys`: the spec's keys, certificates and raw keys are judged too, as for `up`. `installation`: the plan is
     for this installation, and not for the one that runs the command; with `elsewhere` it is also for another machine,
-    whose network is not known here.
+    whose network is not known here. `agents`: what is rendered can run them.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Target:
     judges_keys: bool = False
     installation: Installation | None = None
     elsewhere: bool = False
+    agents: bool = True
 
     def require_form(self, option: str, form: str | None) -> None:
         """Raise InputError where `form`, given with `option`, is not a form of this target."""
@@ -54,3 +55,11 @@ class Target:
         if form is not None and form not in known:
             hints = (f"of {self.name}: {', '.join(known)}",) if known else ()
             raise InputError(f"{self.name} has no {option} {printable(form)}", hints=hints)
+
+    def require_renderable(self, plan: Plan) -> None:
+        """Raise InputError where the plan has agents, and this target can't run them."""
+        if plan.agents and not self.agents:
+            raise InputError(
+                f"agents are not part of {self.name} yet, and would be missing without a word",
+                hints=("take `agents` out, and run each beside the hub with what `lkhub env` prints",),
+            )

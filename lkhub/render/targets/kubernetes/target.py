@@ -82,4 +82,5 @@ KUBERNETES = Target(
     Forms("--format", NETWORKS),
     installation=INSTALLATION,
     elsewhere=True,
+    agents=False,
 )

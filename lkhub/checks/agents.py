@@ -1,0 +1,83 @@
+"""Findings about agents and the rooms that lack them. Pure."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from lkhub.findings.catalogue.agents import (
+    agent_fails,
+    agent_full,
+    agent_installing,
+    agent_missing,
+    agent_not_registered,
+    agent_refuses,
+    health_exposed,
+)
+from lkhub.findings.declare import Statement
+from lkhub.findings.finding import Finding, Fix
+from lkhub.livekit.tokens import show_name
+from lkhub.wire.engine import AgentsStatus, AgentWorker, WaitingRoom
+
+# A worker registers within 3 s, and within 30 s on a busy machine (measured).
+REGISTERING_SECONDS = 60
+
+# An agent is in a room that lacks one within 3 s where a worker is free.
+WAITING_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class AgentProcess:
+    """A process of an agent that runs since `since`. `worker`: its worker that is connected to media, if any.
+    `installing`: its dependencies are being installed. `exposed` are the TCP ports on which it listens for other
+    machines."""
+
+    name: str
+    since: float
+    worker: AgentWorker | None = None
+    installing: bool = False
+    exposed: tuple[int, ...] = ()
+
+
+def check_agents(processes: Iterable[AgentProcess], known: AgentsStatus | None, now: float) -> Iterator[Finding]:
+    """The findings about agents. `known`: what media knows of them; None: it does not answer."""
+    for process in processes:
+        yield from _check_process(process, known, now)
+    waiting = [room for room in (known.waiting if known else ()) if now - room.since >= WAITING_SECONDS]
+    for (agent, reason), rooms in Counter((room.agent, room.reason) for room in waiting).items():
+        if says := _REASONS.get(reason):
+            # Whoever may open rooms and dispatch agents chooses these names.
+            shown = show_name(agent) if agent else ""
+            yield says(shown, rooms).about(
+                shown or "agents",
+                detail=_name_rooms(waiting, agent, reason),
+                fix=(Fix("see the workers", "lkhub agents list"),),
+            )
+
+
+def _check_process(process: AgentProcess, known: AgentsStatus | None, now: float) -> Iterator[Finding]:
+    read = Fix("read its log", f"lkhub logs {process.name}")
+    if process.installing:
+        yield agent_installing(process.name).about(process.name, fix=(read,))
+    elif known is not None and process.worker is None and now - process.since >= REGISTERING_SECONDS:
+        yield agent_not_registered(process.name).about(process.name, fix=(read,))
+    for port in process.exposed:
+        yield health_exposed(process.name, port).about(
+            process.name, fix=(Fix("leave its `command` out of the spec, or bind 127.0.0.1 in its code"),)
+        )
+
+
+_REASONS: dict[str, Callable[[str, int], Statement]] = {
+    "no-worker": agent_missing,
+    "full": agent_full,
+    "refused": agent_refuses,
+    "failing": agent_fails,
+}
+
+# As many names as fit into a line.
+MAX_NAMED = 5
+
+
+def _name_rooms(waiting: Iterable[WaitingRoom], agent: str, reason: str) -> str:
+    names = sorted(show_name(room.room) for room in waiting if (room.agent, room.reason) == (agent, reason))
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more

@@ -1,0 +1,151 @@
+"""`lkhub agents`: the agents of a running hub."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from lkhub.cli.logs import logs as show_logs
+from lkhub.cli.shared.app import make_app
+from lkhub.cli.shared.options import HubSpec, Json, State
+from lkhub.cli.shared.show import err, out, say
+from lkhub.cli.shared.show_json import show_json
+from lkhub.cli.shared.table import show_table
+from lkhub.errors import InputError
+from lkhub.host.control import ask
+from lkhub.hub.agents import AgentRow, list_rows
+from lkhub.hub.locate import find_hub
+from lkhub.hub.rooms import find_room, open_service
+from lkhub.hub.running import ask_running
+from lkhub.livekit.room_calls import create_dispatch
+from lkhub.livekit.room_config import AgentDispatch
+from lkhub.livekit.tokens import show_name
+from lkhub.source.typed import pack
+from lkhub.spec.duration import Duration
+from lkhub.wire.control import HubReport, RestartRequest, StatusRequest
+
+app = make_app(help="The agents of a running hub.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The agent's name in the spec.")]
+
+
+@app.callback()
+def _group() -> None:
+    """The agents of a running hub."""
+
+
+@app.command("list")
+def list_agents(spec: HubSpec = None, state: State = None, json: Json = False) -> None:
+    """List the workers that are connected, with their rooms, the agents whose worker is not, and the rooms that wait.
+
+    A worker that is `full` takes no more rooms; a worker that `ends` was told to, and finishes its calls.
+    """
+    report = ask_running(find_hub(spec, state), StatusRequest(max_age=0.0))
+    rows, waiting = list_rows(report), report.media.agents.waiting if report.media and report.media.agents else ()
+    if json:
+        show_json({"agents": [_pack(row) for row in rows], "waiting": [pack(room) for room in waiting]})
+        return
+    heads = ("PROCESS", "AGENT", "STATE", "SINCE", "LOAD", "ROOMS")
+    show_table(heads, [_describe(row) for row in rows])
+    if not rows:
+        say("no agent is in the spec, and no worker is connected", "agents")
+    for room in waiting:
+        why = _REASONS.get(room.reason, room.reason)
+        out.print(f"room {show_name(room.room)} waits for {_name_agent(room.agent)}: {why}")
+
+
+@app.command()
+def logs(
+    name: Name,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines, from the end.")] = 50,
+    spec: HubSpec = None,
+    state: State = None,
+) -> None:
+    """Show what an agent has written."""
+    paths = find_hub(spec, state)
+    processes = _find_processes(ask_running(paths, StatusRequest()), name)
+    show_logs(name=processes[0], follow=follow, lines=lines, raw=False, spec=spec, state=state)
+
+
+@app.command()
+def restart(name: Name, spec: HubSpec = None, state: State = None) -> None:
+    """Start an agent anew. The worker of before takes no more rooms, and finishes its calls beside the new one."""
+    paths = find_hub(spec, state)
+    for process in _find_processes(ask_running(paths, StatusRequest()), name):
+        ask(paths.control, RestartRequest(process))
+        err.print(f"restarted {process}")
+
+
+@app.command()
+def dispatch(
+    room: Annotated[str, typer.Argument(metavar="ROOM", help="The name of an open room, or its SID.")],
+    agent: Annotated[
+        str, typer.Option("--agent", metavar="NAME", help="The `agent_name` of its code. Default: agents without one.")
+    ] = "",
+    metadata: Annotated[str, typer.Option("--metadata", help="Text that the agent is given.")] = "",
+    spec: HubSpec = None,
+    state: State = None,
+) -> None:
+    """Call an agent into an open room, besides those that are in it."""
+    paths = find_hub(spec, state)
+    report = ask_running(paths, StatusRequest(max_age=0.0))
+    service = open_service(paths)
+    found = find_room(service, room)
+    service.ask(create_dispatch(found.name, AgentDispatch(agent_name=agent, metadata=metadata)))
+    err.print(f"asked for {_name_agent(agent)} in room {show_name(found.name)}")
+    _warn_of_no_worker(report, agent)
+
+
+def _warn_of_no_worker(report: HubReport, agent: str) -> None:
+    known = report.media.agents if report.media else None
+    if known and not any(worker.agent == agent for worker in known.workers):
+        say(f"no worker of {_name_agent(agent)} is connected; it joins once one is", "warning", "yellow")
+
+
+def _find_processes(report: HubReport, name: str) -> list[str]:
+    names = [process.name for process in report.processes if "registers" in process.roles]
+    found = [each for each in names if each == f"agent-{name}" or each.removeprefix(f"agent-{name}-").isdigit()]
+    if not found:
+        known = ", ".join(each.removeprefix("agent-") for each in names)
+        raise InputError(f"there is no agent {name}", hints=(f"one of: {known}" if known else "the spec has none",))
+    return found
+
+
+_REASONS = {
+    "no-worker": "no worker of that name is connected",
+    "full": "every worker of it is full",
+    "refused": "every worker of it refused the room",
+    "failing": "it ended again and again, and is asked again after a pause",
+}
+
+
+def _name_agent(agent: str) -> str:
+    return f"agent {show_name(agent)}" if agent else "an agent without a name"
+
+
+def _describe(row: AgentRow) -> tuple[str, ...]:
+    worker, process = row.worker, row.process
+    if worker is None:
+        assert process is not None
+        return process.name, "", "not registered" if process.state == "running" else process.state, "", "", ""
+    ends = worker.draining or (process is not None and process.state == "stopping")
+    state = "ends" if ends else "free" if worker.free else "full"
+    since = str(Duration(max(0, int(time.time() - worker.since))))
+    rooms = ", ".join(sorted(show_name(job.room) for job in worker.jobs))
+    return (
+        process.name if process else worker.address,
+        worker.agent,
+        state,
+        since,
+        f"{worker.load:.0%}",
+        rooms,
+    )
+
+
+def _pack(row: AgentRow) -> dict[str, object]:
+    process = row.process
+    return {
+        "process": {"name": process.name, "pid": process.pid, "state": process.state} if process else None,
+        "worker": pack(row.worker) if row.worker else None,
+    }

@@ -1,0 +1,136 @@
+"""Codes of agents: those that don't run, and rooms that lack theirs."""
+
+from collections.abc import Sequence
+
+from lkhub.findings.declare import Says, declare
+
+
+@declare("agents-not-apart", "warning")
+def agents_not_apart(names: Sequence[str]) -> Says:
+    """Agents run as the hub's own user. The subject is `agents`.
+
+    **Why.** Only root can start a program as another user. An agent is other people's code, with all of its
+    dependencies, and as the hub's own user it can read the hub's API keys, its certificate authority and its store.
+
+    **What to do.** Nothing if you trust that code as you trust the hub. Else start the hub as root: each agent then has
+    a user of its own.
+    """
+    return Says(
+        f"{', '.join(names)}: not kept from the hub's own keys and files",
+        "the hub does not run as root, so its agents run as the same user as it does",
+    )
+
+
+@declare("agent-installing", "info")
+def agent_installing(name: str) -> Says:
+    """The dependencies of an agent are being installed, or the files of its models fetched. The subject is its process.
+
+    **Why.** It is the first start of this version of its project. Rooms get the agent once it has registered.
+
+    **What to do.** Wait. Its log says how far it is:
+
+    ```sh
+    lkhub agents logs NAME
+    ```
+    """
+    return Says(f"{name} is being installed", "its project or its dependencies have changed")
+
+
+@declare("agent-not-registered", "error")
+def agent_not_registered(name: str) -> Says:
+    """An agent runs, and no worker of it is connected to media. The subject is its process.
+
+    **Why.** Its dependencies may still be installed, or its code ends with an error before it registers. Its health
+    check says nothing about it: it answers 200 before the worker has registered, and while it has lost the server.
+
+    **What to do.** Read its log:
+
+    ```sh
+    lkhub agents logs NAME
+    ```
+    """
+    return Says(f"{name} runs, and no worker of it has registered", "rooms get no agent from it")
+
+
+@declare("agent-missing", "error")
+def agent_missing(agent: str, rooms: int) -> Says:
+    """Rooms wait for an agent, and no worker of that name is connected. The subject is the agent's name for LiveKit, ""
+    for the agent that joins every room.
+
+    **Why.** A dispatch asks for an agent by the `agent_name` of its code, and that may be written otherwise there; or
+    its worker does not run.
+
+    **What to do.** Compare the names, and see what the workers do:
+
+    ```sh
+    lkhub agents list
+    ```
+
+    An agent that registers later joins the rooms that wait.
+    """
+    which = f"agent {agent}" if agent else "agent"
+    return Says(f"no worker for {which}, and {_count(rooms)} for it", "no worker of that name is connected to media")
+
+
+@declare("agent-full", "warning")
+def agent_full(agent: str, rooms: int) -> Says:
+    """Rooms wait for an agent, and each of its workers says that it takes no more. The subject is the agent's name for
+    LiveKit.
+
+    **Why.** A worker of livekit-agents counts itself as full when the machine's CPU, of all its programs, is at 70 % or
+    more (`load_threshold`), or while it ends.
+
+    **What to do.** Free the machine, raise `load_threshold` in the agent's code, or run more workers elsewhere
+    (`replicas` adds none on a machine that is busy). An agent joins as soon as a worker is free.
+    """
+    which = f"agent {agent}" if agent else "the agent"
+    return Says(f"every worker of {which} is full, and {_count(rooms)} for it", "its workers take no more rooms now")
+
+
+@declare("agent-refuses", "warning")
+def agent_refuses(agent: str, rooms: int) -> Says:
+    """Rooms have no agent, because each of its workers was asked and refused. The subject is the agent's name for
+    LiveKit.
+
+    **Why.** The agent's code decides it, in its `request_fnc`; or the worker was full at that moment.
+
+    **What to do.** Nothing where that is meant. Else read the agent's log.
+    """
+    which = f"agent {agent}" if agent else "the agent"
+    return Says(f"every worker of {which} refused {_rooms(rooms)}", "its code takes no part in them")
+
+
+@declare("agent-fails", "error")
+def agent_fails(agent: str, rooms: int) -> Says:
+    """An agent has ended by itself again and again in the same room. The subject is the agent's name for LiveKit.
+
+    **Why.** Its code fails. The room gets it again at growing intervals, up to 30 s.
+
+    **What to do.** Read its log:
+
+    ```sh
+    lkhub agents logs NAME
+    ```
+    """
+    which = f"agent {agent}" if agent else "the agent"
+    return Says(f"{which} fails again and again in {_rooms(rooms)}", "its process ends soon after it was started")
+
+
+@declare("health-exposed", "warning")
+def health_exposed(process: str, port: int) -> Says:
+    """An agent's health check can be reached from other machines. The subject is its process.
+
+    **Why.** livekit-agents listens on all interfaces by default, and a `command` of the spec is run as it is.
+
+    **What to do.** Leave the `command` out, so that the hub starts the agent with its health check on 127.0.0.1; or
+    write `AgentServer(host="127.0.0.1")` in its code.
+    """
+    return Says(f"{process} listens on port {port} of every interface", "other machines can see its health check")
+
+
+def _count(rooms: int) -> str:
+    return "1 room waits" if rooms == 1 else f"{rooms} rooms wait"
+
+
+def _rooms(rooms: int) -> str:
+    return "1 room" if rooms == 1 else f"{rooms} rooms"

@@ -1,0 +1,203 @@
+"""The folder of an agent: copies of its project, and what is installed for them.
+
+    lock            held while one of its processes installs
+    launcher.py     lkhub/agent_launcher.py
+    user/           the agent's HOME, with the caches of its tools
+    DIGEST/         one version of the project
+        project/      its copy
+        environment/  its dependencies
+        uv            the program that installs them
+        installed     it is whole
+
+Where the hub is root, all of that is root's but for `user`, `project` and `environment`, which are the agent's: root
+writes only where the agent can put no link.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from lkhub.errors import MachineError
+from lkhub.host.files import explain_os_errors, open_lock, user_name, write_private
+
+# Not copied: version control, what tools make again in the copy, and the spec, which may have secrets.
+NOT_COPIED = frozenset(
+    {".git", ".hg", ".svn", ".venv", "venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "hub.yaml"}
+)
+
+# It runs in the agent's environment, which has no lkhub, and maybe as a user that can't read ours.
+LAUNCHER = Path(__file__).parent.parent / "agent_launcher.py"
+
+# The one that runs, and the one of before, which runs again where a change fails.
+KEPT_COPIES = 2
+
+_DIGEST_LETTERS = 16
+
+# The end of the name of a copy that is being made.
+_NEW = ".new"
+
+
+class AgentHome:
+    """The folder `path` of an agent that runs as `uid`; None: as our own user. Methods raise MachineError."""
+
+    def __init__(self, path: str, uid: int | None) -> None:
+        self.path, self.uid = path, uid
+        self.launcher, self.user = f"{path}/launcher.py", f"{path}/user"
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Make the folder, and hold its lock: two processes of one agent start at the same moment, and one installs."""
+        self._make()
+        with explain_os_errors(f"{self.path}/lock", "lock"):
+            handle = open_lock(f"{self.path}/lock")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            write_private(self.launcher, LAUNCHER.read_text(), 0o644)
+            yield
+        finally:
+            os.close(handle)
+
+    def _make(self) -> None:
+        above = os.path.dirname(self.path)
+        with explain_os_errors(self.path, "make"):
+            os.makedirs(above, mode=0o700 if self.uid is None else 0o711, exist_ok=True)
+            for folder in (self.path, self.user):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder, 0o700)
+            _require_own(above)
+            _require_own(self.path)
+            if self.uid is not None:
+                os.chmod(above, 0o711)  # noqa: S103 (agents go through it, and see nothing)
+            self._open_for_agent(self.path)
+            self.give(self.user)
+        if self.uid is not None:
+            _require_way_to(self.path)
+
+    def _open_for_agent(self, folder: str) -> None:
+        """Let the agent's user, and no other one, reach what is in a folder of root's."""
+        if self.uid is not None:
+            os.chown(folder, -1, self.uid, follow_symlinks=False)
+            os.chmod(folder, 0o710)  # noqa: S103 (the group is that of this agent alone)
+
+    def give(self, path: str) -> None:
+        """Make the agent's user the owner of a file or an empty folder that is in a folder of ours."""
+        if self.uid is not None:
+            os.chown(path, self.uid, self.uid, follow_symlinks=False)
+
+    def find_copy(self, inputs: str) -> "AgentCopy":
+        """The copy of the project with this digest, which need not be there."""
+        return AgentCopy(self, f"{self.path}/{inputs[:_DIGEST_LETTERS]}")
+
+    def remove_old(self, newest: "AgentCopy") -> None:
+        """Remove the copies of before that no process runs from, but for the last."""
+        with contextlib.suppress(OSError):
+            begun = [f"{self.path}/{name}" for name in os.listdir(self.path) if name.endswith(_NEW)]
+            there = [f"{self.path}/{name}" for name in os.listdir(self.path) if len(name) == _DIGEST_LETTERS]
+            others = sorted((path for path in there if path != newest.folder), key=os.path.getmtime, reverse=True)
+            for path in (*begun, *others[KEPT_COPIES - 1 :]):
+                if not _is_in_use(path):
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+class AgentCopy:
+    """One version of an agent's project in `folder`."""
+
+    def __init__(self, home: AgentHome, folder: str) -> None:
+        self._home, self.folder = home, folder
+        self.project, self.environment, self.uv = f"{folder}/project", f"{folder}/environment", f"{folder}/uv"
+        self._done = f"{folder}/installed"
+
+    def is_installed(self) -> bool:
+        return os.path.exists(self._done)
+
+    def note_installed(self) -> None:
+        with explain_os_errors(self._done, "write"):
+            Path(self._done).touch()
+
+    def make(self, project: str, uv: str) -> None:
+        """Copy the project, and uv where it needs it. What was begun before and not ended is made anew."""
+        # The agent can enter the copy only when all of it is there: a version of before may run.
+        new = f"{self.folder}{_NEW}"
+        with explain_os_errors(self.folder, "write"):
+            for path in (new, self.folder):
+                shutil.rmtree(path, ignore_errors=True)
+            os.mkdir(new, 0o700)
+            try:
+                shutil.copytree(project, f"{new}/project", symlinks=True, ignore=_list_ignored)
+            except shutil.Error as error:
+                raise MachineError(f"can't copy {project}: {_describe_first(error)}") from error
+            os.mkdir(f"{new}/environment", 0o700)
+            if uv:
+                shutil.copy(uv, f"{new}/uv")
+            for above, folders, names in os.walk(f"{new}/project"):
+                for name in (*folders, *names):
+                    self._home.give(os.path.join(above, name))
+            self._home.give(f"{new}/project")
+            self._home.give(f"{new}/environment")
+            self._home._open_for_agent(new)
+            os.rename(new, self.folder)
+
+    def keep(self) -> None:
+        """Keep it from being removed for as long as this process lives, whatever program it becomes."""
+        with explain_os_errors(self.folder, "open"):
+            handle = os.open(self.folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            os.set_inheritable(handle, True)
+            os.utime(self.folder)
+
+
+def _is_in_use(folder: str) -> bool:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _list_ignored(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name in NOT_COPIED or not is_copied(os.path.join(folder, name))]
+
+
+def is_copied(path: str) -> bool:
+    """Whether this is a file, a folder or a link: a socket or a pipe is no part of a project."""
+    mode = os.lstat(path).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
+
+
+def _describe_first(error: shutil.Error) -> str:
+    """Its first reason: it lists all of them, with (from, to, reason) each."""
+    found = error.args[0]
+    return str(found[0][2]) if isinstance(found, list) and found else str(error)
+
+
+def _require_own(folder: str) -> None:
+    """Raise MachineError unless this is a folder of our own, in which no other user can write."""
+    status = os.lstat(folder)
+    what = ""
+    if not stat.S_ISDIR(status.st_mode):
+        what = "is no folder"
+    elif status.st_uid != os.geteuid():
+        what = f"belongs to {user_name(status.st_uid)}"
+    elif status.st_mode & 0o022:
+        what = "can be written by other users"
+    if what:
+        raise MachineError(
+            f"{folder} {what}, and agents are kept there", hints=("move it away, and lkhub makes it anew",)
+        )
+
+
+def _require_way_to(folder: str) -> None:
+    """Raise MachineError where a user without rights can't reach a folder, which may itself be for that user alone."""
+    for above in Path(folder).parents:
+        if not os.stat(above).st_mode & 0o001:
+            raise MachineError(
+                f"the user of an agent can't enter {above}, and the agent is kept in {folder}",
+                hints=("choose another place with --state DIR, such as /var/lib/lkhub",),
+            )

@@ -1,0 +1,197 @@
+"""Starts an agent: a copy of its project, its dependencies, and then the agent itself in place of this process.
+
+What is other people's code, its build too, gets no variable but its own. Where this process is root, that code runs as
+a user of its own without any capability, and can't gain one.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from lkhub.errors import MachineError
+from lkhub.host.agent_home import AgentHome
+from lkhub.host.environ import tool_environ
+from lkhub.host.files import explain_os_errors
+from lkhub.host.processes import MARK
+from lkhub.host.rights import prepare_to_become, prepare_to_die_with_parent
+from lkhub.wire.agent import AgentConfig
+
+# A model of some gigabytes over a slow line. The supervisor waits for none of it.
+INSTALL_SECONDS = 3600
+
+# What the hub's own user has, and the agent's does not.
+_OF_OUR_USER = ("USER", "LOGNAME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS")
+
+# Nothing that is installed needs the hub's key.
+_NOT_FOR_BUILDS = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", MARK)
+
+
+def run_agent(config: AgentConfig, environ: Mapping[str, str]) -> None:
+    """Install the agent if that was not done yet, and become the agent. Returns only by MachineError."""
+    if config.uid is None and os.geteuid() == 0:
+        raise MachineError(f"{config.name} would run as root", hints=("`lkhub up` plans a user for it",))
+    # As the default, but installers end too.
+    signal.signal(signal.SIGTERM, _end)
+    agent = _Agent(config, environ)
+    agent.install()
+    argv, variables = agent.start()
+    # Python ignores it, and what takes the place of this process would do so too.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    with explain_os_errors(argv[0], "start"):
+        os.chdir(agent.copy.project)
+        if config.uid is not None:
+            _become(config.uid)
+        os.execve(argv[0], argv, variables)  # noqa: S606 (the agent takes the place of this process)
+
+
+def _become(uid: int) -> None:
+    try:
+        prepare_to_become(uid)()
+    except OSError as error:
+        raise MachineError(
+            f"can't become the user {uid} of the agent: {(error.strerror or str(error)).lower()}",
+            hints=("the hub needs the capabilities CHOWN, SETUID, SETGID and SETPCAP, or to run as an ordinary user",),
+        ) from error
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
+class _Agent:
+    """What is known of an agent before it starts."""
+
+    def __init__(self, config: AgentConfig, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._home = AgentHome(config.home, config.uid)
+        self.copy = self._home.find_copy(config.inputs)
+        self._python = f"{self.copy.environment}/bin/python"
+        path = environ.get("PATH", os.defpath)
+        ours = _OF_OUR_USER if config.uid is not None else ()
+        given = {name: environ[held] for name, held in config.variables.items() if held in environ}
+        self._variables = {
+            **{name: value for name, value in tool_environ().items() if name not in ours},
+            "HOME": self._home.user,
+            "PATH": f"{self.copy.environment}/bin:{path}" if config.uv else path,
+            **given,
+            **{name: environ[name] for name in (MARK,) if name in environ},
+        }
+
+    def install(self) -> None:
+        """Copy the project and install what it needs, unless that was done."""
+        with self._home.hold():
+            if not self.copy.is_installed():
+                _say(f"copying {self._config.project}")
+                self.copy.make(self._config.project, self._config.uv)
+                if self._config.uv:
+                    self._sync()
+                self.copy.note_installed()
+            self.copy.keep()
+            self._home.remove_old(self.copy)
+
+    def _sync(self) -> None:
+        lock = ["--frozen"] if os.path.exists(f"{self.copy.project}/uv.lock") else []
+        self._run([self.copy.uv, "sync", "--no-dev", *lock], "install its dependencies")
+        asked = self._run([self._python, "-c", _HAS_LIVEKIT_AGENTS], "look at its environment", may_fail=True)
+        if asked == 0:
+            self._run([self._python, "-m", "livekit.agents", "download-files"], "fetch the files of its models")
+
+    def _run(self, argv: Sequence[str], what: str, *, may_fail: bool = False) -> int:
+        if not may_fail:
+            _say(what)
+        try:
+            code = _run_installer(argv, self.copy.project, self._installing, self._config.uid)
+        except subprocess.TimeoutExpired:
+            raise MachineError(f"can't {what}: it did not end within {INSTALL_SECONDS // 60} minutes") from None
+        except (OSError, subprocess.SubprocessError) as error:
+            raise MachineError(f"can't {what}: {getattr(error, 'strerror', None) or error}") from error
+        if code and not may_fail:
+            raise MachineError(f"can't {what}: {os.path.basename(argv[0])} ended with exit code {code}")
+        return code
+
+    @property
+    def _installing(self) -> dict[str, str]:
+        """The variables of what installs."""
+        variables = {
+            **self._variables,
+            "UV_PROJECT_ENVIRONMENT": self.copy.environment,
+            "UV_CACHE_DIR": f"{self._home.user}/.cache/uv",
+            # A Python from elsewhere is fetched only if the spec asks for it.
+            "UV_PYTHON_DOWNLOADS": self._variables.get("UV_PYTHON_DOWNLOADS", "never"),
+            "UV_NO_PROGRESS": "1",
+        }
+        return {name: value for name, value in variables.items() if name not in _NOT_FOR_BUILDS}
+
+    def start(self) -> tuple[list[str], dict[str, str]]:
+        """The command line and the variables of the agent."""
+        variables = dict(self._variables)
+        if self._config.command:
+            return [self._find_program(self._config.command[0]), *self._config.command[1:]], variables
+        variables["LKHUB_HEALTH_PORT"] = str(_find_free(self._config.port))
+        return [self._python, self._home.launcher, self._config.entry, "start"], variables
+
+    def _find_program(self, name: str) -> str:
+        found = None if "/" in name else shutil.which(name, path=self._variables["PATH"])
+        if found is not None:
+            return found
+        program = os.path.join(self.copy.project, name)
+        if not os.access(program, os.X_OK) or os.path.isdir(program):
+            raise MachineError(f"the program {name} is neither on the PATH nor in {self.copy.project}")
+        return program
+
+
+_HAS_LIVEKIT_AGENTS = "import importlib.util as u; raise SystemExit(u.find_spec('livekit.agents') is None)"
+
+
+def _run_installer(argv: Sequence[str], folder: str, variables: Mapping[str, str], uid: int | None) -> int:
+    """Run a program and those that it starts, and end them all with this process. Returns the exit code."""
+    become = None if uid is None else prepare_to_become(uid)
+    follow = prepare_to_die_with_parent(signal.SIGKILL)
+
+    def prepare() -> None:
+        if become is not None:
+            become()
+        follow()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    # The exception of SIGTERM must not come while the installer runs and is not known yet.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        installer = subprocess.Popen(
+            argv,
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=prepare,  # this process has one thread
+        )
+    except BaseException:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        raise
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        return installer.wait(INSTALL_SECONDS)
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(installer.pid, signal.SIGKILL)
+        installer.wait()
+
+
+def _find_free(port: int) -> int:
+    """The port, or 0 where it is taken, as by a worker that ends beside its successor: 0 is any free port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

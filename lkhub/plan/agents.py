@@ -1,0 +1,144 @@
+"""The agents of a hub: what runs, where, with which variables and as which user."""
+
+import shlex
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from lkhub.findings.catalogue.agents import agents_not_apart
+from lkhub.findings.catalogue.spec import value_wrong
+from lkhub.findings.finding import Finding
+from lkhub.plan.installation import Installation
+from lkhub.plan.model import AgentPlan, Listener, Urls
+from lkhub.plan.network import LOOPBACK
+from lkhub.plan.process import ProcessPlan, Variable
+from lkhub.secret import FromEnv
+from lkhub.spec.agents import Agent
+from lkhub.spec.load import LoadedSpec
+from lkhub.spec.ports import PortRange
+
+# Numbers for users that no tool gives to an account: those of systemd end at 65,535, those of containers at
+# 1,879,048,191 (systemd's UIDS-GIDS.md).
+FIRST_UID, UIDS = 2_000_000_000, 100_000_000
+
+# Before the names of an agent's variables until it starts: lkhub starts it, maybe as root, and neither its Python
+# nor the dynamic loader may obey PYTHONPATH, LD_PRELOAD or PATH of other people's code.
+VARIABLE_PREFIX = "LKHUB_AGENT_"
+
+# Set for every agent; the spec can't replace them.
+OWN_VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+
+
+# As long as a worker itself waits for its calls (drain_timeout of livekit-agents). It keeps nothing else waiting.
+RETIRING_SECONDS = 3600
+
+
+def plan_agents(loaded: LoadedSpec, installation: Installation, urls: Urls) -> tuple[AgentPlan, ...]:
+    """The agents of a spec. Faults are added to `loaded`."""
+    _judge_names(loaded)
+    return tuple(
+        _plan_agent(loaded, index, agent, installation, urls) for index, agent in enumerate(loaded.spec.agents)
+    )
+
+
+def _judge_names(loaded: LoadedSpec) -> None:
+    names = {agent.name for agent in loaded.spec.agents}
+    seen: set[str] = set()
+    for index, agent in enumerate(loaded.spec.agents):
+        before, _, number = agent.name.rpartition("-")
+        what = ""
+        if agent.name in seen:
+            what = f"another agent is {agent.name}"
+        elif number.isdigit() and before in names:
+            what = f"agent-{agent.name} would be the name of a replica of {before}"
+        if what:
+            loaded.add(("agents", index, "name"), value_wrong(what), "give each agent a name of its own")
+        seen.add(agent.name)
+
+
+def _name_processes(agent: Agent) -> list[str]:
+    others = [f"agent-{agent.name}-{number}" for number in range(2, agent.replicas + 1)]
+    return [f"agent-{agent.name}", *others]
+
+
+def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Installation, urls: Urls) -> AgentPlan:
+    if agent.health + agent.replicas - 1 > 65535:
+        loaded.add(
+            ("agents", index, "health"), value_wrong("leaves no ports for the other replicas"), "write a lower one"
+        )
+    for name in agent.env:
+        if name in OWN_VARIABLES:
+            why = f"{name} is the hub's own, and every agent gets it"
+            loaded.add(("agents", index, "env", name), value_wrong(why), "leave it out")
+    paths = installation.paths
+    apart = installation.user == "root"
+    home = paths.agent_home(agent.name, apart=apart)
+    ports = range(agent.health, agent.health + agent.replicas)
+    return AgentPlan(
+        name=agent.name,
+        project=installation.beside_spec(agent.project),
+        command=tuple(shlex.split(agent.command)) if agent.command else (),
+        home=home,
+        uid=FIRST_UID + zlib.crc32(home.encode()) % UIDS if apart else None,
+        processes=tuple(zip(_name_processes(agent), ports, strict=True)),
+        variables=tuple(
+            replace(variable, name=f"{VARIABLE_PREFIX}{variable.name}")
+            for variable in (
+                Variable("LIVEKIT_URL", value=urls.local_media.replace("http", "ws", 1)),
+                Variable("LIVEKIT_API_KEY", file=paths.agent_key),
+                Variable("LIVEKIT_API_SECRET", file=paths.agent_secret),
+                *(
+                    Variable(name, env=source.name)
+                    if isinstance(source, FromEnv)
+                    else Variable(name, file=paths.secret(("agents", index, "env", name)))
+                    for name, source in agent.env.items()
+                    if name not in OWN_VARIABLES
+                ),
+            )
+        ),
+    )
+
+
+def plan_agent_processes(agents: tuple[AgentPlan, ...], installation: Installation) -> tuple[ProcessPlan, ...]:
+    """The processes of agents. Their health checks show no readiness: they say 200 before the worker has registered."""
+    return tuple(
+        ProcessPlan(
+            name=name,
+            argv=(
+                installation.python,
+                "-P",
+                "-m",
+                "lkhub",
+                "run-agent",
+                "--config",
+                installation.paths.render(f"{name}.json"),
+            ),
+            files=(installation.paths.render(f"{name}.json"),),
+            variables=agent.variables,
+            # A worker that is told to end takes no more rooms, and its agents finish their calls.
+            retires=RETIRING_SECONDS,
+            registers=True,
+            # Media waits for the calls first, and agents are in them.
+            stop_order=2,
+        )
+        for agent in agents
+        for name, _ in agent.processes
+    )
+
+
+def list_agent_listeners(agents: tuple[AgentPlan, ...]) -> tuple[Listener, ...]:
+    """The health checks of those agents whose port the hub decides."""
+    return tuple(
+        Listener(
+            name, "tcp", LOOPBACK, PortRange(port, port), f"health of agent {agent.name}", ("agents", index, "health")
+        )
+        for index, agent in enumerate(agents)
+        if not agent.command
+        for name, port in agent.processes
+    )
+
+
+def warn_of_agents(agents: Iterable[AgentPlan]) -> Iterator[Finding]:
+    """A warning for agents that are not kept from the hub's own files."""
+    if together := [agent.name for agent in agents if agent.uid is None]:
+        yield agents_not_apart(together).about("agents")

@@ -1,0 +1,131 @@
+"""Looks at the projects of agents: faults before anything is changed, and what decides whether an agent is started
+anew."""
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lkhub.errors import HubError, InputError
+from lkhub.findings.catalogue.spec import value_wrong
+from lkhub.host.agent_home import NOT_COPIED, is_copied
+from lkhub.host.files import explain_os_errors
+from lkhub.plan.model import AgentPlan, Plan
+from lkhub.source.path import Path
+from lkhub.spec.load import LoadedSpec
+
+# What the default command starts, the first that is there.
+ENTRIES = ("agent.py", "src/agent.py")
+
+PROJECT_FILE = "pyproject.toml"
+
+# A project is source code with what it needs beside it: reading more than this would hold up every `up`.
+MAX_FILES, MAX_BYTES = 20_000, 1024**3
+
+
+def judge_agents(loaded: LoadedSpec, plan: Plan) -> Plan:
+    """The plan with what is known of the projects on this machine. Faults are added to `loaded`."""
+    return replace(plan, agents=tuple(_judge(loaded, plan, index, agent) for index, agent in enumerate(plan.agents)))
+
+
+def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan) -> AgentPlan:
+    where: Path = ("agents", index, "project")
+    if not os.path.isdir(agent.project):
+        what = "is no folder" if os.path.exists(agent.project) else "is not there"
+        loaded.add(where, value_wrong(f"{agent.project} {what}"), "write the folder of the agent's code")
+        return agent
+    is_uv = os.path.isfile(os.path.join(agent.project, PROJECT_FILE))
+    entry = next((each for each in ENTRIES if os.path.isfile(os.path.join(agent.project, each))), "")
+    if not agent.command and not is_uv:
+        why = f"{agent.project} has no {PROJECT_FILE}, so its dependencies are not known"
+        loaded.add(
+            where, value_wrong(why), "`uv init --bare` makes one there; or write a `command` that starts the agent"
+        )
+    elif not agent.command and not entry:
+        why = f"{agent.project} has neither {' nor '.join(ENTRIES)}"
+        loaded.add(where, value_wrong(why), "write a `command` that starts the agent, such as python main.py start")
+    uv = (find_uv() or "") if is_uv else ""
+    if is_uv and not uv:
+        loaded.add(
+            where,
+            value_wrong("it is a project of uv, and uv is not on this machine"),
+            "`pip install 'lkhub[agents]'` brings it along",
+        )
+    if _is_below(plan.paths.root, agent.project):
+        what = f"{agent.project} has the hub's state directory {plan.paths.root} in it, and its keys would be copied"
+        loaded.add(where, value_wrong(what), "write a folder that has the agent's code alone")
+        return agent
+    try:
+        inputs = digest_project(agent.project)
+    except HubError as error:
+        loaded.add(where, value_wrong(error.message), next(iter(error.hints), ""))
+        return agent
+    return replace(agent, inputs=inputs, uv=uv, entry=entry)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.commonpath((path, folder)) == folder
+
+
+def find_uv() -> str | None:
+    """uv beside our own Python, as `pip install lkhub[agents]` puts it there, or on the PATH."""
+    return shutil.which("uv", path=os.path.dirname(sys.executable)) or shutil.which("uv")
+
+
+def digest_project(folder: str) -> str:
+    """A digest of what is copied of a project, names and contents. Of a link, its text is read, and never the file that
+    it leads to, which may be one that only root may read. Raises HubError where a file can't be read, where a link
+    would lead nowhere in the copy, and where the project is too large."""
+    found, size = hashlib.sha256(), 0
+    with explain_os_errors(folder, "read"):
+        for name in list_project(folder):
+            path = os.path.join(folder, name)
+            found.update(f"{name}\0".encode(errors="surrogateescape"))
+            if os.path.islink(path):
+                found.update(f"link {_read_link(folder, name)}\0".encode(errors="surrogateescape"))
+                continue
+            size += os.lstat(path).st_size
+            if size > MAX_BYTES:
+                raise InputError(f"{folder} has more than {MAX_BYTES >> 30} GB of files", hints=_SMALLER)
+            with open(path, "rb") as file:
+                # A program that can't be executed any more is another one.
+                found.update(f"{os.fstat(file.fileno()).st_mode & 0o111:o}\0".encode())
+                found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()
+
+
+_SMALLER = ("write a folder that has the agent's code alone; models are downloaded for it, or named by `env`",)
+
+
+def _read_link(folder: str, name: str) -> str:
+    target = os.readlink(os.path.join(folder, name))
+    inside = os.path.normpath(os.path.join(os.path.dirname(name), target))
+    if not os.path.isabs(target) and inside.split(os.sep)[0] == os.pardir:
+        raise InputError(
+            f"{os.path.join(folder, name)} is a link out of the project, and the hub runs a copy of it",
+            hints=("put what it leads to into the project",),
+        )
+    return target
+
+
+def list_project(folder: str) -> Iterator[str]:
+    """What is copied of a project, sorted, relative to its folder: its files, and its links to files and folders.
+    Raises InputError where there are too many."""
+    number = 0
+    for above, folders, names in os.walk(folder, onerror=_raise):
+        links = [each for each in folders if os.path.islink(os.path.join(above, each))]
+        folders[:] = sorted(each for each in folders if each not in NOT_COPIED and each not in links)
+        for name in sorted((*names, *links)):
+            path = os.path.join(above, name)
+            if name not in NOT_COPIED and is_copied(path):
+                number += 1
+                if number > MAX_FILES:
+                    raise InputError(f"{folder} has more than {MAX_FILES:,} files", hints=_SMALLER)
+                yield os.path.relpath(path, folder)
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,171 @@
+"""`lkhub agents` against a stand-in for the supervisor, and for the SFU where one is called."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.host.files import write_private
+from lkhub.plan.paths import StatePaths
+from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run
+from tests.kit.room_service import Sfu, make_room, run_sfu
+
+NOW = 1_795_980_000.0
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: NOW)
+
+
+def agent(name: str, **said: Any) -> dict[str, Any]:
+    return {"name": name, "pid": os.getpid(), "state": "running", "since": 1.0, "roles": ["registers"], **said}
+
+
+def worker(name: str = "", **said: Any) -> dict[str, Any]:
+    made = {"id": f"AW_{name}", "agent": name, "kind": "room", "free": True, "draining": False, "load": 0.25}
+    return {**made, "address": f"192.0.2.1:{len(name)}", "since": NOW - 90, **said}
+
+
+def job(room: str) -> dict[str, Any]:
+    return {"id": "AJ_1", "room": room, "identity": "agent-x", "since": NOW}
+
+
+def tell(supervisor: FakeSupervisor, *processes: Any, workers: Any = (), waiting: Any = (), retired: Any = ()) -> None:
+    known = {"workers": list(workers), "waiting": list(waiting), "again": 0}
+    supervisor.answers["status"] |= {
+        "processes": [*PROCESSES, *processes],
+        "retired": list(retired),
+        "media": {"state": "running", "pid": 1, "agents": known},
+    }
+
+
+def test_workers_are_listed_with_their_rooms_and_the_rooms_that_wait(run: Run, supervisor: FakeSupervisor) -> None:
+    tell(
+        supervisor,
+        agent("agent-bmo"),
+        agent("agent-down", state="backoff", pid=None),
+        workers=[
+            worker("far", jobs=[job("team"), job("a b")]),
+            worker("busy", free=False),
+            worker("ending", draining=True, free=False),
+        ],
+        waiting=[
+            {"room": "lobby", "agent": "", "reason": "no-worker", "since": NOW},
+            {"room": "team", "agent": "bmo", "reason": "unheard-of", "since": NOW},
+        ],
+        retired=[agent("agent-bmo", state="stopping", pid=None)],
+    )
+    done = run("agents", "list")
+    assert done.code == 0
+    assert [line.split() for line in done.out.splitlines()] == [
+        ["PROCESS", "AGENT", "STATE", "SINCE", "LOAD", "ROOMS"],
+        ["agent-bmo", "not", "registered"],
+        ["agent-down", "backoff"],
+        ["agent-bmo", "stopping"],
+        ["192.0.2.1:3", "far", "free", "90s", "25%", "'a", "b',", "team"],
+        ["192.0.2.1:4", "busy", "full", "90s", "25%"],
+        ["192.0.2.1:6", "ending", "ends", "90s", "25%"],
+        "room lobby waits for an agent without a name: no worker of that name is connected".split(),  # noqa: SIM905
+        ["room", "team", "waits", "for", "agent", "bmo:", "unheard-of"],
+    ]
+
+
+def test_names_of_others_command_no_terminal(run: Run, supervisor: FakeSupervisor) -> None:
+    wild = "\x1b[2J"
+    waiting = {"room": wild, "agent": wild, "reason": "full", "since": NOW}
+    tell(supervisor, workers=[worker(wild, jobs=[job(wild)])], waiting=[waiting])
+    done = run("agents", "list")
+    assert done.code == 0
+    assert "\x1b" not in done.out + done.err
+
+
+def test_list_as_json(run: Run, supervisor: FakeSupervisor) -> None:
+    waiting = {"room": "lobby", "agent": "", "reason": "full", "since": NOW}
+    tell(supervisor, agent("agent-bmo"), workers=[worker("far", jobs=[job("team")])], waiting=[waiting])
+    told = run("agents", "list", "--json").json
+    assert told["waiting"] == [waiting]
+    first, second = told["agents"]
+    assert first == {"process": {"name": "agent-bmo", "pid": os.getpid(), "state": "running"}, "worker": None}
+    assert second["process"] is None
+    assert (second["worker"]["id"], second["worker"]["jobs"][0]["room"]) == ("AW_far", "team")
+
+
+def test_hub_without_agents_says_so(run: Run, supervisor: FakeSupervisor) -> None:
+    done = run("agents", "list")
+    assert done.code == 0
+    assert "no agent is in the spec, and no worker is connected" in done.err
+
+
+@pytest.mark.parametrize("command", ["list", "logs", "restart", "dispatch"])
+def test_hub_that_does_not_run_is_told(run: Run, applied: StatePaths, command: str) -> None:
+    arguments = {"list": (), "dispatch": ("lobby",)}.get(command, ("bmo",))
+    done = run("agents", command, *arguments)
+    assert (done.code, done.out) == (1, "")
+    assert "not running" in done.err
+
+
+def test_restart_starts_every_replica_and_no_other_agent(run: Run, supervisor: FakeSupervisor) -> None:
+    names = ("agent-bmo", "agent-bmo-2", "agent-bmo-two", "agent-other")
+    tell(supervisor, *map(agent, names))
+    done = run("agents", "restart", "bmo")
+    assert done.code == 0
+    assert [request["name"] for request in supervisor.requests("restart")] == ["agent-bmo", "agent-bmo-2"]
+
+
+@pytest.mark.parametrize("command", ["logs", "restart"])
+def test_unknown_agent_is_refused_with_those_that_are_known(run: Run, supervisor: FakeSupervisor, command: str) -> None:
+    tell(supervisor, agent("agent-bmo"), agent("agent-other"))
+    done = run("agents", command, "nobody")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no agent nobody" in done.err
+    assert "one of: bmo, other" in done.err
+    tell(supervisor)
+    assert "the spec has none" in run("agents", command, "media").err
+    assert supervisor.requests("restart") == []
+
+
+def test_log_of_an_agent_is_shown(run: Run, supervisor: FakeSupervisor, paths: StatePaths) -> None:
+    tell(supervisor, agent("agent-bmo"))
+    Path(paths.logs).mkdir(exist_ok=True)
+    Path(paths.log("agent-bmo")).write_text("registered worker\n\x1b[2Jwild\n")
+    done = run("agents", "logs", "bmo")
+    assert done.code == 0
+    assert "registered worker" in done.out
+    assert "\x1b" not in done.out
+    assert "registered worker" not in run("agents", "logs", "bmo", "-n", "1").out
+
+
+@pytest.fixture
+def sfu(applied: StatePaths) -> Iterator[Sfu]:
+    with run_sfu(SECRET) as made:
+        record = json.loads(Path(applied.applied).read_text())
+        record["urls"]["local_media"] = made.url
+        write_private(applied.applied, json.dumps(record))
+        made.open(make_room("team"))
+        yield made
+
+
+def test_room_that_is_not_open_gets_no_agent(run: Run, sfu: Sfu, supervisor: FakeSupervisor) -> None:
+    done = run("agents", "dispatch", "taem")
+    assert (done.code, done.out) == (1, "")
+    assert "did you mean team?" in done.err
+
+
+def test_agent_is_called_into_a_room(run: Run, sfu: Sfu, supervisor: FakeSupervisor) -> None:
+    tell(supervisor, workers=[worker("bmo")])
+    done = run("agents", "dispatch", "team", "--agent", "bmo", "--metadata", "m")
+    assert (done.code, done.out, done.err) == (0, "", "asked for agent bmo in room team\n")
+    [asked] = sfu.calls("CreateDispatch")
+    assert (asked["room"], asked["agent_name"], asked["metadata"]) == ("team", "bmo", "m")
+
+
+def test_agent_without_a_worker_is_called_with_a_warning(run: Run, sfu: Sfu, supervisor: FakeSupervisor) -> None:
+    tell(supervisor, workers=[worker("bmo")])
+    done = run("agents", "dispatch", "team")
+    assert done.code == 0
+    assert "no worker of an agent without a name is connected; it joins once one is" in done.err

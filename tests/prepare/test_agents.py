@@ -1,0 +1,203 @@
+"""Projects of agents: what is wrong with them, and what starts an agent anew."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lkhub.findings.fault import SpecError
+from lkhub.prepare import agents
+from lkhub.prepare import hub as prepare
+from lkhub.prepare.agents import digest_project, list_project
+from lkhub.prepare.ring import replace_keys
+from lkhub.secret import Secret
+from lkhub.wire.agent import parse_agent
+from tests.machines import make_installation
+from tests.prepare.conftest import Run, keys_of, refuse
+
+TEXT = "agents:\n  - name: bmo\n    project: bmo\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(agents, "find_uv", lambda: "/opt/uv")
+    project = tmp_path / "bmo"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    (project / "agent.py").write_text("print()")
+    return project
+
+
+@pytest.fixture(autouse=True)
+def _beside_the_spec(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(prepare, "find_installation", lambda state, folder: make_installation(state, str(tmp_path)))
+
+
+def refusal(run: Run) -> str:
+    """The one fault at the project's line."""
+    with pytest.raises(SpecError) as refused:
+        run(TEXT)
+    [fault] = refused.value.faults
+    assert (fault.where and fault.where.line, fault.key) == (3, "agents[0].project")
+    assert not os.path.exists("state"), "a spec that is wrong changes nothing"
+    return str(refused.value)
+
+
+def test_what_is_known_of_a_project_is_in_its_file(run: Run, project: Path) -> None:
+    hub = run(TEXT)
+    config = parse_agent(hub.files[hub.plan.paths.render("agent-bmo.json")])
+    assert (config.project, config.uv, config.entry) == (str(project), "/opt/uv", "agent.py")
+    assert config.inputs == digest_project(str(project))
+
+
+def test_default_command_starts_the_file_that_is_there(run: Run, project: Path) -> None:
+    (project / "src").mkdir()
+    (project / "agent.py").rename(project / "src/agent.py")
+    assert run(TEXT).plan.agents[0].entry == "src/agent.py"
+
+
+def test_project_that_is_missing_or_no_folder_is_a_fault(run: Run, project: Path) -> None:
+    shutil.rmtree(project)
+    assert f"{project} is not there" in refusal(run)
+    project.touch()
+    assert f"{project} is no folder" in refusal(run)
+
+
+def test_project_without_dependencies_needs_a_command(run: Run, project: Path) -> None:
+    (project / "pyproject.toml").unlink()
+    said = refusal(run)
+    assert "has no pyproject.toml" in said
+    assert "`uv init --bare` makes one there" in said
+    assert run(f"{TEXT}    command: node agent.js\n").plan.agents[0].uv == ""
+
+
+def test_project_without_a_known_file_needs_a_command(run: Run, project: Path) -> None:
+    (project / "agent.py").rename(project / "main.py")
+    assert "has neither agent.py nor src/agent.py" in refusal(run)
+    assert run(f"{TEXT}    command: python main.py start\n").plan.agents[0].uv == "/opt/uv"
+
+
+def test_uv_that_is_missing_is_a_fault(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents, "find_uv", lambda: None)
+    assert "uv is not on this machine" in refusal(run)
+
+
+def test_uv_beside_our_own_python_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("venv", "path"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "uv").touch(0o755)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "venv/python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    assert agents.find_uv() == str(tmp_path / "venv/uv")
+    (tmp_path / "venv/uv").unlink()
+    assert agents.find_uv() == str(tmp_path / "path/uv")
+
+
+def test_link_that_leads_out_of_the_project_is_a_fault(run: Run, project: Path) -> None:
+    (project / "pkg").mkdir()
+    (project / "pkg/shared").symlink_to("../../shared")
+    said = refusal(run)
+    assert f"{project}/pkg/shared is a link out of the project" in said
+    assert "put what it leads to into the project" in said
+
+
+def test_link_is_known_by_its_text_and_not_followed(project: Path, tmp_path: Path) -> None:
+    """What it leads to may be a file that root alone can read."""
+    (tmp_path / "elsewhere").write_text("a")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").touch()
+    (project / "inside").symlink_to("agent.py")
+    (project / "outside").symlink_to(tmp_path / "elsewhere")
+    (project / "folder").symlink_to(tmp_path / "folder")
+    assert list(list_project(str(project))) == ["agent.py", "folder", "inside", "outside", "pyproject.toml"]
+    before = digest_project(str(project))
+    (tmp_path / "elsewhere").write_text("b")
+    assert digest_project(str(project)) == before
+    (project / "inside").unlink()
+    (project / "inside").symlink_to("pyproject.toml")
+    assert digest_project(str(project)) != before
+
+
+def test_project_that_is_too_large_is_a_fault(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(project / "model", "wb") as file:
+        file.truncate(10 * 1024**3)
+    said = refusal(run)
+    assert f"{project} has more than 1 GB of files" in said
+    assert "write a folder that has the agent's code alone" in said
+    (project / "model").unlink()
+    monkeypatch.setattr(agents, "MAX_FILES", 1)
+    assert "has more than 1 files" in refusal(run)
+
+
+def test_project_with_the_state_directory_in_it_is_a_fault(run: Run, project: Path) -> None:
+    run.state = str(project / "data/state")
+    said = refusal(run)
+    assert f"has the hub's state directory {project}/data/state in it" in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_file_that_cannot_be_read_is_a_fault(run: Run, project: Path) -> None:
+    (project / "agent.py").chmod(0)
+    assert "permission denied" in refusal(run)
+
+
+def test_faults_of_other_lines_are_told_at_once(run: Run, project: Path) -> None:
+    shutil.rmtree(project)
+    text = f"{TEXT}  - name: other\n    project: nowhere\n    health: 9000\nweb: 1.5\n"
+    assert refuse(run, text) == [(3, "agents[0].project"), (5, "agents[1].project"), (7, "web")]
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (lambda project: (project / "agent.py").write_text("print(1)"), False),
+        (lambda project: (project / "agent.py").rename(project / "other.py"), False),
+        (lambda project: (project / ".env").write_text("A=1"), False),
+        (lambda project: (project / "agent.py").chmod(0o755), False),
+        (lambda project: ((project / "dist").mkdir(), (project / "dist/agent.js").touch()), False),
+        (lambda project: (project / "node_modules").symlink_to("dist"), False),
+        (lambda project: os.utime(project / "agent.py", (1, 1)), True),
+        (lambda project: ((project / "__pycache__").mkdir(), (project / "__pycache__/agent.pyc").touch()), True),
+        (lambda project: ((project / ".git").mkdir(), (project / ".git/HEAD").touch()), True),
+        (lambda project: ((project / ".venv").mkdir(), (project / ".venv/x").touch()), True),
+        (lambda project: (project / "hub.yaml").touch(), True),
+        (lambda project: os.mkfifo(project / "pipe"), True),
+    ],
+    ids=range(12),
+)
+def test_digest_changes_with_what_is_copied(project: Path, change: object, same: bool) -> None:
+    before = digest_project(str(project))
+    change(project)  # type: ignore[operator]
+    assert (digest_project(str(project)) == before) == same
+
+
+def test_changed_project_starts_its_agent_anew_and_nothing_else(run: Run, project: Path) -> None:
+    before = run.apply(TEXT).fingerprints
+    assert run(TEXT).fingerprints == before
+    (project / "agent.py").write_text("print(2)")
+    after = run(TEXT).fingerprints
+    assert {name for name in before if before[name] != after[name]} == {"agent-bmo"}
+
+
+def test_changed_variable_starts_its_agent_anew_and_nothing_else(run: Run, project: Path) -> None:
+    other = f"{TEXT}  - name: other\n    project: bmo\n    health: 8082\n"
+    before = run.apply(f"{other}    env: {{A: a}}\n").fingerprints
+    after = run(f"{other}    env: {{A: b}}\n").fingerprints
+    assert {name for name in before if before[name] != after[name]} == {"agent-other"}
+
+
+def test_agent_gets_the_current_key(run: Run, project: Path) -> None:
+    hub = run.apply(TEXT)
+    paths = hub.plan.paths
+    [(key, secret)] = keys_of(hub).items()
+    assert (hub.files[paths.agent_key], hub.files[paths.agent_secret]) == (f"{key}\n", f"{secret.reveal()}\n")
+    after = replace_keys(hub, {"APInew": Secret("n" * 32), key: secret})
+    assert (after.files[paths.agent_key], after.files[paths.agent_secret]) == ("APInew\n", "n" * 32 + "\n")
+    changed = {name for name in hub.fingerprints if hub.fingerprints[name].program != after.fingerprints[name].program}
+    assert changed == {"agent-bmo"}
+
+
+def test_hub_without_agents_has_no_file_of_them(run: Run) -> None:
+    hub = run("")
+    assert not any(os.path.basename(path).startswith("agent") for path in hub.files)
