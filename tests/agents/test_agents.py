@@ -1,0 +1,158 @@
+"""A worker of livekit-agents that the hub runs, and a person who hears it."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.agents.conftest import hub_with_agent
+from tests.kit.hub import Hub
+from tests.kit.person import TakingPart, taking_part
+from tests.waiting import wait_until
+
+# Its dependencies are unpacked, and Python compiles them.
+INSTALL_SECONDS = 180
+
+
+def list_agents(hub: Hub) -> list[dict[str, Any]]:
+    return json.loads(hub.run("agents", "list", "--json").stdout)["agents"]  # type: ignore[no-any-return]
+
+
+def list_workers(hub: Hub) -> list[dict[str, Any]]:
+    return [row["worker"] for row in list_agents(hub) if row["worker"]]
+
+
+def wait_registered(hub: Hub, number: int) -> None:
+    wait_until(lambda: len(list_workers(hub)) == number, f"{number} workers", INSTALL_SECONDS)
+
+
+def count_heard(person: TakingPart) -> int:
+    """How many frames the person has heard of any agent."""
+    return sum(number for track, number in person.last.items() if track.startswith("agent-") and "audio" in track)
+
+
+def hear_again(person: TakingPart) -> None:
+    """Return when the person has heard another second of an agent."""
+    before = count_heard(person)
+    wait_until(lambda: count_heard(person) > before + 100, "an agent is heard")
+
+
+def list_agents_in(hub: Hub, room: str) -> list[str]:
+    shown = json.loads(hub.run("rooms", "show", room, "--json").stdout)
+    return [each["identity"] for each in shown["participants"] if each["identity"].startswith("agent-")]
+
+
+def find_job(hub: Hub, room: str) -> tuple[int, str]:
+    """The pid of the process whose worker has the room, and the identity of the agent in it."""
+    for row in list_agents(hub):
+        for job in row["worker"]["jobs"] if row["worker"] else ():
+            if job["room"] == room:
+                return row["process"]["pid"], job["identity"]
+    raise AssertionError(f"no worker has {room}")
+
+
+def test_person_hears_agent(hub: Hub) -> None:
+    wait_registered(hub, 2)
+    with taking_part((), hub.env()["LIVEKIT_URL"], hub.token("greeted", "ann")) as ann:
+        hear_again(ann)
+        assert len(list_agents_in(hub, "greeted")) == 1
+        assert not hub.findings()
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["worker", "job"])
+def test_room_gets_another_agent_when_one_is_killed(hub: Hub, whole: bool) -> None:
+    wait_registered(hub, 2)
+    room = f"killed-{whole}"
+    with taking_part((), hub.env()["LIVEKIT_URL"], hub.token(room, "ann")) as ann:
+        hear_again(ann)
+        pid, identity = find_job(hub, room)
+        if whole:
+            os.kill(pid, signal.SIGKILL)
+        else:
+            job = identity.removeprefix("agent-")
+            logs = hub.log("agent-tone") + hub.log("agent-tone-2")
+            [process] = [line.split()[2] for line in logs.splitlines() if line.startswith(f"JOB {job} ")]
+            os.kill(int(process), signal.SIGKILL)
+        wait_until(lambda: identity not in list_agents_in(hub, room), "the dead agent is gone")
+        hear_again(ann)
+        assert len(list_agents_in(hub, room)) == 1
+    wait_registered(hub, 2)
+
+
+def test_agent_finishes_its_call_when_its_worker_is_replaced(hub: Hub) -> None:
+    """By a restart, and by a rotation of the keys: each worker has the current key in its environment."""
+    wait_registered(hub, 2)
+    with taking_part((), hub.env()["LIVEKIT_URL"], hub.token("kept", "ann")) as ann:
+        hear_again(ann)
+        _, identity = find_job(hub, "kept")
+        for command in (("agents", "restart", "tone"), ("keys", "rotate")):
+            before = {worker["id"] for worker in list_workers(hub)}
+            assert hub.run(*command).returncode == 0
+            # The worker of before is there with its one room, and two new ones.
+            wait_until(lambda old=before: len({w["id"] for w in list_workers(hub)} - old) == 2, "new workers")  # type: ignore[misc]
+            hear_again(ann)
+            assert list_agents_in(hub, "kept") == [identity]
+        used = json.loads(hub.run("keys", "list", "--json").stdout)
+        assert used
+        room_of_new = hub.token("after-rotation", "ben")
+        with taking_part((), hub.env()["LIVEKIT_URL"], room_of_new) as ben:
+            hear_again(ben)
+    wait_registered(hub, 2)
+
+
+def test_agent_sees_nothing_of_the_hub(wheels: Path) -> None:
+    """An agent is other people's code: it has a user of its own, no capability, and no variable but its own."""
+    with hub_with_agent(wheels) as hub:
+        state = hub.state
+        secrets = (
+            "keys.yaml",
+            "managed-keys.yaml",
+            "rendered/agent.secret",
+            "run/control.sock",
+            "run/media.sock",
+            "store.db",
+        )
+        tries = ":".join(str(state / name) for name in secrets)
+        hub.spec.write_text(hub.spec.read_text().replace("env: {", f"env: {{TRIES: '{tries}'", 1))
+        hub.environ["A_SECRET_OF_THE_OPERATOR"] = "hunter2"
+        hub.up("--no-verify")
+        wait_registered(hub, 1)
+        log = hub.log("agent-tone")
+        assert log.count("REFUSED") == len(secrets)
+        assert log.count("UNREACHED") == len(secrets)
+        [variables] = [line for line in log.splitlines() if line.startswith("VARIABLES")]
+        assert "A_SECRET_OF_THE_OPERATOR" not in variables
+        [agent] = [row for row in list_agents(hub) if row["process"]]
+        process = psutil.Process(agent["process"]["pid"])
+        assert process.uids().real >= 2_000_000_000
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert "CapBnd:\t0000000000000000" in status
+        assert "NoNewPrivs:\t1" in status
+        port = hub.ports["https"]
+        assert {each.laddr.ip for each in process.net_connections("tcp") if each.laddr.port == port} == {"127.0.0.1"}
+
+
+def test_changed_code_runs_after_up(wheels: Path) -> None:
+    with hub_with_agent(wheels) as hub:
+        hub.up("--no-verify")
+        wait_registered(hub, 1)
+        [before] = list_workers(hub)
+        hub.up("--no-verify")
+        assert list_workers(hub) == [before | {"load": list_workers(hub)[0]["load"]}]
+        code = hub.folder / "tone/agent.py"
+        code.write_text(code.read_text().replace('os.environ.get("NAME", "")', '"renamed"'))
+        hub.up("--no-verify")
+        wait_until(lambda: [w["agent"] for w in list_workers(hub)] == ["renamed"], "the new code", INSTALL_SECONDS)
+
+
+def test_project_that_can_not_be_installed_is_told(wheels: Path) -> None:
+    with hub_with_agent(wheels) as hub:
+        project = hub.folder / "tone/pyproject.toml"
+        project.write_text(project.read_text().replace("livekit-agents==1.8.9", "no-such-package==1"))
+        hub.up("--no-verify")
+        wait_until(lambda: "can't install its dependencies" in hub.log("agent-tone"), "the error")
+        wait_until(lambda: any(each["code"] == "process-fails" for each in hub.findings()), "the finding")
