@@ -182,12 +182,16 @@ def _list_closed(plan: Plan, rows: tuple[FirewallRow, ...]) -> Iterable[ClosedRo
             yield ClosedRow(listener.protocol, listener.ports, listener.purpose, _explain_closed(listener, plan))
 
 
+# Clients reach these through the edge.
+BEHIND_EDGE = ("media", "serve")
+
+
 def _explain_closed(listener: Listener, plan: Plan) -> str:
     if listener.key == ("turn", "relay"):
         # The relay sends from these ports to media on the same machine. Clients connect only to the relay's own port.
         return "towards media on this machine only; clients reach the relay through its own port"
     if plan.reach == "local":
         return "reach: local is this machine only"
-    if plan.edge is not None:
+    if plan.edge is not None and listener.process in BEHIND_EDGE:
         return f"on this machine only, behind the hub's one port {plan.edge.port}"
     return "on this machine only"
