@@ -4,13 +4,13 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import forward, join, join_edge, memory, outage, relay, restore, signalling, start, token, webhook
+from bench import agent, forward, join, join_edge, memory, outage, relay, restore, signalling, start, token, webhook
 from bench.result import LOAD_BEFORE, QUIET, Result, write_page
 from lkhub.host.engine import bundled_engine
 
 NAMES = (
     *("start", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge", "memory-application"),
-    *("outage", "token", "webhook", "restore"),
+    *("outage", "token", "webhook", "restore", "agent"),
 )
 
 
@@ -39,6 +39,7 @@ def main() -> None:
         "token": lambda: token.measure(rounds or 5, seconds or 8),
         "restore": lambda: restore.measure(rounds or 10),
         "webhook": lambda: webhook.measure(rounds or 3, seconds or 5),
+        "agent": lambda: agent.measure(engine, rounds or 5),
     }
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
