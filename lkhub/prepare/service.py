@@ -78,13 +78,8 @@ def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
         elif problem := _find_project_problem(site.build.project, service):
             yield f"sites[{site.index}].build: {problem}"
     for index, agent in enumerate(plan.agents):
-        where, user = f"agents[{index}].project", service.installation.user
-        if not os.path.isdir(agent.project):
-            moved = f"the spec goes to {service.folder}, so write an absolute path"
-            yield f"{where}: there is no folder {agent.project}; {moved}"
-        elif not service.of_user and not can_read(user, agent.project):
-            how = _tell_how_to_allow(agent.project, service)
-            yield f"{where}: the service's user {user} can't read {agent.project}; {how}"
+        if problem := _find_project_problem(agent.project, service):
+            yield f"agents[{index}].project: {problem}"
     for key, path in (files | read).items():
         if not os.path.isfile(path):
             yield f"{key}: there is no file {path}; the spec goes to {service.folder}, so write an absolute path"
@@ -94,7 +89,7 @@ def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
 
 
 def _find_project_problem(project: str, service: Service) -> str:
-    """Why the service can't build what is in this folder, "" where it can."""
+    """Why the service can't use the project in this folder, "" where it can."""
     if not os.path.isdir(project):
         return f"there is no folder {project}; the spec goes to {service.folder}, so write an absolute path"
     if os.path.realpath(project).startswith(service.hidden):

@@ -171,5 +171,22 @@ def test_project_that_is_built_has_to_be_where_the_service_finds_it(tmp_path: Pa
     assert f"sites[0].build: there is no folder {machine.folder}/frontend" in refused.value.message
     made = prepare_service(write(tmp_path, site.format(project)), {}, machine)
     assert "MemoryDenyWriteExecute" not in made.unit.text, "what Node runs is compiled in memory"
+    of_user = prepare_service(write(tmp_path, site.format(project)), {}, replace(machine, of_user=True))
+    assert "MemoryDenyWriteExecute" not in of_user.unit.text
     with pytest.raises(InputError, match="a service does not see"):
         prepare_service(write(tmp_path, site.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))
+
+
+def test_agent_has_to_be_where_the_service_finds_it(tmp_path: Path, machine: Service) -> None:
+    machine = replace(machine, hidden=())
+    project = tmp_path / "bmo"
+    project.mkdir()
+    (project / "run").touch()
+    agent = "agents: [{{name: bmo, project: {}, command: ./run}}]\n"
+    with pytest.raises(InputError) as refused:
+        prepare_service(write(tmp_path, agent.format("bmo")), {}, machine)
+    assert f"agents[0].project: there is no folder {machine.folder}/bmo" in refused.value.message
+    made = prepare_service(write(tmp_path, agent.format(project)), {}, machine)
+    assert "MemoryDenyWriteExecute" not in made.unit.text
+    with pytest.raises(InputError, match="a service does not see"):
+        prepare_service(write(tmp_path, agent.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))

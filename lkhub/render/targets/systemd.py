@@ -133,16 +133,20 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
             yield "LoadCredential", _escape(f"{secret.name}:{secret.file}")
     if any(secret.variable for secret in plan.secrets):
         yield "EnvironmentFile", _escape(service.environment)
-    if service.of_user:
-        yield from SANDBOX_OF_USER
-        return
+    if not service.of_user:
+        yield from _capabilities()
+    # What Node runs, and what some agents compute with, is compiled in memory, and both run in this unit.
+    builds = plan.edge is not None and any(site.build for site in plan.edge.sites)
+    compiles = builds or bool(plan.agents)
+    sandbox = SANDBOX_OF_USER if service.of_user else SANDBOX
+    yield from (setting for setting in sandbox if not (compiles and setting[0] == "MemoryDenyWriteExecute"))
+
+
+def _capabilities() -> Iterator[Setting]:
     # For ports below 1024. Also where the spec has none: a supervisor without it could not see the processes of one
     # with it, which it has to adopt (ProtectProc).
     yield "AmbientCapabilities", "CAP_NET_BIND_SERVICE"
     yield "CapabilityBoundingSet", "CAP_NET_BIND_SERVICE"
-    # A build of a web site runs in this unit, and what Node runs is compiled in memory.
-    builds = any(site.build for site in plan.edge.sites) if plan.edge else False
-    yield from (setting for setting in SANDBOX if not (builds and setting[0] == "MemoryDenyWriteExecute"))
 
 
 def render_environment(values: Mapping[str, str]) -> str:
