@@ -30,6 +30,16 @@ def judge_agents(loaded: LoadedSpec, plan: Plan) -> Plan:
     return replace(plan, agents=tuple(_judge(loaded, plan, index, agent) for index, agent in enumerate(plan.agents)))
 
 
+def keep_agents(plan: Plan, before: Plan) -> Plan:
+    """The plan with what was known of the projects in an earlier plan of the same spec. The hub runs copies of them: a
+    project that was edited since waits for the next `up`, and one that is gone keeps the hub from nothing."""
+    known = {agent.name: agent for agent in before.agents}
+    kept = ((agent, known[agent.name]) for agent in plan.agents)
+    return replace(
+        plan, agents=tuple(replace(now, inputs=then.inputs, uv=then.uv, entry=then.entry) for now, then in kept)
+    )
+
+
 def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan) -> AgentPlan:
     where: Path = ("agents", index, "project")
     if not os.path.isdir(agent.project):

@@ -35,7 +35,7 @@ from lkhub.plan.media import needs_domain
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.plan.process import Fingerprint, ProcessPlan
-from lkhub.prepare.agents import judge_agents
+from lkhub.prepare.agents import judge_agents, keep_agents
 from lkhub.prepare.certificates import establish_authority, judge_files
 from lkhub.prepare.secrets import (
     Secrets,
@@ -93,8 +93,8 @@ def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> Pre
 
 
 def prepare_again(hub: PreparedHub) -> PreparedHub:
-    """The same spec, not as it may have been edited since, on this machine as it is now."""
-    return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.plan.installation, hub.environ)
+    """The same spec with the same agents, not as they may have been edited since, on this machine as it is now."""
+    return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.plan.installation, hub.environ, before=hub.plan)
 
 
 def plan_hub(spec: str | None, state: str, installation: Installation | None = None) -> PlannedHub:
@@ -140,14 +140,21 @@ def _plan(
 
 
 def _prepare(
-    raw: bytes, shown: str, path: str | None, installation: Installation, environ: Mapping[str, str]
+    raw: bytes,
+    shown: str,
+    path: str | None,
+    installation: Installation,
+    environ: Mapping[str, str],
+    *,
+    before: Plan | None = None,
 ) -> PreparedHub:
     require_load_figures()
     loaded, network, plan = _plan(raw, shown, installation)
     _check_engine(loaded, installation)
     if plan is not None:
         _check_raw_livekit(loaded, plan)
-        plan = judge_agents(loaded, judge_files(loaded, plan))
+        plan = judge_files(loaded, plan)
+        plan = keep_agents(plan, before) if before else judge_agents(loaded, plan)
         judge_sites(loaded, plan, path)
     secrets = resolve_secrets(loaded, installation.folder, environ)
     if loaded.spec.keys.source == "managed":

@@ -180,6 +180,15 @@ def test_changed_project_starts_its_agent_anew_and_nothing_else(run: Run, projec
     assert {name for name in before if before[name] != after[name]} == {"agent-bmo"}
 
 
+def test_project_is_not_looked_at_when_the_hub_follows_its_machine(run: Run, project: Path) -> None:
+    """The address of the machine may change while a project is edited, or when it is gone. Nobody has said `up`."""
+    hub = run.apply(TEXT)
+    (project / "agent.py").write_text("print(2)")
+    assert prepare.prepare_again(hub).fingerprints == hub.fingerprints
+    shutil.rmtree(project)
+    assert prepare.prepare_again(hub).fingerprints == hub.fingerprints
+
+
 def test_changed_variable_starts_its_agent_anew_and_nothing_else(run: Run, project: Path) -> None:
     other = f"{TEXT}  - name: other\n    project: bmo\n    health: 8082\n"
     before = run.apply(f"{other}    env: {{A: a}}\n").fingerprints
