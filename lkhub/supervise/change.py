@@ -101,8 +101,8 @@ class Change:
                 await self._reload(self._fleet.children[name], self._plans[name])
             await self._stop_old()
             self._close_sockets()
-            retiring = {name for name, child in self._old.items() if child.plan.retires is not None}
-            needed = [listener for listener in self._needed if listener.process not in retiring]
+            # What retires may have its port for an hour, and whatever comes instead of it takes another one.
+            needed = [listener for listener in self._needed if self._plans[listener.process].retires is None]
             require_free_ports(needed, self._wanted.plan.processes)
             await self._start_new()
         except Exception as error:
