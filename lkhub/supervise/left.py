@@ -46,17 +46,20 @@ def find_running(paths: StatePaths) -> list[Left]:
 
     A child and the processes that it has started itself, as a script in `engine` does, are one result.
     """
-    found = [
-        Left(identity)
-        for identity in list_records(paths)
-        if _is_of(paths, identity.root) and processes.is_alive(identity.process)
-    ]
     # Its mark does not tell: it may be another user's process, and any user can give a process a mark.
-    found += [
+    retired = [
         Left(identity, retired=True)
         for identity in list_retired(paths)
         if _is_of(paths, identity.root) and processes.is_alive(identity.process)
     ]
+    # A supervisor that was killed while a process retired has left both records of it.
+    gone = {each.process for each in retired}
+    found = [
+        Left(identity)
+        for identity in list_records(paths)
+        if _is_of(paths, identity.root) and processes.is_alive(identity.process) and identity.process not in gone
+    ]
+    found += retired
     known = {each.process.pid for each in found}
     # The leader of a session comes before the processes that it has started.
     for running in sorted(processes.list_running(), key=lambda running: running.session != running.process.pid):

@@ -3,8 +3,10 @@
 import contextlib
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,19 @@ from lkhub.errors import MachineError
 from lkhub.host import processes
 from lkhub.host.keyfile import Keys, add_current
 from lkhub.host.processes import ProcessId
+from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Health, ProcessPlan, Variable
 from lkhub.prepare.hub import PreparedHub, fingerprint
 from lkhub.prepare.ring import replace_keys
 from lkhub.secret import Secret
+from lkhub.spec.ports import PortRange
 from lkhub.state.identity import list_retired
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome
+from tests.kit.ports import free_port
 from tests.supervise.conftest import MakeHub, list_running, pids, states, status_of, supervising
 from tests.waiting import until
 
@@ -33,11 +38,11 @@ pytestmark = pytest.mark.anyio
 AGENT = "serve"  # the actor that is one here
 
 
-def with_agent(hub: PreparedHub, **roles: Any) -> PreparedHub:
+def with_agent(hub: PreparedHub, *, name: str = AGENT, **roles: Any) -> PreparedHub:
     """The hub, whose last process is an agent that may finish its calls."""
 
     def follow(process: ProcessPlan) -> ProcessPlan:
-        if process.name != AGENT:
+        if process.name != name:
             return process
         return replace(process, health=Health(), **({"retires": 60, "registers": True, "stop_order": 2} | roles))
 
@@ -122,6 +127,33 @@ async def test_removed_agent_finishes_its_calls(
         assert AGENT not in supervisor.children
         assert [row["pid"] for row in status_of(supervisor)["retired"]] == [before]
         assert not Path(paths.record(AGENT)).exists()
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_agent_of_another_name_may_have_the_port_of_one_that_ends(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    """By default each agent has the same port. The one that begins takes any other where this one is not free yet."""
+    port = free_port()
+
+    def listen(name: str) -> tuple[Listener]:
+        return (Listener(name, "tcp", ip_address("127.0.0.1"), PortRange(port, port), "health", ("agents", 0)),)
+
+    renamed = make_hub(listeners=listen("relay"), media={}, relay={"say": "new"})
+    async with supervising(paths, said) as supervisor:
+        has_port = {**busy(calls), "binds": port}
+        await supervisor.apply(with_agent(make_hub(listeners=listen(AGENT), media={}, serve=has_port)))
+        before = pids(supervisor)
+        await until(lambda: is_taken(port), "its port")
+        roles = {"carries_calls": False, "sees_clients": False}
+        await supervisor.apply(with_agent(renamed, name="relay", **roles))
+        assert states(supervisor) == {"media": "running", "relay": "running"}
+        assert [row["pid"] for row in status_of(supervisor)["retired"]] == [before[AGENT]]
+        assert said == []
 
 
 async def test_stop_of_the_hub_ends_those_that_retired(
@@ -244,6 +276,26 @@ async def test_next_supervisor_tells_none_again_that_has_no_successor(
         calls.touch()
         await until(lambda: not status_of(second)["retired"], "its end")
         await until(lambda: not list_retired(paths), "the end of its record")
+
+
+async def test_supervisor_that_is_killed_while_one_retires_leaves_its_call_to_the_next(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    """It was told to end, and its first record is still there. To end it again would cut its calls."""
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        old = pids(first)[AGENT]
+        await started(paths, "old")
+        before = Path(paths.record(AGENT)).read_text()
+        first.fleet.retired.add(first.children[AGENT].plan, first.children[AGENT].process or ProcessId(0, ""), None)
+        assert Path(paths.record(AGENT)).read_text() == before
+    hub = with_agent(make_hub(media={}, serve={"say": "new"}))
+    async with supervising(paths, said) as second:
+        await adopt(second, hub.plan.processes)
+        assert list(second.children) == ["media"]
+        await second.apply(hub)
+        assert states(second)[AGENT] == "running"
+        assert [row["pid"] for row in status_of(second)["retired"]] == [old]
 
 
 async def test_record_of_one_that_ended_without_a_supervisor_is_removed(
