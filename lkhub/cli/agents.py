@@ -41,15 +41,19 @@ def list_agents(spec: HubSpec = None, state: State = None, json: Json = False) -
     A worker that is `full` takes no more rooms; a worker that `ends` was told to, and finishes its calls.
     """
     report = ask_running(find_hub(spec, state), StatusRequest(max_age=0.0))
-    rows, waiting = list_rows(report), report.media.agents.waiting if report.media and report.media.agents else ()
+    rows, known = list_rows(report), report.media.agents if report.media else None
     if json:
-        show_json({"agents": [_pack(row) for row in rows], "waiting": [pack(room) for room in waiting]})
+        waiting = [pack(room) for room in known.waiting] if known else None
+        show_json({"agents": [_pack(row) for row in rows], "waiting": waiting})
         return
     heads = ("PROCESS", "AGENT", "STATE", "SINCE", "LOAD", "ROOMS")
-    show_table(heads, [_describe(row) for row in rows])
+    show_table(heads, [_describe(row, is_known=known is not None) for row in rows])
+    if known is None:
+        say("media does not say which workers are connected", "warning", "yellow")
+        return
     if not rows:
         say("no agent is in the spec, and no worker is connected", "agents")
-    for room in waiting:
+    for room in known.waiting:
         why = _REASONS.get(room.reason, room.reason)
         out.print(f"room {show_name(room.room)} waits for {_name_agent(room.agent)}: {why}")
 
@@ -124,11 +128,12 @@ def _name_agent(agent: str) -> str:
     return f"agent {show_name(agent)}" if agent else "an agent without a name"
 
 
-def _describe(row: AgentRow) -> tuple[str, ...]:
+def _describe(row: AgentRow, *, is_known: bool) -> tuple[str, ...]:
     worker, process = row.worker, row.process
     if worker is None:
         assert process is not None
-        return process.name, "", "not registered" if process.state == "running" else process.state, "", "", ""
+        state = "not registered" if process.state == "running" and is_known else process.state
+        return process.name, "", state, "", "", ""
     ends = worker.draining or (process is not None and process.state == "stopping")
     state = "ends" if ends else "free" if worker.free else "full"
     since = str(Duration(max(0, int(time.time() - worker.since))))

@@ -95,7 +95,19 @@ def test_list_as_json(run: Run, supervisor: FakeSupervisor) -> None:
     assert (second["worker"]["id"], second["worker"]["jobs"][0]["room"]) == ("AW_far", "team")
 
 
+def test_media_that_does_not_answer_leaves_unknown_what_is_registered(run: Run, supervisor: FakeSupervisor) -> None:
+    tell(supervisor, agent("agent-bmo"))
+    supervisor.answers["status"]["media"] = None
+    done = run("agents", "list")
+    assert done.code == 0
+    assert [line.split() for line in done.out.splitlines()][1:] == [["agent-bmo", "running"]]
+    assert "media does not say which workers are connected" in done.err
+    told = run("agents", "list", "--json").json
+    assert (told["waiting"], told["agents"][0]["worker"]) == (None, None)
+
+
 def test_hub_without_agents_says_so(run: Run, supervisor: FakeSupervisor) -> None:
+    tell(supervisor)
     done = run("agents", "list")
     assert done.code == 0
     assert "no agent is in the spec, and no worker is connected" in done.err
