@@ -1,6 +1,7 @@
 """Copies of lkhub with all that it imports, each a folder with an environment of its own: a hub that is a service does
 not change when its user upgrades or removes the lkhub that installed it."""
 
+import filecmp
 import os
 import re
 import shutil
@@ -67,6 +68,19 @@ def copy_programs(folder: str, *, for_all: bool = True) -> bool:
             shutil.rmtree(made, ignore_errors=True)
             raise
     return True
+
+
+def add_uv(folder: str, uv: str) -> None:
+    """Put the program uv beside the Python of a copy, where `lkhub up` looks for it first: the service may not see the
+    one that is on the PATH here. Raises MachineError."""
+    place = f"{folder}/bin/uv"
+    with explain_os_errors(place, "write"):
+        if os.path.exists(place) and filecmp.cmp(uv, place, shallow=False):
+            return
+        # Agents may be installed with the one of before at this moment.
+        shutil.copyfile(uv, f"{place}.new")
+        os.chmod(f"{place}.new", _MODE)
+        os.replace(f"{place}.new", place)
 
 
 def remove_programs(parent: str, kept: Collection[str] = ()) -> None:

@@ -15,7 +15,7 @@ from lkhub.host.control import ask
 from lkhub.host.files import explain_os_errors, read_text, remove, write_private
 from lkhub.host.journal import read_journal
 from lkhub.host.ports import require_free_ports
-from lkhub.host.programs import copy_programs, name_build, point_to
+from lkhub.host.programs import add_uv, copy_programs, name_build, point_to
 from lkhub.host.selinux import is_enforcing, restore_labels
 from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
@@ -67,6 +67,8 @@ def install_service(
     before = os.path.realpath(service.current)
     progress.tell(f"copying lkhub to {folder}")
     copy_programs(folder, for_all=not service.of_user)
+    if prepared.uv:
+        add_uv(folder, prepared.uv)
     restore_labels(service.programs)
     if not service.of_user:
         if ensure_system_user(plan.installation.user, plan.installation.state):

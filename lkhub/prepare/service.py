@@ -25,12 +25,14 @@ CERTBOT = "/etc/letsencrypt"
 
 @dataclass(frozen=True)
 class PreparedService:
-    """What is put in place: the spec's text, the unit, and the values of the variables that the spec refers to."""
+    """What is put in place: the spec's text, the unit, and the values of the variables that the spec refers to. `uv` is
+    the program that installs the hub's agents, "" where they need none."""
 
     plan: Plan
     spec: str = field(repr=False)
     unit: RenderedFile
     variables: Mapping[str, str] = field(repr=False)
+    uv: str = ""
 
     @property
     def environment(self) -> str:
@@ -58,7 +60,8 @@ def prepare_service(source: str, environ: Mapping[str, str], service: Service) -
     if problems := [*_find_problems(plan, service)]:
         raise InputError("\n".join([*problems, "nothing was changed"]))
     named = {secret.variable: variables[secret.variable] for secret in plan.secrets if secret.variable}
-    return PreparedService(plan, _decode(hub.raw, source), render_systemd(plan, service), named)
+    uv = next((agent.uv for agent in hub.plan.agents if agent.uv), "")
+    return PreparedService(plan, _decode(hub.raw, source), render_systemd(plan, service), named, uv)
 
 
 def _decode(raw: bytes, path: str) -> str:
@@ -89,7 +92,7 @@ def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
 
 
 def _find_project_problem(project: str, service: Service) -> str:
-    """Why the service can't use the project in this folder, "" where it can."""
+    """Why the service can't build or run what is in this folder, "" where it can."""
     if not os.path.isdir(project):
         return f"there is no folder {project}; the spec goes to {service.folder}, so write an absolute path"
     if os.path.realpath(project).startswith(service.hidden):

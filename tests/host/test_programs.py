@@ -11,7 +11,7 @@ import pytest
 from lkhub import __version__
 from lkhub.errors import MachineError
 from lkhub.host import programs
-from lkhub.host.programs import copy_programs, name_build, point_to, remove_programs
+from lkhub.host.programs import add_uv, copy_programs, name_build, point_to, remove_programs
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,21 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         os.umask(umask)
     return folder
+
+
+def test_uv_is_put_beside_the_python_of_a_copy(tmp_path: Path) -> None:
+    """Also in one that is there already, and in place of another one."""
+    uv, place = tmp_path / "uv", tmp_path / "copy/bin/uv"
+    place.parent.mkdir(parents=True)
+    for version in ("1", "2"):
+        uv.write_text(version)
+        uv.chmod(0o700)
+        add_uv(f"{tmp_path}/copy", str(uv))
+        assert place.read_text() == version
+        assert place.stat().st_mode & 0o777 == 0o755
+    inode = place.stat().st_ino
+    add_uv(f"{tmp_path}/copy", str(uv))
+    assert (os.listdir(place.parent), place.stat().st_ino) == (["uv"], inode)
 
 
 def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ from lkhub.errors import InputError
 from lkhub.findings.fault import SpecError
 from lkhub.plan.network import LookedUp
 from lkhub.plan.service import INSTALLED, SYSTEM, Service, user_service
-from lkhub.prepare import hub, service
+from lkhub.prepare import agents, hub, service
 from lkhub.prepare.service import prepare_service
 from tests.certificates import make
 
@@ -161,6 +161,49 @@ def test_name_servers_are_asked_once(tmp_path: Path, machine: Service, monkeypat
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("of_user", [False, True])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "agents: [{{name: bmo, project: {}, command: node agent.js}}]\n",
+        "tls: {{mode: internal}}\nsites: [{{name: bmo, root: {}/dist, port: 3001, build: make}}]\n",
+    ],
+    ids=["agent", "build"],
+)
+def test_what_runs_in_the_unit_may_be_compiled_in_memory(
+    tmp_path: Path, machine: Service, spec: str, of_user: bool
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    service = user_service(str(tmp_path / "home"), str(tmp_path / "state"), "ann") if of_user else machine
+    assert "MemoryDenyWriteExecute" in prepare_service(write(tmp_path, ""), {}, service).unit.text
+    made = prepare_service(write(tmp_path, spec.format(project)), {}, service)
+    assert "MemoryDenyWriteExecute" not in made.unit.text
+
+
+def test_project_of_an_agent_has_to_be_where_the_service_finds_it(tmp_path: Path, machine: Service) -> None:
+    project = tmp_path / "agent"
+    project.mkdir()
+    agent = "agents: [{{name: bmo, project: {}, command: node agent.js}}]\n"
+    with pytest.raises(InputError) as refused:
+        prepare_service(write(tmp_path, agent.format("agent")), {}, machine)
+    assert f"agents[0].project: there is no folder {machine.folder}/agent" in refused.value.message
+    assert prepare_service(write(tmp_path, agent.format(project)), {}, machine).uv == ""
+    with pytest.raises(InputError, match=r"agents\[0\].project: .* a service does not see"):
+        prepare_service(write(tmp_path, agent.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))
+
+
+def test_service_gets_the_uv_that_its_agents_need(
+    tmp_path: Path, machine: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "agent").mkdir()
+    for name in ("pyproject.toml", "agent.py"):
+        (tmp_path / "agent" / name).touch()
+    monkeypatch.setattr(agents, "find_uv", lambda: "/somewhere/uv")
+    spec = f"agents: [{{name: bmo, project: {tmp_path}/agent}}]\n"
+    assert prepare_service(write(tmp_path, spec), {}, machine).uv == "/somewhere/uv"
+
+
 def test_project_that_is_built_has_to_be_where_the_service_finds_it(tmp_path: Path, machine: Service) -> None:
     machine = replace(machine, hidden=())
     project = tmp_path / "frontend"
@@ -171,22 +214,5 @@ def test_project_that_is_built_has_to_be_where_the_service_finds_it(tmp_path: Pa
     assert f"sites[0].build: there is no folder {machine.folder}/frontend" in refused.value.message
     made = prepare_service(write(tmp_path, site.format(project)), {}, machine)
     assert "MemoryDenyWriteExecute" not in made.unit.text, "what Node runs is compiled in memory"
-    of_user = prepare_service(write(tmp_path, site.format(project)), {}, replace(machine, of_user=True))
-    assert "MemoryDenyWriteExecute" not in of_user.unit.text
     with pytest.raises(InputError, match="a service does not see"):
         prepare_service(write(tmp_path, site.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))
-
-
-def test_agent_has_to_be_where_the_service_finds_it(tmp_path: Path, machine: Service) -> None:
-    machine = replace(machine, hidden=())
-    project = tmp_path / "bmo"
-    project.mkdir()
-    (project / "run").touch()
-    agent = "agents: [{{name: bmo, project: {}, command: ./run}}]\n"
-    with pytest.raises(InputError) as refused:
-        prepare_service(write(tmp_path, agent.format("bmo")), {}, machine)
-    assert f"agents[0].project: there is no folder {machine.folder}/bmo" in refused.value.message
-    made = prepare_service(write(tmp_path, agent.format(project)), {}, machine)
-    assert "MemoryDenyWriteExecute" not in made.unit.text
-    with pytest.raises(InputError, match="a service does not see"):
-        prepare_service(write(tmp_path, agent.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))
