@@ -64,12 +64,14 @@ def copy_project(project: str, target: str, skipped: Collection[str]) -> None:
 
 
 def own_tree(folder: str, uid: int, gid: int) -> None:
-    """Give a folder with all that is in it to another user. Raises MachineError."""
+    """Give a private folder of ours with all that is in it to another user. The folder itself comes last: as long as it
+    is ours, no process of that user can enter it and put a link in place of what is still to be given, such as one to
+    /etc. Raises MachineError."""
     with explain_os_errors(folder, "change"):
-        os.lchown(folder, uid, gid)
         for above, folders, names in os.walk(folder):
             for name in (*folders, *names):
                 os.lchown(os.path.join(above, name), uid, gid)
+        os.lchown(folder, uid, gid)
 
 
 def _list_files(folder: str, skipped: Collection[str], *, without: Collection[str] = ()) -> Iterator[str]:

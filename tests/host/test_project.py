@@ -8,7 +8,7 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import project as module
-from lkhub.host.project import copy_project, digest_project, judge_project, publish
+from lkhub.host.project import copy_project, digest_project, judge_project, own_tree, publish
 
 
 @pytest.fixture
@@ -170,3 +170,11 @@ def test_file_of_another_user_is_not_read(output: Path) -> None:
     with pytest.raises(MachineError, match="not a file of its own"):
         put(output, "files", owner=os.geteuid() + 1)
     put(output, "own-files", owner=os.geteuid())
+
+
+def test_other_user_enters_only_when_everything_was_given(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(os, "lchown", lambda path, uid, gid: given.append(os.fspath(path)))
+    own_tree(str(project), 65534, 65534)
+    assert given[-1] == str(project)
+    assert sorted(given) == sorted(map(str, (project, *project.rglob("*"))))
