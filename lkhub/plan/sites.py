@@ -77,7 +77,7 @@ def _check_build(loaded: LoadedSpec, index: int, site: Site) -> None:
             if getattr(site, key):
                 unused = key_unused("only a build uses it, and this site has none")
                 loaded.add(("sites", index, key), unused, "write build: COMMAND beside it, or leave this out")
-    elif not _is_below(site.root, _project(site)):
+    elif not _is_below(site.root, project_of(site)):
         problem = value_wrong("not in the project: the build runs in a copy of the project, and makes the files there")
         loaded.add(("sites", index, "root"), problem, "write a folder in the project, such as dist")
     roles = loaded.spec.access.roles
@@ -87,7 +87,8 @@ def _check_build(loaded: LoadedSpec, index: int, site: Site) -> None:
             loaded.add(("sites", index, "env", name), problem, suggest(value.role, [PARTICIPANT, *roles]))
 
 
-def _project(site: Site) -> str:
+def project_of(site: Site) -> str:
+    """The folder that a site is built from, as the spec writes it."""
     return site.project if site.project is not None else posixpath.dirname(posixpath.normpath(site.root)) or "."
 
 
@@ -108,7 +109,7 @@ def _plan_build(site: SitePlan, given: Site, urls: Urls, access: Access, install
     if given.build is None:
         return site
     paths, root = installation.paths, posixpath.normpath(site.root)
-    project = posixpath.normpath(installation.beside_spec(_project(given)))
+    project = posixpath.normpath(installation.beside_spec(project_of(given)))
     build = SiteBuild(
         name=site.name,
         command=given.build,

@@ -45,7 +45,7 @@ from lkhub.prepare.secrets import (
     resolve_keys,
     resolve_secrets,
 )
-from lkhub.prepare.sites import complete_builds, judge_sites
+from lkhub.prepare.sites import complete_builds, judge_sites, list_private
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
 from lkhub.source.path import Path
@@ -151,11 +151,12 @@ def _prepare(
     require_load_figures()
     loaded, network, plan = _plan(raw, shown, installation)
     _check_engine(loaded, installation)
+    private = list_private(loaded, path, installation)
     if plan is not None:
         _check_raw_livekit(loaded, plan)
         plan = judge_files(loaded, plan)
         plan = keep_agents(plan, before) if before else judge_agents(loaded, plan)
-        judge_sites(loaded, plan, path)
+        judge_sites(loaded, plan, private)
     secrets = resolve_secrets(loaded, installation.folder, environ)
     if loaded.spec.keys.source == "managed":
         _check_webhook(loaded, read_managed_keys(installation.paths))
@@ -165,7 +166,7 @@ def _prepare(
     loaded.require_sound()
     assert plan is not None
     plan, authority = establish_authority(plan)
-    plan = complete_builds(plan, path, next(iter(keys)), time.time(), apart=find_other_user() is not None)
+    plan = complete_builds(plan, private, next(iter(keys)), time.time(), apart=find_other_user() is not None)
     files = _collect_files(plan, keys, secrets) | authority
     if loaded.spec.keys.source == "managed":
         files[plan.paths.managed_keys] = dump_keys(keys)  # the file exists already, unless a user removed it

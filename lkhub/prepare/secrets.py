@@ -49,6 +49,12 @@ def resolve_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str])
     return found
 
 
+def list_secret_files(spec: Spec) -> tuple[str, ...]:
+    """The files that the spec names for secrets, as it names them: also that of the certificate's key."""
+    named = [each.source.path for each in list_references(spec) if isinstance(each.source, FromFile)]
+    return (*named, *([spec.tls.key] if spec.tls.key else []))
+
+
 def _find_source(reference: Reference) -> SecretSource:
     """Where the secret can be read. A hub that is a service has a copy of a file that only root may read."""
     if isinstance(reference.source, FromFile) and (copy := find_credential(name_secret(reference.path))):

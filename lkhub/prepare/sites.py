@@ -8,20 +8,27 @@ from lkhub.findings.catalogue.sites import site_root_unusable
 from lkhub.host.files import digest
 from lkhub.host.project import digest_project, judge_project
 from lkhub.host.site_root import judge_root
+from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan, SitePlan
+from lkhub.prepare.secrets import list_secret_files
 from lkhub.spec.load import LoadedSpec
 from lkhub.state.site_build import choose_again, find_site_build
 
 
-def judge_sites(loaded: LoadedSpec, plan: Plan, spec: str | None) -> None:
-    """Add a fault for each site that can't be served from its folder. `spec` is the absolute path of the spec, which
-    may hold secrets."""
+def list_private(loaded: LoadedSpec, spec: str | None, installation: Installation) -> tuple[str, ...]:
+    """The absolute paths of files that neither visitors nor builds may read: the spec, whose path is `spec`, and the
+    files with secrets that it names."""
+    named = map(installation.beside_spec, list_secret_files(loaded.spec))
+    return tuple(map(os.path.normpath, [*([spec] if spec else []), *named]))
+
+
+def judge_sites(loaded: LoadedSpec, plan: Plan, private: tuple[str, ...]) -> None:
+    """Add a fault for each site that can't be served from its folder. For `private` see `list_private`."""
     for site in plan.edge.sites if plan.edge else ():
         if site.build:
             _judge_build(loaded, site)
             continue
-        private = (plan.paths.root, *([spec] if spec else []))
-        if problem := judge_root(site.root, private):
+        if problem := judge_root(site.root, (plan.paths.root, *private)):
             given = loaded.spec.sites[site.index].root
             hint = "write the folder with the site's finished files, such as dist"
             loaded.add(("sites", site.index, "root"), site_root_unusable(f"{given}: {problem}"), hint)
@@ -36,10 +43,9 @@ def _judge_build(loaded: LoadedSpec, site: SitePlan) -> None:
         loaded.add(("sites", site.index, key), statement, hint)
 
 
-def complete_builds(plan: Plan, spec: str | None, key: str, now: float, *, apart: bool) -> Plan:
-    """The plan with what each build depends on, as it is now. `key` is the ID of the hub's current API key; `spec` is
-    the absolute path of the spec, which no build is to read. `apart`: builds run as another user. Raises
-    MachineError."""
+def complete_builds(plan: Plan, private: tuple[str, ...], key: str, now: float, *, apart: bool) -> Plan:
+    """The plan with what each build depends on, as it is now. `key` is the ID of the hub's current API key. For
+    `private` see `list_private`. `apart`: builds run as another user. Raises MachineError."""
     edge = plan.edge
     built = [site.name for site in edge.sites if site.build] if edge else []
     if edge is None or not built:
@@ -47,19 +53,18 @@ def complete_builds(plan: Plan, spec: str | None, key: str, now: float, *, apart
     findings = plan.findings
     if not apart:
         findings += tuple(site_build_not_apart(name).about(name) for name in built)
-    sites = tuple(_complete(plan, site, spec, key, now) for site in edge.sites)
+    sites = tuple(_complete(plan, site, private, key, now) for site in edge.sites)
     return replace(plan, edge=replace(edge, sites=sites), findings=findings)
 
 
-def _complete(plan: Plan, site: SitePlan, spec: str | None, key: str, now: float) -> SitePlan:
+def _complete(plan: Plan, site: SitePlan, private: tuple[str, ...], key: str, now: float) -> SitePlan:
     build = site.build
     if build is None:
         return site
-    skipped = (spec,) if spec else ()
-    files = digest_project(build.project, (*build.skipped, *skipped))
+    files = digest_project(build.project, (*build.skipped, *private))
     inputs = digest(f"{build.command}\0{build.output}\0{build.variables!r}\0{files}".encode())
     record = find_site_build(plan.paths, site.name)
     if record and not os.path.exists(site.root):  # somebody has removed it
         record = replace(record, served=None)
     again = choose_again(record, inputs, key, now)
-    return replace(site, build=build.of(inputs, again, skipped))
+    return replace(site, build=build.of(inputs, again, private))

@@ -76,7 +76,7 @@ def list_choices(apply: Callable[[str], PreparedHub]) -> Iterator[Finding]:
     plan = build_plan(load_spec(built.encode()), make_facts(), make_installation())
     assert plan
     yield from plan.notes[-1:]
-    yield from complete_builds(plan, None, "API", 0.0, apart=False).notes[-1:]
+    yield from complete_builds(plan, (), "API", 0.0, apart=False).notes[-1:]
     apply("reach: lan\ndomain: a.example.com")
     moved = apply("reach: lan\ndomain: b.example.com")
     yield from (finding for finding in moved.plan.findings if finding.subject == "root")
