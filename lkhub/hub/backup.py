@@ -22,11 +22,13 @@ from lkhub.host.snapshot import copy_database
 from lkhub.hub.locate import find_service, find_spec
 from lkhub.plan.paths import BACKED_UP, StatePaths
 from lkhub.plan.service import Service
+from lkhub.plan.sites import project_of
 from lkhub.secret import FromEnv, FromFile
 from lkhub.shown import printable
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.spec.references import list_references
+from lkhub.spec.sites import Site
 from lkhub.spec.store import PostgresStore
 from lkhub.state import backup as manifest_of
 from lkhub.state.applied import load_applied
@@ -92,8 +94,12 @@ def make_backup(paths: StatePaths, given: Path | None, file: str, keys: SealKeys
 
 
 def _require_place(file: str) -> None:
-    """An earlier backup may be replaced, and nothing else."""
+    """An earlier backup may be replaced, and nothing else: /dev/null would be a file from then on, and a pipe is never
+    read to its end."""
     try:
+        mode = os.stat(file).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise InputError(f"{file} is no file, and a backup would take its place", hints=("name a new file",))
         with open(file, "rb") as there:
             begin = there.read(max(map(len, MAGIC)))
     except FileNotFoundError:
@@ -125,7 +131,11 @@ def _add_spec(contents: _Contents, spec: str, service: Service | None) -> bytes:
     """Add the spec, and the files beside it that it names. Returns the spec."""
     raw = read_input(spec)
     folder = os.path.dirname(os.path.abspath(spec))
-    found = load_spec(raw, spec).spec
+    loaded = load_spec(raw, spec)
+    found = loaded.spec
+    if loaded.faults:
+        first = printable(str(loaded.faults[0]))
+        contents.left_out.append(f"perhaps files that the spec names: it has faults, such as {first}")
     references = [reference.source for reference in list_references(found)]
     named = [source.path for source in references if isinstance(source, FromFile)] + _list_certificates(found)
     variables = {source.name for source in references if isinstance(source, FromEnv)}
@@ -142,10 +152,19 @@ def _add_spec(contents: _Contents, spec: str, service: Service | None) -> bytes:
         contents.small[f"{manifest_of.SPEC}{name}"] = read_input(service.environment)
     elif variables:
         contents.left_out.append(f"the variables that the spec names: {', '.join(sorted(variables))}")
-    contents.left_out += [f"the folder {printable(site.root)}, a site of the spec" for site in found.sites]
+    contents.left_out += map(_describe_site, found.sites)
+    contents.left_out += [
+        f"the folder {printable(agent.project)}, the code of the agent {agent.name}" for agent in found.agents
+    ]
     if found.engine != "bundled":
         contents.left_out.append(f"the program {printable(found.engine)}, which the spec names")
     return raw
+
+
+def _describe_site(site: Site) -> str:
+    if site.build:
+        return f"the folder {printable(project_of(site))}, which the site {site.name} is built from"
+    return f"the folder {printable(site.root)}, the files of the site {site.name}"
 
 
 def _list_certificates(spec: Spec) -> list[str]:

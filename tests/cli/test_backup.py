@@ -1,5 +1,6 @@
 """`lkhub backup` and `restore`: what they refuse before they do anything, and where the passphrase comes from."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,21 @@ def test_file_that_is_no_backup_is_never_replaced(run: Run, monkeypatch: pytest.
     Path("folder").mkdir()
     done = run("backup", "folder")
     assert (done.code, "can't write folder: is a directory" in done.err) == (2, True)
+
+
+@pytest.mark.usefixtures("applied")
+def test_device_or_pipe_is_never_replaced(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root, /dev/null would be a file from then on; and who opens a pipe waits for the other end."""
+    monkeypatch.setenv("LKHUB_PASSPHRASE", "x")
+    os.mkfifo("pipe")
+    Path("link").symlink_to("pipe")
+    with open(os.open("pipe", os.O_RDWR), "wb", buffering=0) as pipe:
+        for name in ("pipe", "link"):
+            pipe.write(MAGIC[0])
+            done = run("backup", name)
+            assert (done.code, f"{name} is no file" in done.err) == (2, True), done.err
+    assert Path("pipe").is_fifo()
+    assert Path("link").is_symlink()
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
