@@ -65,7 +65,7 @@ class AppliedRecord:
     a certificate for each name in `certified`; `own_certificate` is given by the operator in its place. Each name in
     `names` has to lead to this machine. `told` are the addresses that clients are told, each with the address of this
     machine that it leads to. `external_turn` are the servers of turn.external, as `host:port`. `rendered` has a digest
-    of each rendered file as it was written.
+    of each rendered file as it was written, and `begun` those of a change that has begun and is not in force yet.
     """
 
     name: str
@@ -87,6 +87,7 @@ class AppliedRecord:
     told: tuple[tuple[str, str], ...] = ()
     external_turn: tuple[str, ...] = ()
     rendered: Mapping[str, str] = field(default_factory=dict)
+    begun: Mapping[str, str] = field(default_factory=dict)
     builds: tuple[AppliedBuild, ...] = ()
     # The firewall's table, packed, since its classes import the plan. lkhub.state.contents reads it.
     firewall: Mapping[str, object] | None = None

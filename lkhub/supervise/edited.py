@@ -1,7 +1,7 @@
 """Keeps what somebody has written into a rendered file, which lkhub is about to write anew."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lkhub.errors import MachineError
 from lkhub.host import files
@@ -16,17 +16,19 @@ def digest_rendered(hub: PreparedHub) -> dict[str, str]:
     return {os.path.basename(path): files.digest(hub.files[path].encode()) for path in _list_editable(hub)}
 
 
-def keep_edited(wanted: PreparedHub, written: Mapping[str, str], say: Say) -> None:
-    """Copy each rendered file that was edited, before it is written as `wanted` has it. `written` has the digests of
-    the files as lkhub wrote them last. A file that is missing or empty is damaged, and not edited. Raises MachineError
-    where the copy can't be written."""
+def keep_edited(wanted: PreparedHub, written: Sequence[Mapping[str, str]], say: Say) -> None:
+    """Copy each rendered file that was edited, before it is written as `wanted` has it. Each of `written` has the
+    digests of the files as lkhub may have written them last. A file that is missing, empty or cut off within a
+    line is damaged, and not edited. Raises MachineError where the copy can't be written."""
     for path in _list_editable(wanted):
         try:
             found = files.read_text(path)
         except MachineError:
             continue
-        before = written.get(os.path.basename(path))
-        if not found or before is None or found == wanted.files[path] or files.digest(found.encode()) == before:
+        ours = {digests[name] for digests in written if (name := os.path.basename(path)) in digests}
+        if not found or not ours or found == wanted.files[path] or files.digest(found.encode()) in ours:
+            continue
+        if wanted.files[path].startswith(found) and not found.endswith("\n"):
             continue
         kept = _find_name(path, found)
         if files.write_private(kept, found):

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from lkhub.errors import MachineError
@@ -53,7 +53,8 @@ class InForce:
     def keep_edited(self, wanted: PreparedHub) -> None:
         """Keep what somebody has written into the rendered files, before they are written for `wanted`. Raises
         MachineError."""
-        keep_edited(wanted, digest_rendered(self.hub) if self.hub else self._read_written(), self._say)
+        keep_edited(wanted, [digest_rendered(self.hub)] if self.hub else self._read_written(), self._say)
+        self._note_begun(wanted)
 
     def write_missing(self) -> None:
         """Write again the files that were removed from the state directory, were damaged there or could not be written.
@@ -63,7 +64,7 @@ class InForce:
         # The operator may have removed the record of a new root, which ends the warning about it. By itself the warning
         # ends after a week.
         kept = {path: text for path, text in self.hub.files.items() if path != self._paths.root_change}
-        keep_edited(self.hub, digest_rendered(self.hub), self._say)
+        keep_edited(self.hub, [digest_rendered(self.hub)], self._say)
         self._fleet.write({path: text for path, text in kept.items() if self._is_damaged(path, text)})
         if self._unwritten or not self._is_readable():
             self._write(self.hub)
@@ -73,12 +74,20 @@ class InForce:
         record = describe_applied(hub.plan, hub.spec, hub.interfaces, time.time())
         write_applied(self._paths, replace(record, rendered=digest_rendered(hub)))
 
-    def _read_written(self) -> Mapping[str, str]:
+    def _note_begun(self, wanted: PreparedHub) -> None:
+        """Where this supervisor is killed in the middle of the change, the next one finds files that are not those on
+        record, and nobody has edited them."""
+        with contextlib.suppress(MachineError):
+            record, begun = load_applied(self._paths), digest_rendered(wanted)
+            if record and begun != record.rendered:
+                write_applied(self._paths, replace(record, begun=begun))
+
+    def _read_written(self) -> Sequence[Mapping[str, str]]:
         """The digests of the rendered files as another supervisor wrote them."""
         with contextlib.suppress(MachineError):
             if record := load_applied(self._paths):
-                return record.rendered
-        return {}
+                return (record.rendered, record.begun)
+        return ()
 
     def _is_damaged(self, path: str, text: str) -> bool:
         """Whether a file is missing, or empty as after a crash of the machine. An edited rendered file counts as
