@@ -196,6 +196,19 @@ def test_port_is_open_where_clients_connect_to_one_of_its_addresses() -> None:
     assert set(Pod(replace(plan, listeners=plan.listeners[::-1]), "host-network").ports) == ports
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_name_of_the_image_is_where_no_rendering_replaces_it(network: str) -> None:
+    files = render(SPECS["public"], network)
+    readme = files[f"{network}/README.md"]
+    [own] = re.findall("```yaml\n(.*?)```", readme, re.S)
+    assert read(own) == {
+        "resources": [f"../{network}"],
+        "images": [{"name": "lkhub", "newName": "registry.example.com/lkhub"}],
+    }
+    assert "kubectl apply -k ../hub\n" in readme
+    assert not [name for name in files if name.startswith("hub/")]
+
+
 def test_a_failed_verification_ends_no_pod() -> None:
     [hub] = read_pod(render(SPECS["public"]))["containers"]
     for probe in (hub["startupProbe"], hub["readinessProbe"], hub["livenessProbe"]):
@@ -214,6 +227,8 @@ def test_a_failed_verification_ends_no_pod() -> None:
         ("reach: lan\ntls: {mode: files, cert: /etc/ssl/a.pem, key: /etc/ssl/b.pem}", None, "tls.cert: tls.crt"),
         (f"{PUBLIC}keys: {{source: {{key: APIabc, secret: {'SECRET' * 6}}}}}", None, "{env: NAME}"),
         (f"{PUBLIC}sites: [{{name: shop, root: dist, port: 3001}}]", None, "absolute path"),
+        (f"{PUBLIC}sites: [{{name: shop, root: shop/dist, port: 3001, build: make}}]", None, "absolute path"),
+        (f"{PUBLIC}sites: [{{name: shop, root: dist, port: 3001, build: make}}]", None, "absolute path"),
         ("reach: lan", "load-balancer", "reach: public"),
         (SPECS["range"], "load-balancer", "media.udp: 7882"),
     ],

@@ -120,12 +120,13 @@ def require_pod(plan: Plan, network: Network) -> Pod:
     if any(process.name == "media" and process.engine != "media" for process in plan.processes):
         raise InputError("the image has no livekit-server but the bundled one", hints=("write engine: bundled",))
     for site in plan.edge.sites if plan.edge else ():
-        if posixpath.normpath(site.root).startswith(f"{FOLDER}/"):
+        folder = posixpath.normpath(site.build.project if site.build else site.root)
+        if f"{folder}/".startswith(f"{FOLDER}/"):
             raise InputError(
                 f"the files of site {site.name} are beside hub.yaml, where a pod has the spec alone",
                 hints=(
                     "write an absolute path as its root, and copy the files there in an image of your own, made FROM "
-                    "this one",
+                    f"this one{', with the programs that the build needs' if site.build else ''}",
                 ),
             )
     if network == "load-balancer" and (problem := _why_no_balancer(plan)):

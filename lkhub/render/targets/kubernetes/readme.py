@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from lkhub.render.targets.kubernetes.manifests import NAME, SECRET, TLS_SECRET, list_exceptions
 from lkhub.render.targets.kubernetes.pod import Pod
 
+OWN = "../hub"
+"""The operator's folder beside the rendered one, with the name of the image. lkhub writes nothing into it."""
+
 
 def render_readme(pod: Pod) -> str:
     """README.md beside the manifests."""
@@ -17,8 +20,10 @@ def _introduce(pod: Pod) -> Iterator[str]:
     yield f"# The hub {pod.plan.name} in Kubernetes\n"
     yield f"A pod in {where}, written by `lkhub render kubernetes`.\n"
     yield "The cluster has to find the image of the hub. `lkhub render compose` writes the Dockerfile. Push it to"
-    yield "a registry of yours, and write its name into `kustomization.yaml`:\n"
-    yield "```yaml\nimages:\n  - name: lkhub\n    newName: registry.example.com/lkhub\n```\n"
+    yield f"a registry of yours, and write its name into a file of your own, `{OWN}/kustomization.yaml`. The files"
+    yield "here are written anew each time, and that one is not:\n"
+    yield f"```yaml\nresources:\n  - ../{pod.network}"
+    yield "images:\n  - name: lkhub\n    newName: registry.example.com/lkhub\n```\n"
     yield "```sh\nkubectl apply -f namespace.yaml\n```\n"
     if not (exceptions := list_exceptions(pod)):
         yield "The pod needs no exception from the level `restricted` of Pod Security.\n"
@@ -50,10 +55,10 @@ def _explain_start(pod: Pod) -> Iterator[str]:
     yield "## Start\n"
     if pod.network == "host-network":
         yield "Choose the node that clients reach, by the hub's name or by its own address.\n"
-        yield "```sh\nkubectl label node NODE lkhub=here\nkubectl apply -k .\n```\n"
+        yield f"```sh\nkubectl label node NODE lkhub=here\nkubectl apply -k {OWN}\n```\n"
         yield "Its firewall has to let clients in: `lkhub render firewall` lists the ports.\n"
     else:
-        yield f"```sh\nkubectl apply -k .\nkubectl -n {NAME} get service {NAME}\n```\n"
+        yield f"```sh\nkubectl apply -k {OWN}\nkubectl -n {NAME} get service {NAME}\n```\n"
         yield "The second command shows the balancer's address. The A record of the hub's name needs it. Until the name"
         yield "leads there, the hub ends with an error and is started again.\n"
     yield f"```sh\nkubectl -n {NAME} exec {NAME}-0 -- lkhub status\n```\n"

@@ -68,7 +68,7 @@ def show_spec(text: str) -> str:
 
 
 KUSTOMIZATION = """\
-# kubectl apply -k .
+# Written anew by `lkhub render kubernetes`. README.md says where the name of your image stands.
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: {name}
