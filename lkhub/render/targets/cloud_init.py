@@ -57,6 +57,7 @@ def _describe_install(plan: Plan) -> str:
     files = [
         *(secret.file for secret in plan.secrets if secret.file),
         *((tls.cert, tls.key) if tls and tls.cert else ()),
+        *(site.build.project if site.build else site.root for site in (plan.edge.sites if plan.edge else ())),
     ]
     variables = sorted({secret.variable for secret in plan.secrets if secret.variable})
     if not files and not variables:

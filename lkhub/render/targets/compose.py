@@ -73,10 +73,16 @@ def _list_outside(plan: Plan) -> Iterator[str]:
         # A certificate is replaced while the hub runs, and a mounted file would stay the old one.
         folders = {_find_folder(path) for path in (tls.cert, tls.key)}
         yield from sorted(folder for folder in folders if not _is_beside(folder))
-    yield from sorted({site.root for site in plan.edge.sites if not _is_beside(site.root)} if plan.edge else ())
+    yield from sorted({folder for folder in _list_sites(plan) if not _is_beside(folder)})
     for program in sorted({process.argv[0] for process in plan.processes}):
         if not program.startswith(f"{PROGRAMS}/") and not _is_beside(program):
             yield program
+
+
+def _list_sites(plan: Plan) -> Iterator[str]:
+    """The folders that the hub reads its web sites from. What a build makes is in the volume of the state."""
+    for site in plan.edge.sites if plan.edge else ():
+        yield site.build.project if site.build else site.root
 
 
 def _find_folder(path: str) -> str:

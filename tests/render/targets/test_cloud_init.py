@@ -80,6 +80,12 @@ def test_hub_is_installed_where_nothing_is_missing() -> None:
         ("keys: {source: {env: [K, S]}}", "K, S", "K=… S=… /opt/lkhub-setup/bin/lkhub install"),
         ("keys: {source: {file: keys.yaml}}", "/etc/lkhub/keys.yaml", "/opt/lkhub-setup/bin/lkhub install"),
         ("tls: {mode: files, cert: a, key: /b}\nreach: lan", "/etc/lkhub/a, /b", "/opt/lkhub-setup/bin/lkhub install"),
+        (f"{SPEC}sites: [{{name: a, root: /srv/a, port: 3001}}]", "/srv/a", "/opt/lkhub-setup/bin/lkhub install"),
+        (
+            f"{SPEC}sites: [{{name: a, root: /srv/a/dist, port: 3001, build: make}}]",
+            "/srv/a",
+            "/opt/lkhub-setup/bin/lkhub install",
+        ),
     ],
 )
 def test_user_data_say_what_to_bring_and_to_type(spec: str, missing: str, typed: str) -> None:

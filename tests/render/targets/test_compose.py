@@ -119,6 +119,15 @@ def test_web_sites_are_mounted() -> None:
     assert service["volumes"][2:] == ["/srv/a:/srv/a:ro"]
 
 
+def test_project_of_a_site_is_mounted_and_what_the_build_makes_is_in_the_state() -> None:
+    sites = (
+        "sites: [{name: a, root: /srv/a/dist, port: 3001, build: make}, "
+        "{name: b, root: b/dist, port: 3002, build: make}]"
+    )
+    service = read_service(make_plan(f"reach: lan\n{sites}\n"))
+    assert service["volumes"] == ["state:/var/lib/lkhub", ".:/etc/lkhub:ro", "/srv/a:/srv/a:ro"]
+
+
 def test_dollar_begins_no_variable() -> None:
     service = read_service(make_plan("engine: /opt/a$HOME/livekit-server"))
     assert service["volumes"][-1] == "/opt/a$$HOME/livekit-server:/opt/a$$HOME/livekit-server:ro"
