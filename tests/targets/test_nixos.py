@@ -48,6 +48,9 @@ turn:
     - {{url: "turn:turn.example.com:3478", username: ann, credential: {{file: turn.credential}}}}
     - {{url: "turn:turn.example.org:3478", secret: {{file: /etc/turn.secret}}}}
 """,
+    "builds": f"{PUBLIC}sites: [{{name: a, root: /srv/a/dist, port: 3001, build: npm run build}}]\n",
+    "served": f"{PUBLIC}sites: [{{name: a, root: /srv/a, port: 3001}}]\n",
+    "agents": "agents: [{name: a, project: /srv/a, command: node agent.js}]\n",
     "rooms": f"""{PUBLIC}
 store: sqlite
 rooms:

@@ -27,6 +27,9 @@ RESTART_SECONDS = 5
 # Every address and candidate is looked up on this machine; a slow disk or a name server may take a while.
 START_SECONDS = 120
 
+NO_NEW_CODE = "MemoryDenyWriteExecute"
+"""The setting that a unit lacks where agents or builds of web sites run in it."""
+
 # What the kernel lets every user give up. A unit of a user can't have the rest: systemd would need a user namespace for
 # it, and a supervisor in one namespace can't read what it adopts from another.
 _GIVEN_UP: tuple[Setting, ...] = (
@@ -35,7 +38,7 @@ _GIVEN_UP: tuple[Setting, ...] = (
     ("RestrictRealtime", "yes"),
     ("RestrictSUIDSGID", "yes"),
     ("LockPersonality", "yes"),
-    ("MemoryDenyWriteExecute", "yes"),
+    (NO_NEW_CODE, "yes"),
     ("UMask", "0077"),
     ("SystemCallArchitectures", "native"),
     ("SystemCallFilter", "@system-service"),
@@ -134,19 +137,17 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
     if any(secret.variable for secret in plan.secrets):
         yield "EnvironmentFile", _escape(service.environment)
     if not service.of_user:
-        yield from _capabilities()
-    # What Node runs, and what some agents compute with, is compiled in memory, and both run in this unit.
-    builds = plan.edge is not None and any(site.build for site in plan.edge.sites)
-    compiles = builds or bool(plan.agents)
+        # For ports below 1024. Also where the spec has none: a supervisor without it could not see the processes of one
+        # with it, which it has to adopt (ProtectProc).
+        yield "AmbientCapabilities", "CAP_NET_BIND_SERVICE"
+        yield "CapabilityBoundingSet", "CAP_NET_BIND_SERVICE"
     sandbox = SANDBOX_OF_USER if service.of_user else SANDBOX
-    yield from (setting for setting in sandbox if not (compiles and setting[0] == "MemoryDenyWriteExecute"))
+    yield from (setting for setting in sandbox if not (setting[0] == NO_NEW_CODE and _runs_other_code(plan)))
 
 
-def _capabilities() -> Iterator[Setting]:
-    # For ports below 1024. Also where the spec has none: a supervisor without it could not see the processes of one
-    # with it, which it has to adopt (ProtectProc).
-    yield "AmbientCapabilities", "CAP_NET_BIND_SERVICE"
-    yield "CapabilityBoundingSet", "CAP_NET_BIND_SERVICE"
+def _runs_other_code(plan: Plan) -> bool:
+    """Whether agents or builds of web sites run in this unit. What Node runs is compiled in memory."""
+    return bool(plan.agents) or any(site.build for site in (plan.edge.sites if plan.edge else ()))
 
 
 def render_environment(values: Mapping[str, str]) -> str:

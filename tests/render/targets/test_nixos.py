@@ -47,6 +47,8 @@ def test_module_is_the_same_for_every_spec_and_has_every_key() -> None:
     module, _ = render(VPS)
     secrets = "drain: 1h\nkeys: {source: {key: API, secret: {file: /root/a.secret}}}\n"
     assert module == render(secrets, "laptop")[0]
+    site = "reach: lan\nsites: [{name: a, root: /srv/a/dist, port: 3001, build: make}]\n"
+    assert module == render(site, "laptop")[0]
     for key in Spec.model_fields:
         assert f"\n          {key} = mkOption {{" in module
     assert "never booted" in module.splitlines()[0]

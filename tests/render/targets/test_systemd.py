@@ -11,7 +11,7 @@ import pytest
 
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
-from lkhub.plan.service import INSTALLED, user_service
+from lkhub.plan.service import INSTALLED, SYSTEM, user_service
 from lkhub.render.targets.systemd import ABORT_SECONDS, render_environment, render_systemd
 from lkhub.spec.load import load_spec
 from tests.machines import MACHINES
@@ -70,6 +70,21 @@ def test_hub_of_a_tailnet_waits_for_its_daemon() -> None:
     edge = replace(plan.edge, tls=replace(plan.edge.tls, mode="tailscale"))
     settings = read_settings(render_systemd(replace(plan, edge=edge)).text)
     assert settings["Wants"] == settings["After"] == "network-online.target tailscaled.service"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "agents: [{name: a, project: /srv/a, command: node agent.js}]\n",
+        "tls: {mode: internal}\nsites: [{name: a, root: /srv/a/dist, port: 3001, build: npm run build}]\n",
+    ],
+)
+def test_node_may_compile_in_memory(spec: str) -> None:
+    plan = make_plan(f"reach: lan\n{spec}", "laptop")
+    for service in (SYSTEM, user_service("/home/ann", "/home/ann/.local/state/lkhub", "ann")):
+        settings = read_settings(render_systemd(plan, service).text)
+        assert "MemoryDenyWriteExecute" not in settings
+        assert settings["RestrictNamespaces"] == "yes"
 
 
 def test_no_secret_is_in_the_unit() -> None:

@@ -10,7 +10,7 @@ from lkhub.plan.model import Plan
 from lkhub.plan.service import ENVIRONMENT, FOLDER, INSTALLED, SPEC, USER
 from lkhub.render.targets.nixos.language import Expression, write_nix, write_text
 from lkhub.render.targets.nixos.options import EACH, Place, list_secrets, write_options
-from lkhub.render.targets.systemd import STOP_MARGIN_SECONDS, Setting, list_sections
+from lkhub.render.targets.systemd import NO_NEW_CODE, STOP_MARGIN_SECONDS, Setting, list_sections
 from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.model import Spec
 
@@ -66,6 +66,9 @@ let
   credentials = map (each: percent "${each.name}:${beside each.value.file}") (filter (each: each.value ? file) found);
   variables = filter (each: each.value ? env) found;
 
+  # Agents and builds of web sites run in the unit, and what Node runs is compiled in memory.
+  runsOtherCode = (settings.agents or [ ]) != [ ] || filter (site: site ? build) (settings.sites or [ ]) != [ ];
+
   waitsFor = [ "network-online.target" ]
     ++ (if (settings.tls or { }).mode or "" == "tailscale" then [ "tailscaled.service" ] else [ ]);
 in
@@ -98,7 +101,8 @@ in
       reloadTriggers = [ (toJSON settings) ];
       unitConfig = @unit@;
       serviceConfig = @service@ // (if credentials == [ ] then { } else { LoadCredential = credentials; })
-      // (if variables == [ ] then { } else { EnvironmentFile = "@environment@"; });
+      // (if variables == [ ] then { } else { EnvironmentFile = "@environment@"; })
+      // (if runsOtherCode then { } else { @nonewcode@ = "yes"; });
     };
   };
 }
@@ -106,7 +110,7 @@ in
 
 # Written in Nix above.
 _OF_THE_UNIT = {"Description", "Wants", "After"}
-_OF_THE_SERVICE = {"LoadCredential", "EnvironmentFile"}
+_OF_THE_SERVICE = {"LoadCredential", "EnvironmentFile", NO_NEW_CODE}
 
 
 def render_module(plan: Plan) -> str:
@@ -117,6 +121,7 @@ def render_module(plan: Plan) -> str:
     service = _group(each for each in sections["Service"] if each[0] not in _OF_THE_SERVICE)
     values = {
         "environment": ENVIRONMENT,
+        "nonewcode": NO_NEW_CODE,
         "folder": FOLDER,
         "spec": SPEC.removeprefix("/etc/"),
         "user": USER,
