@@ -92,14 +92,14 @@ def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
 
 
 def _find_project_problem(project: str, service: Service) -> str:
-    """Why the service can't build or run what is in this folder, "" where it can."""
+    """Why the service can't copy what is in this folder, "" where it can."""
     if not os.path.isdir(project):
         return f"there is no folder {project}; the spec goes to {service.folder}, so write an absolute path"
     if os.path.realpath(project).startswith(service.hidden):
         return f"{project}: a service does not see {', '.join(service.hidden)}, so put it elsewhere, as into /srv"
     user = service.installation.user
     if not service.of_user and not can_read(user, project):
-        return f"the service's user {user} can't read {project}; `setfacl -R -m u:{user}:rX {project}` lets it"
+        return f"the service's user {user} can't read {project}; {_tell_how_to_allow(project, service)}"
     return ""
 
 
@@ -116,7 +116,8 @@ def _tell_how_to_allow(path: str, service: Service) -> str:
         above = [str(folder) for each in (path, os.path.realpath(path)) for folder in PurePosixPath(each).parents]
         closed = sorted({folder for folder in above if _is_closed(folder)})
         commands = [f"setfacl -m u:{user}:x {shlex.join(closed)}"] if closed else []
-        commands.append(f"setfacl -m u:{user}:r {shlex.quote(path)}")
+        rights = f"-R -m u:{user}:rX" if os.path.isdir(path) else f"-m u:{user}:r"
+        commands.append(f"setfacl {rights} {shlex.quote(path)}")
     if not has_user(user):
         commands.insert(0, describe_useradd(user, service.installation.state))
     return "`" + " && ".join(commands) + "` lets it"

@@ -8,6 +8,8 @@ import pytest
 
 from lkhub.errors import InputError
 from lkhub.findings.fault import SpecError
+from lkhub.host import system_user
+from lkhub.host.commands import Done
 from lkhub.plan.network import LookedUp
 from lkhub.plan.service import INSTALLED, SYSTEM, Service, user_service
 from lkhub.prepare import agents, hub, service
@@ -216,3 +218,39 @@ def test_project_that_is_built_has_to_be_where_the_service_finds_it(tmp_path: Pa
     assert "MemoryDenyWriteExecute" not in made.unit.text, "what Node runs is compiled in memory"
     with pytest.raises(InputError, match="a service does not see"):
         prepare_service(write(tmp_path, site.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "key"),
+    [
+        ("agents: [{{name: a, project: {}, command: node agent.js}}]\n", "agents[0].project"),
+        (
+            "tls: {{mode: internal}}\nsites: [{{name: a, root: {}/dist, port: 3001, build: make}}]\n",
+            "sites[0].build",
+        ),
+    ],
+)
+def test_project_that_the_user_cannot_read_says_all_that_lets_it(
+    spec: str, key: str, tmp_path: Path, machine: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right to read alone lets nobody into a folder, nor does a right to a folder in a closed one."""
+    project = tmp_path / "closed" / "code"
+    project.mkdir(parents=True)
+    project.parent.chmod(0o700)
+    monkeypatch.setattr(service, "has_user", lambda _: True)
+    monkeypatch.setattr(service, "can_read", lambda *_: False)
+    with pytest.raises(InputError) as refused:
+        prepare_service(write(tmp_path, spec.format(project)), {}, machine)
+    said = refused.value.message.splitlines()[0]
+    assert said.startswith(f"{key}: the service's user lkhub can't read {project}; `setfacl -m u:lkhub:x /")
+    assert f"{project.parent} && setfacl -R -m u:lkhub:rX {project}` lets it" in said
+    with pytest.raises(InputError, match="a service does not see"):
+        prepare_service(write(tmp_path, spec.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))
+
+
+def test_folder_is_readable_where_it_can_be_entered_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_user, "HIDDEN", ("/nowhere/",))
+    monkeypatch.setattr(system_user, "run_command", lambda command: Done(0 if "-r" in command.argv else 1, "", ""))
+    (tmp_path / "file").touch()
+    assert system_user.can_read("lkhub", str(tmp_path / "file"))
+    assert not system_user.can_read("lkhub", str(tmp_path))
