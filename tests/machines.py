@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
+from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
+from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface, InterfaceKind, LookedUp, NetworkFacts
 from lkhub.spec.address import Address
+from lkhub.spec.load import load_spec
 
 
 def interface(name: str, kind: InterfaceKind, *addresses: str) -> Interface:
@@ -98,3 +101,12 @@ MACHINES = {
     "home-seen": replace(HOME, looked_up=LookedUp(stun=ip_address("1.2.3.4"))),
     "home-unseen": replace(HOME, looked_up=LookedUp(stun_failure="no answer within 3 s")),
 }
+
+
+def plan_sound(spec: str, facts: NetworkFacts, installation: Installation) -> Plan:
+    """The plan of a spec without faults."""
+    loaded = load_spec(spec.encode())
+    plan = build_plan(loaded, facts, installation)
+    loaded.require_sound()
+    assert plan
+    return plan

@@ -2,22 +2,17 @@
 
 import pytest
 
-from lkhub.plan.build import build_plan
 from lkhub.plan.elsewhere import imagine_network
 from lkhub.plan.model import Plan
 from lkhub.plan.network import NetworkFacts
 from lkhub.spec.load import load_spec
-from tests.machines import INSTALLATION, MACHINES
+from tests.machines import INSTALLATION, MACHINES, plan_sound
 
 PUBLIC = "reach: public\ndomain: rtc.example.com\n"
 
 
 def make_plan(spec: str, facts: NetworkFacts | None = None) -> Plan:
-    loaded = load_spec(spec.encode())
-    plan = build_plan(loaded, facts or imagine_network(loaded.spec), INSTALLATION)
-    loaded.require_sound()
-    assert plan
-    return plan
+    return plan_sound(spec, facts or imagine_network(load_spec(spec.encode()).spec), INSTALLATION)
 
 
 @pytest.mark.parametrize(

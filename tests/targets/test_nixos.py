@@ -11,17 +11,15 @@ from typing import Any
 
 import pytest
 
-from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.plan.service import INSTALLED
 from lkhub.render.targets.nixos.language import write_nix
 from lkhub.render.targets.nixos.target import render_nixos
 from lkhub.render.targets.systemd import render_systemd
 from lkhub.render.targets.target import Given
-from lkhub.spec.load import load_spec
 from tests.documents import ROOT
 from tests.kit.guide import Desk, follow
-from tests.machines import MACHINES
+from tests.machines import MACHINES, plan_sound
 
 pytestmark = pytest.mark.skipif(not shutil.which("nix-instantiate"), reason="needs Debian's nix-bin")
 
@@ -64,11 +62,7 @@ drain: 030s
 
 def make_plan(spec: str) -> Plan:
     facts = MACHINES["tailnet" if "tailscale" in spec else "vps"]
-    loaded = load_spec(spec.encode())
-    plan = build_plan(loaded, facts, INSTALLED)
-    loaded.require_sound()
-    assert plan
-    return plan
+    return plan_sound(spec, facts, INSTALLED)
 
 
 @dataclass(frozen=True)

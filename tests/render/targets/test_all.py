@@ -3,23 +3,18 @@
 import pytest
 
 from lkhub.errors import InputError
-from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.plan.network import NetworkFacts
 from lkhub.render.targets.all import TARGETS
 from lkhub.render.targets.target import Given, Target
-from lkhub.spec.load import load_spec
-from tests.machines import INSTALLATION, MACHINES
+from tests.machines import INSTALLATION, MACHINES, plan_sound
 
 PROXIED = "reach: public\ndomain: rtc.example.com\ntls: {mode: external}\n"
 
 
 def make_plan(spec: str) -> tuple[Plan, NetworkFacts]:
-    loaded, facts = load_spec(spec.encode()), MACHINES["vps"]
-    plan = build_plan(loaded, facts, INSTALLATION)
-    loaded.require_sound()
-    assert plan
-    return plan, facts
+    facts = MACHINES["vps"]
+    return plan_sound(spec, facts, INSTALLATION), facts
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from lkhub import __version__
-from lkhub.plan.build import build_plan
 from lkhub.plan.container import CONTAINED
 from lkhub.plan.model import Plan
 from lkhub.render.files import RenderedFile
@@ -16,8 +15,7 @@ from lkhub.render.targets.compose import COMPOSE, render_compose
 from lkhub.render.targets.image import render_image
 from lkhub.render.targets.target import Given
 from lkhub.source.yaml import parse_plain
-from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import MACHINES, plan_sound
 
 GOLDEN = Path(__file__).parents[2] / "golden/containers"
 SPECS = {
@@ -35,11 +33,7 @@ turn: {external: [{url: "turn:turn.example.com:3479", secret: {file: /root/turn.
 
 
 def make_plan(spec: str, machine: str = "vps") -> Plan:
-    loaded = load_spec(spec.encode())
-    plan = build_plan(loaded, MACHINES[machine], CONTAINED)
-    loaded.require_sound()
-    assert plan
-    return plan
+    return plan_sound(spec, MACHINES[machine], CONTAINED)
 
 
 def read_service(plan: Plan) -> dict[str, Any]:

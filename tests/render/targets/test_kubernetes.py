@@ -10,7 +10,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from lkhub.errors import InputError
-from lkhub.plan.build import build_plan
 from lkhub.plan.container import SECRETS, UID
 from lkhub.plan.elsewhere import imagine_network
 from lkhub.plan.model import Plan
@@ -21,6 +20,7 @@ from lkhub.render.targets.kubernetes.target import INSTALLATION, KUBERNETES, NET
 from lkhub.render.targets.systemd import render_systemd
 from lkhub.render.targets.target import Given
 from lkhub.spec.load import load_spec
+from tests.machines import plan_sound
 from tests.render.targets.test_systemd import read_settings
 
 GOLDEN = Path(__file__).parents[2] / "golden/kubernetes"
@@ -47,11 +47,7 @@ ROOTLESS = ("high-ports", "proxied", "no-tls")
 
 
 def make_plan(spec: str) -> Plan:
-    loaded = load_spec(spec.encode())
-    plan = build_plan(loaded, imagine_network(loaded.spec), INSTALLATION)
-    loaded.require_sound()
-    assert plan
-    return plan
+    return plan_sound(spec, imagine_network(load_spec(spec.encode()).spec), INSTALLATION)
 
 
 def render(spec: str, form: str | None = None) -> dict[str, str]:

@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from lkhub.errors import InputError
-from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
 from lkhub.render.targets.launchd import render_launchd
 from lkhub.render.targets.systemd import render_systemd
-from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import MACHINES, plan_sound
 from tests.render.targets.test_systemd import read_settings
 
 HOME = "/Users/ann/Library/Application Support/lkhub"
@@ -55,11 +53,7 @@ PROCESS_TYPES = {"Background", "Standard", "Adaptive", "Interactive"}
 
 
 def make_plan(spec: str) -> Plan:
-    loaded = load_spec(spec.encode())
-    plan = build_plan(loaded, MACHINES["laptop"], MAC)
-    loaded.require_sound()
-    assert plan
-    return plan
+    return plan_sound(spec, MACHINES["laptop"], MAC)
 
 
 def render(spec: str) -> dict[str, Any]:

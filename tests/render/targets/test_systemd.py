@@ -14,7 +14,7 @@ from lkhub.plan.model import Plan
 from lkhub.plan.service import INSTALLED, SYSTEM, user_service
 from lkhub.render.targets.systemd import ABORT_SECONDS, render_environment, render_systemd
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import MACHINES, plan_sound
 
 GOLDEN = Path(__file__).parents[2] / "golden/units"
 SPECS = {
@@ -30,11 +30,7 @@ store: {url: "postgresql://lkhub@db.example.com/lkhub", password: {env: DB_PASSW
 
 
 def make_plan(spec: str, machine: str = "vps") -> Plan:
-    loaded = load_spec(spec.encode())
-    plan = build_plan(loaded, MACHINES[machine], INSTALLED)
-    loaded.require_sound()
-    assert plan
-    return plan
+    return plan_sound(spec, MACHINES[machine], INSTALLED)
 
 
 def read_settings(unit: str) -> dict[str, str]:
