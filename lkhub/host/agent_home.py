@@ -23,6 +23,7 @@ from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors, open_lock, user_name, write_private
+from lkhub.host.project import own_tree
 
 # Not copied: version control, what tools make again in the copy, and the spec, which may have secrets.
 NOT_COPIED = frozenset(
@@ -133,10 +134,8 @@ class AgentCopy:
             os.mkdir(f"{new}/environment", 0o700)
             if uv:
                 shutil.copy(uv, f"{new}/uv")
-            for above, folders, names in os.walk(f"{new}/project"):
-                for name in (*folders, *names):
-                    self._home.give(os.path.join(above, name))
-            self._home.give(f"{new}/project")
+            if self._home.uid is not None:
+                own_tree(f"{new}/project", self._home.uid, self._home.uid)
             self._home.give(f"{new}/environment")
             self._home._open_for_agent(new)
             os.rename(new, self.folder)
