@@ -74,11 +74,12 @@ def logs(
 
 @app.command()
 def restart(name: Name, spec: HubSpec = None, state: State = None) -> None:
-    """Start an agent anew. The worker of before takes no more rooms, and finishes its calls beside the new one."""
+    """Start an agent anew. Once the new worker has registered, the one of before takes no more rooms, and finishes its
+    calls beside the new one."""
     paths = find_hub(spec, state)
     for process in _find_processes(ask_running(paths, StatusRequest()), name):
         ask(paths.control, RestartRequest(process))
-        err.print(f"restarted {process}")
+        err.print(f"restarted {process}; the worker of before takes rooms until the new one has registered")
 
 
 @app.command()

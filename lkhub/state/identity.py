@@ -45,7 +45,8 @@ def keep_calls(plan: ProcessPlan) -> ProcessPlan:
 class Identity:
     """A process on record. `process` is its pid and start, `root` the state directory that it belongs to. `fingerprint`
     tells which version of the plan it runs; `since` is in epoch seconds. `taken` are the stamps of its watched files
-    when it last read them. `unknown` are the fields of its plan that the record does not have."""
+    when it last read them. `unknown` are the fields of its plan that the record does not have. `waits`: it has
+    retired, and works until its successor does; `since` is then since when."""
 
     process: ProcessId
     root: str
@@ -54,6 +55,7 @@ class Identity:
     since: float
     taken: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    waits: bool = False
 
     @property
     def name(self) -> str:
@@ -69,6 +71,8 @@ class Identity:
 
     def dump(self) -> str:
         process = {"process": pack(self.process), "since": self.since, "taken": self.taken}
+        if self.waits:
+            process["waits"] = True
         return json.dumps(_describe(self.root, self.plan, self.fingerprint) | process, indent=2) + "\n"
 
     @staticmethod
@@ -84,6 +88,7 @@ class Identity:
             _read_or(Epoch, record.get("since"), 0.0),
             _read_or(tuple[str, ...], record.get("taken"), ()),
             unknown,
+            _read_or(bool, record.get("waits"), False),
         )
 
 

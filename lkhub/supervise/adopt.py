@@ -26,7 +26,7 @@ async def adopt(supervisor: Supervisor, planned: Iterable[ProcessPlan] = ()) -> 
             remove_retired(supervisor.paths, ended)
     for found in find_running(supervisor.paths):
         if found.retired:
-            supervisor.fleet.retired.wait_for(found.plan, found.process)
+            supervisor.fleet.retired.adopt(found.identity)
             continue
         if not found.adoptable or found.name in children:
             await _let_go(supervisor, found)

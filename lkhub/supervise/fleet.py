@@ -17,6 +17,7 @@ from lkhub.supervise.ending import Ending
 from lkhub.supervise.reload import can_reload
 from lkhub.supervise.retired import Retired
 from lkhub.supervise.shared import Shared
+from lkhub.supervise.succession import Succession
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Fleet:
         self.shared = shared
         self.tasks = tasks
         self.children: dict[str, Child] = {}
-        self.retired = Retired(tasks, shared)
+        self.retired = Retired(tasks, shared, Succession(lambda: self.children))
         shared.retire = self.retired.add
 
     def compare(self, wanted: PreparedHub) -> Differences:

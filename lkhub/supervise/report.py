@@ -46,7 +46,8 @@ def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
 
 def _report_retired(retired: RetiredProcess) -> ProcessReport:
     plan = retired.plan
-    return ProcessReport(plan.name, retired.process.pid, "stopping", retired.since, roles=plan.roles)
+    state: ShownState = "running" if retired.waits else "stopping"
+    return ProcessReport(plan.name, retired.process.pid, state, retired.since, roles=plan.roles)
 
 
 def _report_process(child: Child, hangs: bool) -> ProcessReport:

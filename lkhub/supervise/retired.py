@@ -1,9 +1,10 @@
-"""Processes that were told to end and finish what they do beside the processes that took their place."""
+"""Processes beside the processes that took their place: they finish what they do, and end."""
 
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import anyio
 import anyio.abc
@@ -15,28 +16,33 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import UNKNOWN, ProcessPlan
 from lkhub.state.identity import Identity, remove_retired, write_retired
 from lkhub.supervise.shared import Shared
+from lkhub.supervise.succession import Succession
 
 
-@dataclass(frozen=True)
+@dataclass
 class RetiredProcess:
-    """`since`: when it was told to end, or was found by this supervisor, in epoch seconds. `popen` is None where
-    another supervisor had started it."""
+    """`waits`: it does its work until its successor does, and was not told to end. `alone`: it gets no successor.
+    `since`: when it was told to end, or began to wait, in epoch seconds. `popen` is None where another supervisor had
+    started it."""
 
     plan: ProcessPlan
     process: ProcessId
     popen: "subprocess.Popen[bytes] | None"
-    since: float = field(default_factory=time.time)
+    since: float
+    waits: bool
+    alone: bool = False
 
     def identify(self, paths: StatePaths) -> Identity:
         """Its record."""
-        return Identity(self.process, paths.root, self.plan, UNKNOWN, self.since)
+        return Identity(self.process, paths.root, self.plan, UNKNOWN, self.since, waits=self.waits)
 
 
 class Retired:
     """The retired processes of one supervisor, in `tasks`."""
 
-    def __init__(self, tasks: anyio.abc.TaskGroup, shared: Shared) -> None:
+    def __init__(self, tasks: anyio.abc.TaskGroup, shared: Shared, succession: Succession) -> None:
         self._tasks, self._paths, self._say, self._timings = tasks, shared.paths, shared.say, shared.timings
+        self._succession = succession
         self._there: list[RetiredProcess] = []
 
     def list(self) -> tuple[RetiredProcess, ...]:
@@ -49,22 +55,30 @@ class Retired:
         return frozenset(each.process.pid for each in self._there)
 
     def add(self, plan: ProcessPlan, process: ProcessId, popen: "subprocess.Popen[bytes] | None") -> None:
-        """Tell a process to end, and end it when its time is over."""
-        processes.send_signal(process, signal.SIGTERM)
-        self.wait_for(plan, process, popen)
+        """Tell a process to end, and end it when its time is over. An agent goes on until its successor has registered,
+        which may first have to be installed. Where an older one waits for that, no other need."""
+        waits = plan.registers and not any(each.waits and each.plan.name == plan.name for each in self._there)
+        retired = RetiredProcess(plan, process, popen, time.time(), waits)
+        if not waits:
+            processes.send_signal(process, signal.SIGTERM)
+        self._take(retired)
 
-    def wait_for(self, plan: ProcessPlan, process: ProcessId, popen: "subprocess.Popen[bytes] | None" = None) -> None:
-        """End a process when its time is over, which was told to end before: a second signal would end it at once."""
-        retired = RetiredProcess(plan, process, popen)
-        try:
-            write_retired(self._paths, retired.identify(self._paths))
-        except MachineError as error:  # the next supervisor won't know of it
-            self._say(error.message)
-        self._there.append(retired)
-        self._tasks.start_soon(self._await_end, retired)
+    def adopt(self, identity: Identity) -> None:
+        """Take over a retired process of an earlier supervisor. One that was told to end is not told again: a second
+        signal would end it at once."""
+        self._take(RetiredProcess(identity.plan, identity.process, None, identity.since, identity.waits))
+
+    def tell_others(self, names: Collection[str]) -> None:
+        """Tell those to end that wait for a successor and get none: theirs is not among `names`."""
+        for each in self._there:
+            each.alone = each.plan.name not in names
 
     async def end(self) -> None:
         """End all of them now. A second SIGTERM ends a worker at once; SIGKILL ends what ignores it."""
+        if waiting := [each for each in self._there if each.waits]:
+            for each in waiting:
+                self._tell(each)
+            await anyio.sleep(self._timings.second_signal)
         for number in (signal.SIGTERM, signal.SIGKILL):
             for each in self._there:
                 processes.send_signal(each.process, number)
@@ -73,9 +87,26 @@ class Retired:
                     await processes.wait_until_gone(each.process)
                 return
 
+    def _take(self, retired: RetiredProcess) -> None:
+        self._record(retired)
+        self._there.append(retired)
+        self._tasks.start_soon(self._await_end, retired)
+
+    def _tell(self, retired: RetiredProcess) -> None:
+        processes.send_signal(retired.process, signal.SIGTERM)
+        retired.waits, retired.since = False, time.time()
+        self._record(retired)
+
+    def _record(self, retired: RetiredProcess) -> None:
+        try:
+            write_retired(self._paths, retired.identify(self._paths))
+        except MachineError as error:  # the next supervisor won't know of it
+            self._say(error.message)
+
     async def _await_end(self, retired: RetiredProcess) -> None:
         while True:
             try:
+                await self._await_successor(retired)
                 await self._see_to_end(retired)
                 break
             except OSError as error:  # such as no free descriptor, which must not end the supervisor
@@ -86,8 +117,18 @@ class Retired:
         self._there.remove(retired)
         remove_retired(self._paths, retired.identify(self._paths))
 
+    async def _await_successor(self, retired: RetiredProcess) -> None:
+        while retired.waits:
+            is_over = retired.alone or await self._succession.is_over(retired.plan.name, retired.process)
+            if is_over and retired.waits:
+                self._tell(retired)
+            with anyio.move_on_after(self._timings.successor if retired.waits else 0):
+                await processes.wait_until_gone(retired.process)
+                return
+
     async def _see_to_end(self, retired: RetiredProcess) -> None:
-        with anyio.move_on_after(retired.plan.retires or 0) as limit:
+        # A supervisor that was replaced meanwhile does not begin the time anew.
+        with anyio.move_on_after(max(0.0, (retired.plan.retires or 0) - (time.time() - retired.since))) as limit:
             await processes.wait_until_gone(retired.process)
         if limit.cancelled_caught:
             late = f"has not ended in {retired.plan.retires} s, and is ended"

@@ -270,3 +270,4 @@ class Supervisor:
     def _put_in_force(self, wanted: PreparedHub) -> None:
         self.pending = None
         self.in_force.become(wanted)
+        self.fleet.retired.tell_others(tuple(self.fleet.children))

@@ -52,6 +52,9 @@ class Timings:
     # After the drain limit a process stops by itself; it may take this much longer.
     stop_grace: float = 5.0
 
+    # How often media is asked whether the successor of an agent has registered. An answer takes a few milliseconds.
+    successor: float = 0.5
+
     # Two signals sent at once arrive as one. A process that needs no second signal ends within this.
     second_signal: float = 0.2
 

@@ -76,7 +76,8 @@ class HubReport(Struct, frozen=True):
     address is gone, `lost` says what to do; None: it only changed. `spec` is the path of the spec that was applied
     last, and `digest` the SHA-256 of its text. `watcher_failures` is by what the watcher can't do.
 
-    `retired` are processes that were told to end and finish what they do, beside those that took their places.
+    `retired` are the processes of before, beside those that took their places: they finish what they do (`stopping`),
+    or do their work until their successors do (`running`).
 
     `media`, `edge` and `relay` are the last status of these processes; None: there is no such process, or it does not
     answer. `ages` says how many seconds ago that was, by the process's name."""

@@ -24,9 +24,10 @@ from lkhub.prepare.hub import PreparedHub, fingerprint
 from lkhub.prepare.ring import replace_keys
 from lkhub.secret import Secret
 from lkhub.spec.ports import PortRange
-from lkhub.state.identity import list_retired
+from lkhub.state.identity import list_retired, write_retired
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
+from lkhub.supervise.succession import Succession
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome
 from tests.kit.ports import free_port
@@ -227,7 +228,7 @@ async def test_agent_that_cannot_be_told_is_kept_as_it_was(
     paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with supervising(paths, said) as supervisor:
-        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls)), registers=False))
         before = pids(supervisor)
         await started(paths, "old")
         with no_descriptors(monkeypatch, "send_signal"), pytest.raises(MachineError, match="can't end serve"):
@@ -372,3 +373,76 @@ async def test_rotation_stays_where_an_agent_does_not_start(
         assert any("serve could not be started with the new key" in line for line in said)
         assert supervisor.children[AGENT] is child
         os.rmdir(paths.log(AGENT))
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The pids of agents whose successors have registered with media."""
+    over: set[int] = set()
+
+    async def is_over(_: Succession, __: str, before: ProcessId) -> bool:
+        return before.pid in over
+
+    monkeypatch.setattr(Succession, "is_over", is_over)
+    return over
+
+
+def retired_states(supervisor: Supervisor) -> dict[int, str]:
+    return {row["pid"]: row["state"] for row in status_of(supervisor)["retired"]}
+
+
+async def test_agent_takes_rooms_until_its_successor_has_registered(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, registered: set[int]
+) -> None:
+    """Its successor may have to be installed first, and may never be. The next supervisor waits too, and a version
+    that came between waits for nothing."""
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        old = pids(first)[AGENT] or 0
+        await started(paths, "old")
+        await first.apply(with_agent(make_hub(media={}, serve=busy(calls, "between"))))
+        between = pids(first)[AGENT] or 0
+        await started(paths, "old", "between")
+        hub = with_agent(make_hub(media={}, serve={"say": "new"}))
+        await first.apply(hub)
+        assert retired_states(first) == {old: "running", between: "stopping"}
+        since = first.fleet.retired.list()[0].since
+    async with supervising(paths, said) as second:
+        await adopt(second, hub.plan.processes)
+        assert await second.apply(hub) == Outcome(())
+        assert retired_states(second) == {old: "running", between: "stopping"}
+        assert min(each.since for each in second.fleet.retired.list()) == since
+        registered.add(old)
+        await until(lambda: retired_states(second)[old] == "stopping", "it is told")
+        calls.touch()
+        await until(lambda: not retired_states(second), "its end")
+
+
+async def test_agent_that_is_removed_waits_for_no_successor(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, registered: set[int]
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        old = pids(supervisor)[AGENT] or 0
+        await started(paths, "old")
+        await supervisor.apply(make_hub(media={}))
+        await until(lambda: retired_states(supervisor) == {old: "stopping"}, "it is told")
+    assert registered == set()
+
+
+async def test_time_of_one_that_ends_does_not_begin_anew(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    hub = make_hub(media={})
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        old = pids(first)[AGENT]
+        await started(paths, "old")
+        await first.apply(hub)
+        [retired] = first.fleet.retired.list()
+        retired.since -= 58  # of the 60 s
+        write_retired(paths, retired.identify(paths))
+    async with supervising(paths, said) as second:
+        await adopt(second, hub.plan.processes)
+        await until(lambda: not retired_states(second), "its end")
+        assert f"serve (pid {old}) has not ended in 60 s, and is ended" in said
