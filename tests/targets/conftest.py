@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,10 +26,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Debian with lkhub in it. It never boots: machines boot from copies."""
     made = make_root(tmp_path_factory.mktemp("debian"))
     copy_programs(f"{made}{SETUP}")
     return made
+
+
+@pytest.fixture(scope="module")
+def root(debian: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file system of one machine. Each file of tests has its own, since a machine keeps what was installed."""
+    made = tmp_path_factory.mktemp("machine") / "root"
+    subprocess.run(["cp", "--archive", "--reflink=auto", debian, made], check=True)
+    yield made
+    shutil.rmtree(made)
 
 
 @pytest.fixture(scope="module")
