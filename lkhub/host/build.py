@@ -1,20 +1,22 @@
-"""Runs the command that builds a web site: other people's code, as another user where that is possible."""
+"""Runs the command that builds a web site: other people's code, within limits, and as a user of its own where that is
+possible."""
 
 import contextlib
 import os
-import pwd
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-# Longer than any front end takes on a small machine; a build that waits for a key waits for ever.
-BUILD_SECONDS = 15 * 60
+import psutil
 
-# The user that has no files: another one would need to be made first.
-_OTHER_USER = "nobody"
+from lkhub.errors import MachineError
+from lkhub.host.limits import MOST_FILE_BYTES, prepare_limits
+from lkhub.host.rights import adopt_left, prepare_to_become, prepare_to_gain_nothing
+from lkhub.wire.site_build import BUILD_SECONDS
 
 # How many lines of the output are kept for the finding, and how much of one.
 _KEPT_LINES = 8
@@ -29,23 +31,15 @@ _MOST_OUTPUT = 10 << 20
 # How long the output of a build is read that has ended: another process may hold its pipe.
 _REST_SECONDS = 5.0
 
+# How long processes are ended that have left the session of a build. Only a build that runs as our own user, and starts
+# processes without end, takes longer.
+_END_SECONDS = 5.0
 
-@dataclass(frozen=True)
-class OtherUser:
-    """A user without rights, for other people's code."""
-
-    uid: int
-    gid: int
-
-
-def find_other_user() -> OtherUser | None:
-    """The user that a build runs as; None where it runs as the hub's own, since only root can change to another."""
-    if os.geteuid() != 0:
-        return None
-    with contextlib.suppress(KeyError):
-        user = pwd.getpwnam(_OTHER_USER)
-        return OtherUser(user.pw_uid, user.pw_gid)
-    return None
+# What fails between fork and exec does not say why.
+_CANT_START = (
+    "it can't be started: as root, lkhub needs the capabilities CHOWN, SETUID, SETGID, SETPCAP and KILL for it, or to "
+    "run as an ordinary user"
+)
 
 
 @dataclass(frozen=True)
@@ -62,15 +56,15 @@ def run_build(
     environ: Mapping[str, str],
     secrets: Mapping[str, str],
     output: BinaryIO,
-    user: OtherUser | None,
+    uid: int | None,
     seconds: float = BUILD_SECONDS,
     started: Callable[[int], None] = lambda _: None,
 ) -> Ended:
     """Run a command line to its end in `folder`. Its environment is `environ` with `secrets`, whose values are replaced
-    by their names in what it prints to `output`. `started` is called with its pid. When this returns or raises, none of
-    its processes is left, but for one that has made itself a session."""
+    by their names in what it prints to `output`. It runs as the user `uid`; None: as ours. `started` is called with its
+    pid. When this returns or raises, none of its processes is left. Raises MachineError where it can't be started."""
     lines: list[str] = []
-    with _started(command, folder, {**environ, **secrets}, user) as process:
+    with _started(command, folder, {**environ, **secrets}, uid) as process:
         started(process.pid)
         assert process.stdout is not None
         reader = threading.Thread(target=_read, args=(process.stdout, secrets, output, lines), daemon=True)
@@ -79,53 +73,92 @@ def run_build(
             code = process.wait(seconds)
             problem = "" if code == 0 else _describe(code)
         except subprocess.TimeoutExpired:
-            problem = f"it had not ended after {seconds / 60:.0f} minutes"
+            problem = f"it had not ended after {seconds / 60:.0f} minutes, and was ended"
     reader.join(_REST_SECONDS)
     return Ended(problem, tuple(lines[-_KEPT_LINES:]))
 
 
 def _describe(code: int) -> str:
+    # A shell says by its exit code how the command in it ended.
+    number = -code if code < 0 else code - 128
+    if number == signal.SIGXFSZ:
+        return f"it wrote a file of more than {MOST_FILE_BYTES >> 30} GiB"
+    if number == signal.SIGKILL:
+        return "it was killed by signal 9, which the kernel sends where memory is short"
     return f"it was killed by signal {-code}" if code < 0 else f"it ended with exit code {code}"
 
 
 @contextlib.contextmanager
 def _started(
-    command: str, folder: str, environ: Mapping[str, str], user: OtherUser | None
+    command: str, folder: str, environ: Mapping[str, str], uid: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The command, in a session of its own. All that it has started ends with it, also where it has ended by itself."""
+    limit = prepare_limits(uid)
+    renounce = prepare_to_gain_nothing() if uid is None else prepare_to_become(uid)
+    adopt_left()
+    others = _list_descendants()
+
+    def prepare() -> None:
+        limit()
+        renounce()
+
     # An exception of the handler of SIGTERM must not come while the process is there and not known yet.
     signals: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     try:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", command],
-            cwd=folder,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            umask=0o022,
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=() if user else None,
-        )
+        try:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", command],
+                cwd=folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                umask=0o022,
+                preexec_fn=prepare,  # this process has one thread
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise MachineError(_CANT_START) from error
         try:
             signal.signal(signal.SIGTERM, before)
             for number in signals:
                 signal.raise_signal(number)
             yield process
         finally:
-            end_group(process.pid)
+            end_build(process.pid, uid)
             process.wait()
+            _end_others(others)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def end_group(leader: int) -> None:
-    """Kill a build with all that it has started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+def end_build(leader: int | None, uid: int | None) -> None:
+    """Kill the session of a build whose process `leader` has not been waited for, and all processes of its user, where
+    it has one of its own."""
+    if leader is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+    if uid is not None:
+        # One call of the kernel, which a build that starts processes without end does not outrun. It leaves out the
+        # shell itself.
+        kill_all = ["/bin/sh", "-c", "kill -KILL -1"]
+        with contextlib.suppress(OSError):
+            subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
+
+
+def _end_others(before: set[psutil.Process]) -> None:
+    """Kill what descends from this process, except for those of `before`."""
+    ends = time.monotonic() + _END_SECONDS
+    while time.monotonic() < ends and (left := _list_descendants() - before):
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, 0.1)
+
+
+def _list_descendants() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
 
 
 def _read(pipe: BinaryIO, secrets: Mapping[str, str], output: BinaryIO, lines: list[str]) -> None:

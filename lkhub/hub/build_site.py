@@ -12,7 +12,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from lkhub.errors import HubError, MachineError
-from lkhub.host.build import OtherUser, end_group, find_other_user, run_build
+from lkhub.host.build import end_build, run_build
 from lkhub.host.environ import tool_environ
 from lkhub.host.files import ensure_private_dir, explain_os_errors
 from lkhub.host.keyfile import load_keys
@@ -44,16 +44,18 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
     if before and (before.inputs, before.again) == (build.inputs, build.again) and (before.problem or served):
         say("nothing has changed since the last build" if served else f"the last build failed: {before.problem}")
         return
-    user, now = find_other_user(), time.time()
+    if build.uid is None and os.geteuid() == 0:
+        raise MachineError(f"{build.name} would be built as root", hints=("`lkhub up` plans a user for it",))
+    now = time.time()
     ensure_private_dir(paths.sites)
-    ensure_private_dir(os.path.dirname(paths.site_files(build.name)))
+    ensure_private_dir(paths.site(build.name))
     tokens, key = _make_tokens(build, paths, make_grant, now)
     say(f"building {build.name} in a copy of {build.project}: {build.command}")
-    with _scratch(paths, build.name, user) as (scratch, opened, note):
-        problem, lines = _build(build, scratch, tokens, user, note)
+    with _scratch(paths, build) as (scratch, opened, note):
+        problem, lines = _build(build, scratch, tokens, note)
         if not problem:
             try:
-                _publish(build, paths, opened, user)
+                _publish(build, paths, opened)
             except HubError as error:
                 problem = error.message
     if not problem:
@@ -61,13 +63,13 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
         served = ServedBuild(now, key, min(ends, default=None))
         _note_tokens(build, paths, key, now)
     say(f"not built: {problem}" if problem else f"built, and served from now on ({time.time() - now:.0f} s)")
-    apart = user is not None
+    apart = build.uid is not None
     record = SiteBuildRecord(build.inputs, build.again, time.time(), problem, lines, apart, served)
     write_site_build(paths, build.name, record)
 
 
 def _build(
-    build: SiteBuild, scratch: str, tokens: Mapping[str, str], user: OtherUser | None, note: Callable[[int], None]
+    build: SiteBuild, scratch: str, tokens: Mapping[str, str], note: Callable[[int], None]
 ) -> tuple[str, tuple[str, ...]]:
     """The problem, "" for none, and the last lines. `note` is called with the pid of the build."""
     project = os.path.join(scratch, "project")
@@ -75,23 +77,27 @@ def _build(
         copy_project(build.project, project, build.skipped)
         for folder in ("home", "tmp"):
             os.mkdir(os.path.join(scratch, folder))
-        if user:
-            own_tree(scratch, user.uid, user.gid)
+        if build.uid is not None:
+            own_tree(scratch, build.uid, build.uid)
     except MachineError as error:
         return error.message, ()
     own = {"HOME": os.path.join(scratch, "home"), "TMPDIR": os.path.join(scratch, "tmp")}
     ours = {name: value for name, value in tool_environ().items() if name in _KEPT or name.startswith("LC_")}
     given = {variable.name: variable.text for variable in build.variables if not variable.token}
-    ended = run_build(build.command, project, ours | own | given, tokens, sys.stdout.buffer, user, started=note)
+    environ = ours | own | given
+    try:
+        ended = run_build(build.command, project, environ, tokens, sys.stdout.buffer, build.uid, started=note)
+    except MachineError as error:
+        return error.message, ()
     return ended.problem, ended.lines
 
 
-def _publish(build: SiteBuild, paths: StatePaths, scratch: int, user: OtherUser | None) -> None:
+def _publish(build: SiteBuild, paths: StatePaths, scratch: int) -> None:
     link = paths.site_files(build.name)
     folder = os.path.dirname(link)
     new = os.path.join(folder, f"files-{token_hex(4)}")
     try:
-        publish(scratch, os.path.join("project", build.output), new, link, user.uid if user else None)
+        publish(scratch, os.path.join("project", build.output), new, link, build.uid)
     except HubError:
         shutil.rmtree(new, ignore_errors=True)
         raise
@@ -132,18 +138,18 @@ class _Scratch:
 
 
 @contextlib.contextmanager
-def _scratch(paths: StatePaths, site: str, user: OtherUser | None) -> Iterator[tuple[str, int, Callable[[int], None]]]:
+def _scratch(paths: StatePaths, build: SiteBuild) -> Iterator[tuple[str, int, Callable[[int], None]]]:
     """A new folder for one build, by its path and opened, since its user may put a link in its place; and what notes
     the pid of that build. What a build has left that was killed is ended and removed first."""
-    kept = os.path.dirname(paths.site_files(site))
+    kept = paths.site(build.name)
     note = os.path.join(kept, "scratch.json")
     if left := find_record(_Scratch, note):
-        if left.process and is_alive(left.process):
-            end_group(left.process.pid)
+        lives = left.process and is_alive(left.process)
+        end_build(left.process.pid if left.process and lives else None, build.uid)
         _remove(left.folder)
-    parent = _SCRATCH if user and os.path.isdir(_SCRATCH) else kept
+    parent = _SCRATCH if build.uid is not None and os.path.isdir(_SCRATCH) else kept
     with explain_os_errors(parent, "write"):
-        scratch = tempfile.mkdtemp(prefix=f"lkhub-{site}-", dir=parent)
+        scratch = tempfile.mkdtemp(prefix=f"lkhub-{build.name}-", dir=parent)
         opened = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     write_record(_Scratch(scratch), note)
     try:

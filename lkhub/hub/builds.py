@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from lkhub.checks.sites import BuiltSite, KeyState, check_sites
 from lkhub.errors import HubError
 from lkhub.findings.finding import Finding
-from lkhub.host.build import BUILD_SECONDS
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.progress import Progress
 from lkhub.hub.running import require_running
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedBuild, AppliedRecord
 from lkhub.state.site_build import SiteBuildRecord, find_site_build
+from lkhub.wire.site_build import BUILD_SECONDS
 
 # The project is copied before the build, and its files after it.
 _COPY_SECONDS = 120

@@ -1,7 +1,6 @@
 """The agents of a hub: what runs, where, with which variables and as which user."""
 
 import shlex
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -12,14 +11,11 @@ from lkhub.plan.installation import Installation
 from lkhub.plan.model import AgentPlan, Listener, Urls
 from lkhub.plan.network import LOOPBACK
 from lkhub.plan.process import ProcessPlan, Variable
+from lkhub.plan.users import choose_uid
 from lkhub.secret import FromEnv
 from lkhub.spec.agents import Agent
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.ports import PortRange
-
-# Numbers for users that no tool gives to an account: those of systemd end at 65,535, those of containers at
-# 1,879,048,191 (systemd's UIDS-GIDS.md).
-FIRST_UID, UIDS = 2_000_000_000, 100_000_000
 
 # Before the names of an agent's variables until it starts: lkhub starts it, maybe as root, and neither its Python
 # nor the dynamic loader may obey PYTHONPATH, LD_PRELOAD or PATH of other people's code.
@@ -79,7 +75,7 @@ def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Inst
         project=installation.beside_spec(agent.project),
         command=tuple(shlex.split(agent.command)) if agent.command else (),
         home=home,
-        uid=FIRST_UID + zlib.crc32(home.encode()) % UIDS if apart else None,
+        uid=choose_uid(home) if apart else None,
         processes=tuple(zip(_name_processes(agent), ports, strict=True)),
         variables=tuple(
             replace(variable, name=f"{VARIABLE_PREFIX}{variable.name}")

@@ -29,7 +29,7 @@ from lkhub.plan.network import LOOPBACK, NetworkFacts
 from lkhub.plan.paths import StatePaths, name_secret
 from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.plan.processes import plan_processes
-from lkhub.plan.sites import list_shared, plan_builds
+from lkhub.plan.sites import list_notes, plan_builds
 from lkhub.plan.stun import plan_stun
 from lkhub.secret import FromEnv, FromFile, Secret
 from lkhub.spec.keys import DEV_KEY, DEV_SECRET
@@ -61,7 +61,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
     turn_servers = _plan_turn_servers(spec, paths)
     if edge is not None:
         edge = plan_builds(loaded, edge, urls, serve.application.access, installation)
-        notes += list_shared(edge)
+        notes += list_notes(edge)
     return Plan(
         name=spec.name,
         reach=spec.reach,

@@ -215,13 +215,17 @@ class StatePaths:
         """What is kept of web sites that are built: a folder for each, by its name."""
         return f"{self.root}/sites"
 
+    def site(self, site: str) -> str:
+        """What is kept of one of them."""
+        return f"{self.sites}/{site}"
+
     def site_files(self, site: str) -> str:
         """A link to the files of the last build that succeeded."""
-        return f"{self.sites}/{site}/current"
+        return f"{self.site(site)}/current"
 
     def site_record(self, site: str) -> str:
         """The record of the last build."""
-        return f"{self.sites}/{site}/build.json"
+        return f"{self.site(site)}/build.json"
 
     @property
     def rendered(self) -> str:

@@ -4,11 +4,12 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lkhub.findings.catalogue.choices import site_token_shared
+from lkhub.findings.catalogue.choices import site_build_not_apart, site_token_shared
 from lkhub.findings.catalogue.spec import key_missing, key_unused, keys_conflict, value_wrong
 from lkhub.findings.finding import Edit, Finding
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import EdgePlan, SitePlan, Urls, as_host
+from lkhub.plan.users import choose_uid
 from lkhub.shown import printable
 from lkhub.spec.access import PARTICIPANT
 from lkhub.spec.load import LoadedSpec, suggest
@@ -119,6 +120,7 @@ def _plan_build(site: SitePlan, given: Site, urls: Urls, access: Access, install
         # The output of another build, and what is no part of a site. The state directory has the hub's keys.
         skipped=(root, f"{project}/.git", paths.root),
         state=paths.root,
+        uid=choose_uid(paths.site(site.name)) if installation.user == "root" else None,
     )
     return replace(site, root=paths.site_files(site.name), build=build)
 
@@ -136,14 +138,18 @@ def _plan_variable(name: str, value: str | BuiltToken | HubUrl, urls: Urls, acce
     return SiteVariable(name, text=value)
 
 
-def list_shared(edge: EdgePlan) -> tuple[Finding, ...]:
-    """A note for each site that makes all of its visitors one participant."""
-    return tuple(
+def list_notes(edge: EdgePlan) -> Iterator[Finding]:
+    """A note for each site that makes all of its visitors one participant, and for each whose build is not kept from
+    the hub's own files."""
+    yield from (
         site_token_shared(site.name, token.identity, token.room).about(f"sites[{site.index}].env")
         for site in edge.sites
         if site.build
         for token in site.build.tokens
     )
+    for site in edge.sites:
+        if site.build and site.build.uid is None:
+            yield site_build_not_apart(site.name).about(site.name)
 
 
 def site_origins(edge: EdgePlan, site: SitePlan) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from lkhub.findings.catalogue.spec import (
     livekit_refuses,
 )
 from lkhub.findings.finding import Edit
-from lkhub.host.build import find_other_user
 from lkhub.host.engine import check_config, engine_build, is_program
 from lkhub.host.files import digest, read_input
 from lkhub.host.installation import find_installation
@@ -166,7 +165,7 @@ def _prepare(
     loaded.require_sound()
     assert plan is not None
     plan, authority = establish_authority(plan)
-    plan = complete_builds(plan, private, next(iter(keys)), time.time(), apart=find_other_user() is not None)
+    plan = complete_builds(plan, private, next(iter(keys)), time.time())
     files = _collect_files(plan, keys, secrets) | authority
     if loaded.spec.keys.source == "managed":
         files[plan.paths.managed_keys] = dump_keys(keys)  # the file exists already, unless a user removed it

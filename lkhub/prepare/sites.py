@@ -3,7 +3,6 @@
 import os
 from dataclasses import replace
 
-from lkhub.findings.catalogue.choices import site_build_not_apart
 from lkhub.findings.catalogue.sites import site_root_unusable
 from lkhub.host.files import digest
 from lkhub.host.project import digest_project, judge_project
@@ -43,18 +42,14 @@ def _judge_build(loaded: LoadedSpec, site: SitePlan) -> None:
         loaded.add(("sites", site.index, key), statement, hint)
 
 
-def complete_builds(plan: Plan, private: tuple[str, ...], key: str, now: float, *, apart: bool) -> Plan:
+def complete_builds(plan: Plan, private: tuple[str, ...], key: str, now: float) -> Plan:
     """The plan with what each build depends on, as it is now. `key` is the ID of the hub's current API key. For
-    `private` see `list_private`. `apart`: builds run as another user. Raises MachineError."""
+    `private` see `list_private`. Raises MachineError."""
     edge = plan.edge
-    built = [site.name for site in edge.sites if site.build] if edge else []
-    if edge is None or not built:
+    if edge is None or not any(site.build for site in edge.sites):
         return plan
-    findings = plan.findings
-    if not apart:
-        findings += tuple(site_build_not_apart(name).about(name) for name in built)
     sites = tuple(_complete(plan, site, private, key, now) for site in edge.sites)
-    return replace(plan, edge=replace(edge, sites=sites), findings=findings)
+    return replace(plan, edge=replace(edge, sites=sites))
 
 
 def _complete(plan: Plan, site: SitePlan, private: tuple[str, ...], key: str, now: float) -> SitePlan:

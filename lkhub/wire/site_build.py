@@ -9,6 +9,9 @@ from lkhub.source.typed import unpack
 from lkhub.wire.application import Role
 from lkhub.wire.message import dump_message
 
+# Longer than any front end takes on a small machine; a build that waits for a key waits for ever.
+BUILD_SECONDS = 15 * 60
+
 
 class MadeToken(Struct, frozen=True):
     """A token that is made for each build. `ttl` is in seconds. `role` is its role by name, "" for all that a plain
@@ -34,6 +37,7 @@ class SiteVariable(Struct, frozen=True):
 class SiteBuild(Struct, frozen=True):
     """How the files of the site `name` are made: `command` runs in a copy of the folder `project`, and makes the folder
     `output` in it, a relative path. `skipped` are absolute paths that are not copied. `state` is the state directory.
+    The command runs as the user and the group `uid`; None: as the hub's own.
 
     `inputs` is a digest of all that the build depends on, except tokens. `again` is "", or tells this build from one
     with the same inputs that failed, or whose tokens are no longer good."""
@@ -45,6 +49,7 @@ class SiteBuild(Struct, frozen=True):
     variables: tuple[SiteVariable, ...]
     skipped: tuple[str, ...]
     state: str
+    uid: int | None = None
     inputs: str = ""
     again: str = ""
 

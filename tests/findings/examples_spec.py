@@ -11,7 +11,6 @@ from lkhub.host.tailscale import TailscaleFacts, judge_tailscale
 from lkhub.plan.build import build_plan
 from lkhub.plan.network import LookedUp, NetworkFacts
 from lkhub.prepare.hub import PreparedHub
-from lkhub.prepare.sites import complete_builds
 from lkhub.spec.load import load_spec
 from tests.certificates import NOW, Made, dump_key, make
 from tests.host.conftest import INTERMEDIATE, NAME
@@ -75,8 +74,7 @@ def list_choices(apply: Callable[[str], PreparedHub]) -> Iterator[Finding]:
     built = f"reach: lan\nsites: [{{name: bmo, root: {here}/dist, port: 3001, build: make, env: {{T: {TOKEN}}}}}]"
     plan = build_plan(load_spec(built.encode()), make_facts(), make_installation())
     assert plan
-    yield from plan.notes[-1:]
-    yield from complete_builds(plan, (), "API", 0.0, apart=False).notes[-1:]
+    yield from plan.notes[-2:]
     apply("reach: lan\ndomain: a.example.com")
     moved = apply("reach: lan\ndomain: b.example.com")
     yield from (finding for finding in moved.plan.findings if finding.subject == "root")

@@ -2,22 +2,32 @@
 
 import io
 import os
+import resource
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from lkhub.errors import MachineError
 from lkhub.host import build
-from lkhub.host.build import Ended, OtherUser, find_other_user, run_build
+from lkhub.host import limits as limits_module
+from lkhub.host.build import Ended, run_build
+from lkhub.host.limits import prepare_limits
 from tests.waiting import wait_until
 
 ENVIRON = {"PATH": os.environ["PATH"]}
+_ONLY_ROOT = "only root can start a program as another user"
+
+# No user of this machine.
+UID = 2_000_000_001
+
 SECRETS = {"TOKEN": "eyJhbGciOi.CANARY.signature"}
 
 
-def run(command: str, folder: Path, seconds: float = 60, user: OtherUser | None = None) -> tuple[Ended, str]:
+def run(command: str, folder: Path, seconds: float = 60, uid: int | None = None) -> tuple[Ended, str]:
     output = io.BytesIO()
-    ended = run_build(command, str(folder), ENVIRON, SECRETS, output, user, seconds)
+    ended = run_build(command, str(folder), ENVIRON, SECRETS, output, uid, seconds)
     return ended, output.getvalue().decode()
 
 
@@ -31,7 +41,8 @@ def test_build_that_fails_says_how_and_its_last_lines(tmp_path: Path) -> None:
     ended, _ = run("seq 1 100; exit 3", tmp_path)
     assert ended.problem == "it ended with exit code 3"
     assert ended.lines == tuple(map(str, range(93, 101)))
-    assert run("kill -9 $$", tmp_path)[0].problem == "it was killed by signal 9"
+    assert run("kill -9 $$", tmp_path)[0].problem.startswith("it was killed by signal 9")
+    assert run("kill -TERM $$", tmp_path)[0].problem == "it was killed by signal 15"
 
 
 def test_token_is_in_its_environment_and_not_in_its_output(tmp_path: Path) -> None:
@@ -69,19 +80,69 @@ def test_what_a_build_leaves_running_ends_with_it(tmp_path: Path) -> None:
     wait_until(lambda: not _find_sleepers("98764"), "the end of what it started")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+def test_what_leaves_the_session_of_its_build_ends_with_it(tmp_path: Path) -> None:
+    run("setsid -f sleep 98761; setsid -f sh -c 'setsid sleep 98761; true'; sleep 0.1", tmp_path)
+    wait_until(lambda: not _find_sleepers("98761"), "the end of what it started")
+
+
+def test_build_gains_no_rights(tmp_path: Path) -> None:
+    assert "NoNewPrivs:\t1\n" in run("cat /proc/self/status", tmp_path)[1]
+
+
+def test_build_that_takes_too_much_memory_fails_and_not_the_machine(tmp_path: Path) -> None:
+    _, output = run(f"{sys.executable} -c 'bytearray(5 << 30)' 2>&1", tmp_path)
+    assert output.endswith("MemoryError\n")
+    assert run("cat /proc/self/oom_score_adj", tmp_path)[1] == "1000\n"
+
+
+def test_build_that_writes_a_file_without_an_end_fails_and_says_why(tmp_path: Path) -> None:
+    ended, _ = run("truncate -s 3G file; exit $?", tmp_path)
+    assert ended.problem == "it wrote a file of more than 2 GiB"
+
+
+def test_other_processes_of_our_own_user_do_not_count_for_a_build() -> None:
+    limits: dict[int, tuple[int, int]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits_module, "_count_own", lambda: 5000)
+        patch.setattr(resource, "setrlimit", limits.__setitem__)
+        patch.setattr(os, "nice", lambda _: None)
+        patch.setattr(os, "open", _refuse)
+        patch.setattr(resource, "getrlimit", lambda _: (-1, resource.RLIM_INFINITY))
+        prepare_limits(None)()
+        own = limits[resource.RLIMIT_NPROC]
+        prepare_limits(UID)()
+    assert (own, limits[resource.RLIMIT_NPROC]) == ((6024, 6024), (1024, 1024))
+
+
+def _refuse(*_: object) -> int:
+    raise OSError
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason=_ONLY_ROOT)
 def test_root_builds_as_a_user_without_rights(tmp_path: Path) -> None:
     secret = tmp_path / "keys.yaml"
     secret.write_text("CANARY")
     secret.chmod(0o600)
-    user = find_other_user()
-    assert user is not None
-    ended, output = run(f"id -u; id -G; cat {secret}", Path("/"), user=user)
-    assert output.splitlines()[:2] == [str(user.uid), str(user.gid)]
+    ended, output = run(f"id -u; id -G; cat {secret}", Path("/"), uid=UID)
+    assert output.splitlines()[:2] == [str(UID), str(UID)]
     assert "CANARY" not in output
     assert ended.problem == "it ended with exit code 1"
+    assert "CapBnd:\t0000000000000000\n" in run("cat /proc/self/status", Path("/"), uid=UID)[1]
 
 
-def test_no_other_user_can_build_for_an_ordinary_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert find_other_user() is None
+@pytest.mark.skipif(os.geteuid() != 0, reason=_ONLY_ROOT)
+def test_build_that_starts_processes_without_end_is_ended() -> None:
+    endless = "f() { setsid -f sleep 98760; f & f & }; f & exec sleep 98760"
+    ended, output = run(endless, Path("/"), seconds=1, uid=UID)
+    assert ended.problem.startswith("it had not ended after")
+    assert not [each for each in psutil.process_iter(["uids"]) if each.info["uids"].real == UID]
+    assert "annot fork" in output
+
+
+def test_build_does_not_run_with_rights_that_it_should_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "prepare_to_become", lambda _: _refuse)
+    with pytest.raises(MachineError, match="can't be started: as root, lkhub needs the capabilities"):
+        run("touch built", tmp_path, uid=UID)
+    assert not (tmp_path / "built").exists()

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -7,6 +8,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.leads import list_led_names
 from lkhub.plan.model import Plan
 from lkhub.plan.sites import site_origins
+from lkhub.plan.users import FIRST_UID
 from lkhub.render.caddy import render_caddy
 from lkhub.spec.load import load_spec
 from lkhub.state.describe import list_certified
@@ -16,9 +18,9 @@ PUBLIC = "reach: public\ndomain: rtc.example.com\n"
 BMO = "sites: [{name: bmo, root: dist, port: 3001, domain: bmo.example.com}]\n"
 
 
-def build(text: str, machine: str = "vps") -> Plan:
+def build(text: str, machine: str = "vps", user: str = "lkhub") -> Plan:
     loaded = load_spec(text.encode())
-    plan = build_plan(loaded, MACHINES[machine], INSTALLATION)
+    plan = build_plan(loaded, MACHINES[machine], replace(INSTALLATION, user=user))
     loaded.require_sound()
     assert plan is not None
     return plan
@@ -139,6 +141,19 @@ def test_project_is_where_the_spec_says() -> None:
     made = plan.edge.sites[0].build
     assert made is not None
     assert (made.project, made.output) == (INSTALLATION.folder, "apps/web/dist/browser")
+
+
+def test_root_builds_each_site_as_a_user_of_its_own() -> None:
+    text = PUBLIC + BUILT + "  - {name: other, root: other/dist, port: 3002, build: make}"
+    plan = build(text, user="root")
+    uids = [site.build.uid for site in plan.edge.sites if site.build] if plan.edge else []
+    assert len({uid for uid in uids if uid is not None and uid >= FIRST_UID}) == 2
+    assert "site-build-not-apart" not in {note.code for note in plan.notes}
+
+
+def test_hub_that_can_not_change_its_user_says_so() -> None:
+    plan = build(PUBLIC + BUILT)
+    assert [note.subject for note in plan.notes if note.code == "site-build-not-apart"] == ["bmo"]
 
 
 def test_note_says_that_visitors_share_one_identity() -> None:

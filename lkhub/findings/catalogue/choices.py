@@ -175,6 +175,7 @@ def site_build_not_apart(site: str) -> Says:
     uses), and this one can read the hub's API keys and certificates, and reach its control socket.
 
     **What to do.** Nothing where you trust the packages as you trust the hub. Else build the site elsewhere, and give
-    the hub the finished files: leave `build` out. Or run the hub as root, who builds as `nobody`.
+    the hub the finished files: leave `build` out. Or run the hub as root: each
+    site is then built by a user of its own.
     """
     return Says(f"the build of the site {site} runs as the hub's own user, and can read the hub's keys")
