@@ -17,7 +17,7 @@ from lkhub.host.service_manager import is_managed
 from lkhub.hub.apply import prepare_change, request_change
 from lkhub.hub.dev import write_dev_spec
 from lkhub.hub.locate import find_service, find_spec, find_state
-from lkhub.hub.running import is_running, require_running
+from lkhub.hub.running import is_running, require_report
 from lkhub.plan.paths import StatePaths
 
 
@@ -84,7 +84,7 @@ def up(
         from lkhub.hub.examine import examine_hub
 
         examined = examine_hub(paths, progress, verify=not no_verify)
-        require_running(paths)  # otherwise this would report on a hub that was stopped meanwhile
+        require_report(paths)  # otherwise this would report on a hub that was stopped meanwhile
     show_examined(hub.plan, examined, link=link, pending=outcome.pending, json=json)
     raise typer.Exit(EXIT_UNWELL if examined.failed else 0)
 

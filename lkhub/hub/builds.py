@@ -1,6 +1,7 @@
 """The builds of a hub's web sites: what came of them, and how long they take."""
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,16 +11,21 @@ from lkhub.errors import HubError
 from lkhub.findings.finding import Finding
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.progress import Progress
-from lkhub.hub.running import require_running
+from lkhub.hub.running import require_report
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedBuild, AppliedRecord
 from lkhub.state.site_build import SiteBuildRecord, find_site_build
+from lkhub.wire.control import ProcessReport
 from lkhub.wire.site_build import BUILD_SECONDS
 
 # The project is copied before the build, and its files after it.
 _COPY_SECONDS = 120
 
 _POLL_SECONDS = 0.2
+
+# A build that fails has a record of it, and its process has ended well. One that ends again and again otherwise can
+# write none: the disk is full, or may not be written.
+_MOST_RESTARTS = 3
 
 
 def read_builds(paths: StatePaths, applied: AppliedRecord | None, now: float) -> tuple[BuiltSite, ...]:
@@ -50,14 +56,29 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
     """Wait until each site is built, or its build has failed; the findings about them. UnwellError where the hub is
     stopped meanwhile."""
     began = time.monotonic()
-    while (waited := time.monotonic() - began) < BUILD_SECONDS + _COPY_SECONDS and (
-        names := [build.site for build in applied.builds if not _is_over(paths, build)]
-    ):
+    lost: set[str] = set()
+    while names := [build.site for build in applied.builds if build.site not in lost and not _is_over(paths, build)]:
+        if (waited := time.monotonic() - began) > BUILD_SECONDS + _COPY_SECONDS:
+            lost.update(names)
+            break
         progress.tell(f"building {', '.join(names)}, for {BUILD_SECONDS // 60} minutes at most", f"{waited:.0f} s")
-        require_running(paths)
+        # Asked before the records are read again: a build writes its record before it ends.
+        ended = {process.name for process in require_report(paths).processes if _has_given_up(process)}
+        lost.update(
+            build.site for build in applied.builds if f"site-{build.site}" in ended and not _is_over(paths, build)
+        )
         time.sleep(_POLL_SECONDS)
     now = time.time()
-    return list(check_sites(read_builds(paths, applied, now), datetime.fromtimestamp(now, UTC)))
+    known = [site for site in read_builds(paths, applied, now) if site.name not in lost]
+    gone = [BuiltSite(site, _LOST, served=os.path.exists(paths.site_files(site))) for site in sorted(lost)]
+    return list(check_sites([*known, *gone], datetime.fromtimestamp(now, UTC)))
+
+
+_LOST = "what came of the build could not be noted"
+
+
+def _has_given_up(process: ProcessReport) -> bool:
+    return process.done or process.state == "failed" or process.restarts >= _MOST_RESTARTS
 
 
 def _is_over(paths: StatePaths, build: AppliedBuild) -> bool:

@@ -62,10 +62,12 @@ def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def require_running(paths: StatePaths) -> None:
-    """Raise UnwellError where a hub that was up has been stopped, or has lost its supervisor."""
-    if ask_settled_report(paths) is None:
+def require_report(paths: StatePaths) -> HubReport:
+    """The supervisor's report. Raises UnwellError where a hub that was up has been stopped, or has lost its
+    supervisor."""
+    if (report := ask_settled_report(paths)) is None:
         raise _describe_end(paths)
+    return report
 
 
 def _describe_end(paths: StatePaths) -> UnwellError:

@@ -188,6 +188,21 @@ def test_failed_build_leaves_the_site_and_says_why(built_anew: Project) -> None:
     assert project.hub.findings() == []
 
 
+def test_build_whose_end_can_not_be_noted_is_not_waited_for(built_anew: Project) -> None:
+    project = built_anew
+    record = project.hub.state / "sites/bmo/build.json"
+    record.unlink()
+    record.mkdir()
+    try:
+        (project.folder / "title").write_text("three")
+        code, said = project.up()
+        assert code == 1
+        assert "the site bmo was not built: what came of the build could not be noted" in said
+        assert "build.json" in project.hub.log("site-bmo")
+    finally:
+        record.rmdir()
+
+
 def test_failed_build_is_tried_again_by_the_next_up_though_nothing_has_changed(built_anew: Project) -> None:
     project = built_anew
     project.write_spec("date +%N > dist.log; exit 5")
