@@ -163,3 +163,11 @@ def _copy_file(name: str, at: int, target: str, most: int, owner: int | None) ->
         os.fchmod(copy.fileno(), stat.S_IMODE(about.st_mode) & most)
     # Browsers are told this time, and a compressed file must not seem older than the file itself.
     os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+def remove_left(sites: str, kept: Collection[str]) -> None:
+    """Remove what is in the folder `sites` of sites that are not `kept`, by their names. What can't be removed stays
+    until the next time."""
+    with contextlib.suppress(OSError):
+        for name in set(os.listdir(sites)) - set(kept):
+            shutil.rmtree(os.path.join(sites, name), ignore_errors=True)

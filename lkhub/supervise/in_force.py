@@ -1,6 +1,7 @@
 """The prepared hub that is in force, and its files."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -41,6 +42,7 @@ class InForce:
             files.remove_others(self._paths.rendered, [*wanted.files, *edited])
         except MachineError as error:
             self._say(error.message)
+        self._remove_left(wanted.plan)
         try:
             self._write(wanted)
         except MachineError as error:
@@ -49,6 +51,14 @@ class InForce:
             self._say(f"{error.message}; commands tell of the hub as it was until it can be")
         for hear in self.heard:
             hear(wanted.plan)
+
+    def _remove_left(self, plan: Plan) -> None:
+        """Remove the files of sites that are not built any more."""
+        if os.path.isdir(self._paths.sites):
+            # Imported here: 2 ms, which a hub that builds no site does without.
+            from lkhub.host.project import remove_left
+
+            remove_left(self._paths.sites, [site.name for site in (plan.edge.sites if plan.edge else ()) if site.build])
 
     def keep_edited(self, wanted: PreparedHub) -> None:
         """Keep what somebody has written into the rendered files, before they are written for `wanted`. Raises

@@ -238,6 +238,14 @@ def test_token_that_is_about_to_end_is_a_finding_and_up_makes_another(built_anew
     assert project.hub.findings() == []
 
 
+def test_files_of_a_site_leave_with_it(built_anew: Project) -> None:
+    project = built_anew
+    assert (project.hub.state / "sites/bmo/current/index.html").exists()
+    project.hub.write_spec(project.hub.tls_lines)
+    assert project.up()[0] == 0
+    assert list((project.hub.state / "sites").iterdir()) == []
+
+
 def test_stopped_hub_leaves_no_build_running(built_anew: Project) -> None:
     project = built_anew
     project.write_spec("sleep 98763")
