@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from lkhub.errors import MachineError
@@ -54,6 +54,20 @@ def _digest_file(path: str) -> bytes:
     executable = b"x" if mode & 0o111 else b"-"
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest() + executable
+
+
+def find_in_project(project: str, paths: Iterable[str]) -> tuple[str, ...]:
+    """Those of these absolute paths that are in a project, as its files are called when it is read, and what they lead
+    to there: a folder above them, or above the project, may be a link."""
+    real = os.path.realpath(project)
+    found = []
+    for path in paths:
+        beside = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        for each in (beside, os.path.realpath(path)):
+            within = os.path.relpath(each, real)
+            if within.split(os.sep)[0] != os.pardir:
+                found.append(os.path.join(project, within))
+    return tuple(dict.fromkeys(found))
 
 
 def copy_project(project: str, target: str, skipped: Collection[str]) -> None:

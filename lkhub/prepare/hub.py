@@ -92,7 +92,8 @@ def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> Pre
 
 
 def prepare_again(hub: PreparedHub) -> PreparedHub:
-    """The same spec with the same agents, not as they may have been edited since, on this machine as it is now."""
+    """The same spec with the same agents and sites, not as they may have been edited since, on this machine as it is
+    now."""
     return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.plan.installation, hub.environ, before=hub.plan)
 
 
@@ -154,8 +155,11 @@ def _prepare(
     if plan is not None:
         _check_raw_livekit(loaded, plan)
         plan = judge_files(loaded, plan)
-        plan = keep_agents(plan, before) if before else judge_agents(loaded, plan)
-        judge_sites(loaded, plan, private)
+        if before:
+            plan = keep_agents(plan, before)
+        else:
+            plan = judge_agents(loaded, plan)
+            judge_sites(loaded, plan, private)
     secrets = resolve_secrets(loaded, installation.folder, environ)
     if loaded.spec.keys.source == "managed":
         _check_webhook(loaded, read_managed_keys(installation.paths))
@@ -165,7 +169,7 @@ def _prepare(
     loaded.require_sound()
     assert plan is not None
     plan, authority = establish_authority(plan)
-    plan = complete_builds(plan, private, next(iter(keys)), time.time())
+    plan = complete_builds(plan, private, next(iter(keys)), time.time(), before)
     files = _collect_files(plan, keys, secrets) | authority
     if loaded.spec.keys.source == "managed":
         files[plan.paths.managed_keys] = dump_keys(keys)  # the file exists already, unless a user removed it

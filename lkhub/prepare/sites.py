@@ -3,9 +3,11 @@
 import os
 from dataclasses import replace
 
+from msgspec import structs
+
 from lkhub.findings.catalogue.sites import site_root_unusable
 from lkhub.host.files import digest
-from lkhub.host.project import digest_project, judge_project
+from lkhub.host.project import digest_project, find_in_project, judge_project
 from lkhub.host.site_root import judge_root
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan, SitePlan
@@ -15,10 +17,10 @@ from lkhub.state.site_build import choose_again, find_site_build
 
 
 def list_private(loaded: LoadedSpec, spec: str | None, installation: Installation) -> tuple[str, ...]:
-    """The absolute paths of files that neither visitors nor builds may read: the spec, whose path is `spec`, and the
-    files with secrets that it names."""
+    """The absolute paths of files that neither visitors nor builds may read: the spec, whose path is `spec`, the one
+    that `lkhub install` or `lkhub restore` has replaced by it, and the files with secrets that it names."""
     named = map(installation.beside_spec, list_secret_files(loaded.spec))
-    return tuple(map(os.path.normpath, [*([spec] if spec else []), *named]))
+    return tuple(map(os.path.normpath, [*([spec, f"{spec}.before"] if spec else []), *named]))
 
 
 def judge_sites(loaded: LoadedSpec, plan: Plan, private: tuple[str, ...]) -> None:
@@ -42,24 +44,27 @@ def _judge_build(loaded: LoadedSpec, site: SitePlan) -> None:
         loaded.add(("sites", site.index, key), statement, hint)
 
 
-def complete_builds(plan: Plan, private: tuple[str, ...], key: str, now: float) -> Plan:
+def complete_builds(plan: Plan, private: tuple[str, ...], key: str, now: float, before: Plan | None = None) -> Plan:
     """The plan with what each build depends on, as it is now. `key` is the ID of the hub's current API key. For
-    `private` see `list_private`. Raises MachineError."""
+    `private` see `list_private`. `before` is an earlier plan of the same spec, whose projects count as unchanged: they
+    are read at `up`, and not each time that the machine is looked at. Raises MachineError."""
     edge = plan.edge
     if edge is None or not any(site.build for site in edge.sites):
         return plan
-    sites = tuple(_complete(plan, site, private, key, now) for site in edge.sites)
+    known = {site.name: site.build.files for site in before.edge.sites if site.build} if before and before.edge else {}
+    sites = tuple(_complete(plan, site, private, key, now, known.get(site.name, "")) for site in edge.sites)
     return replace(plan, edge=replace(edge, sites=sites))
 
 
-def _complete(plan: Plan, site: SitePlan, private: tuple[str, ...], key: str, now: float) -> SitePlan:
+def _complete(plan: Plan, site: SitePlan, private: tuple[str, ...], key: str, now: float, known: str) -> SitePlan:
     build = site.build
     if build is None:
         return site
-    files = digest_project(build.project, (*build.skipped, *private))
+    skipped = (*build.skipped, *find_in_project(build.project, (*build.skipped, *private)))
+    files = known or digest_project(build.project, skipped)
     inputs = digest(f"{build.command}\0{build.output}\0{build.variables!r}\0{files}".encode())
     record = find_site_build(plan.paths, site.name)
     if record and not os.path.exists(site.root):  # somebody has removed it
         record = replace(record, served=None)
     again = choose_again(record, inputs, key, now)
-    return replace(site, build=build.of(inputs, again, private))
+    return replace(site, build=structs.replace(build, skipped=skipped, files=files, inputs=inputs, again=again))

@@ -2,7 +2,6 @@
 because that process needs no plan."""
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from lkhub.source.json_text import parse_finite_json
 from lkhub.source.typed import unpack
@@ -39,8 +38,8 @@ class SiteBuild(Struct, frozen=True):
     `output` in it, a relative path. `skipped` are absolute paths that are not copied. `state` is the state directory.
     The command runs as the user and the group `uid`; None: as the hub's own.
 
-    `inputs` is a digest of all that the build depends on, except tokens. `again` is "", or tells this build from one
-    with the same inputs that failed, or whose tokens are no longer good."""
+    `files` is a digest of the project's files, and `inputs` one of all that the build depends on, except tokens.
+    `again` is "", or tells this build from one with the same inputs that failed, or whose tokens are no longer good."""
 
     name: str
     command: str
@@ -50,12 +49,9 @@ class SiteBuild(Struct, frozen=True):
     skipped: tuple[str, ...]
     state: str
     uid: int | None = None
+    files: str = ""
     inputs: str = ""
     again: str = ""
-
-    def of(self, inputs: str, again: str, skipped: tuple[str, ...]) -> "SiteBuild":
-        """The build with these inputs, without the files `skipped` besides."""
-        return replace(self, inputs=inputs, again=again, skipped=(*self.skipped, *skipped))
 
     @property
     def tokens(self) -> tuple[MadeToken, ...]:
