@@ -32,6 +32,7 @@ def describe_site(plan: Plan, edge: EdgePlan) -> ProxySite:
     return ProxySite(
         hub=plan.name,
         domain=edge.names[0],
+        sites=tuple(each.domain for each in edge.sites if each.domain),
         upstream=upstream_address(plan.media, edge),
         certificate=(edge.tls.cert, edge.tls.key) if covers_name else None,
         turn=_describe_turn(plan, edge, edge.turn) if edge.turn else None,

@@ -1,5 +1,7 @@
 """Caddy: a site for a Caddyfile. Stock Caddy speaks HTTP alone, so TURN over TLS does not pass through it."""
 
+from collections.abc import Iterator
+
 from lkhub.render.files import RenderedFile
 from lkhub.render.proxy.site import ProxySite, explain_turn, fill, snippet
 
@@ -7,7 +9,9 @@ from lkhub.render.proxy.site import ProxySite, explain_turn, fill, snippet
 def render_caddyfile(site: ProxySite) -> tuple[RenderedFile, ...]:
     """For Caddy 2.6 or newer."""
     return (
-        snippet("caddy-lkhub.Caddyfile", [_head(site), explain_turn(site, can_split=False), _site(site), _proof(site)]),
+        snippet(
+            "caddy-lkhub.Caddyfile", [_head(site), explain_turn(site, can_split=False), *_sites(site), _proof(site)]
+        ),
         snippet("caddy-lkhub-options.Caddyfile", [_LOG]),
     )
 
@@ -39,8 +43,14 @@ _LOG = fill(
 )
 
 
-def _site(site: ProxySite) -> str:
-    files = f"\n    tls {' '.join(site.certificate)}" if site.certificate else ""
+def _sites(site: ProxySite) -> Iterator[str]:
+    own = f"\n    tls {' '.join(site.certificate)}" if site.certificate else ""
+    yield _site(site.domain, site.upstream, own)
+    for name in site.sites:
+        yield f"# A web site of the hub.\n{_site(name, site.upstream)}"
+
+
+def _site(name: str, upstream: str, files: str = "") -> str:
     return fill(
         """
         @domain {@files
@@ -55,9 +65,9 @@ def _site(site: ProxySite) -> str:
             }
         }
         """,
-        domain=site.domain,
+        domain=name,
         files=files,
-        upstream=site.upstream,
+        upstream=upstream,
     )
 
 

@@ -50,10 +50,10 @@ def _plain(site: ProxySite) -> str:
             bind :::80 v6only
             timeout client 30s
             # Browsers give camera and microphone to HTTPS pages alone.
-            http-request redirect scheme https code 308 if { hdr(host),field(1,:) -i @domain }
+            http-request redirect scheme https code 308 if { hdr(host),field(1,:) -i @names }
         @proof
         """,
-        domain=site.domain,
+        names=" ".join(site.names),
         proof=indent(proof, 4),
     ).rstrip()
 
@@ -90,12 +90,13 @@ def _secure(site: ProxySite) -> str:
     addresses = [":443", ":::443 v6only"]
     if site.turn and site.turn.is_split:
         addresses = ["abns@lkhub-https accept-proxy"]
-    certificate = f"ssl crt /etc/haproxy/certs/{site.domain}.pem alpn http/1.1"
+    files = " ".join(f"crt /etc/haproxy/certs/{name}.pem" for name in site.names)
+    certificate = f"ssl {files} alpn http/1.1"
     return fill(
         """
         frontend lkhub_https
             mode http
-            # Certificate, chain and key, in this order, in one file.
+            # Certificate, chain and key, in this order, in one file for each name.
         @binds
             timeout client 60s
             timeout http-request 10s
@@ -106,10 +107,10 @@ def _secure(site: ProxySite) -> str:
             http-request set-header X-Forwarded-Proto https
             # LiveKit's API takes small messages, and the hub nothing larger.
             http-request deny deny_status 413 if { req.hdr_val(content-length) gt @limit }
-            use_backend lkhub if { hdr(host),field(1,:) -i @domain }
+            use_backend lkhub if { hdr(host),field(1,:) -i @names }
         """,
         binds=indent("\n".join(f"bind {address} {certificate}" for address in addresses), 4),
-        domain=site.domain,
+        names=" ".join(site.names),
         limit=BODY_LIMIT_BYTES,
     )
 

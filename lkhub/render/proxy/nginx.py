@@ -1,5 +1,7 @@
 """nginx: a server for conf.d, and where TURN over TLS shares port 443 a stream that tells the two apart."""
 
+from collections.abc import Iterator
+
 from lkhub.render.files import RenderedFile
 from lkhub.render.proxy.site import (
     BODY_LIMIT_BYTES,
@@ -16,7 +18,7 @@ from lkhub.render.proxy.site import (
 
 def render_nginx(site: ProxySite) -> tuple[RenderedFile, ...]:
     """For nginx 1.18 or newer; the stream needs its stream module."""
-    blocks = [_head(site), explain_turn(site, can_split=True), _BASICS, _upstream(site), _plain(site), _secure(site)]
+    blocks = [_head(site), explain_turn(site, can_split=True), _BASICS, _upstream(site), *_plain(site), *_secure(site)]
     files = [snippet("nginx-lkhub.conf", blocks)]
     if site.turn and site.turn.is_split:
         files.append(snippet("nginx-lkhub-stream.conf", [_split(site, site.turn)]))
@@ -59,24 +61,28 @@ def _upstream(site: ProxySite) -> str:
     )
 
 
-def _plain(site: ProxySite) -> str:
-    redirect = fill(
-        """
-        server {
-            listen 80;
-            listen [::]:80;
-            server_name @domain;
-            # Browsers give camera and microphone to HTTPS pages alone.
-            location / {
-                return 308 https://@domain$request_uri;
+def _plain(site: ProxySite) -> Iterator[str]:
+    for name in site.names:
+        yield fill(
+            """
+            server {
+                listen 80;
+                listen [::]:80;
+                server_name @name;
+                # Browsers give camera and microphone to HTTPS pages alone.
+                location / {
+                    return 308 https://@name$request_uri;
+                }
             }
-        }
-        """,
-        domain=site.domain,
-    )
-    if not (site.turn and site.turn.proves_name):
-        return redirect
-    proof = fill(
+            """,
+            name=name,
+        )
+    if site.turn and site.turn.proves_name:
+        yield _prove(site.turn)
+
+
+def _prove(turn: TurnRoute) -> str:
+    return fill(
         """
         server {
             listen 80;
@@ -90,21 +96,24 @@ def _plain(site: ProxySite) -> str:
             }
         }
         """,
-        host=site.turn.host,
+        host=turn.host,
     )
-    return f"{redirect}\n\n{proof}"
 
 
-def _secure(site: ProxySite) -> str:
-    certificate, key = site.certificate or (
-        f"/etc/letsencrypt/live/{site.domain}/fullchain.pem",
-        f"/etc/letsencrypt/live/{site.domain}/privkey.pem",
-    )
+def _secure(site: ProxySite) -> Iterator[str]:
+    yield _serve(site, site.domain, site.certificate)
+    for name in site.sites:
+        yield f"# A web site of the hub.\n{_serve(site, name, None)}"
+
+
+def _serve(site: ProxySite, name: str, files: tuple[str, str] | None) -> str:
+    folder = f"/etc/letsencrypt/live/{name}"
+    certificate, key = files or (f"{folder}/fullchain.pem", f"{folder}/privkey.pem")
     return fill(
         """
         server {
         @listen
-            server_name @domain;
+            server_name @name;
             ssl_certificate @certificate;
             ssl_certificate_key @key;
 
@@ -137,7 +146,7 @@ def _secure(site: ProxySite) -> str:
         }
         """,
         listen=indent(_listen(site), 4),
-        domain=site.domain,
+        name=name,
         certificate=certificate,
         key=key,
         limit=BODY_LIMIT_BYTES,

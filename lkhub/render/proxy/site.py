@@ -37,14 +37,21 @@ class TurnRoute:
 
 @dataclass(frozen=True)
 class ProxySite:
-    """One hub as a proxy sees it. `upstream` (`host:port`) speaks plain HTTP. `certificate` are the files of
-    certificate and key where the spec names them."""
+    """One hub as a proxy sees it. `sites` are the names of its web sites, which the proxy forwards as it does the hub's
+    own, `domain`. `upstream` (`host:port`) speaks plain HTTP. `certificate` are the files of certificate and key for
+    `domain` where the spec names them."""
 
     hub: str
     domain: str
+    sites: tuple[str, ...]
     upstream: str
     certificate: tuple[str, str] | None
     turn: TurnRoute | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that the proxy forwards."""
+        return (self.domain, *self.sites)
 
 
 class Text(string.Template):

@@ -8,7 +8,8 @@ def render_traefik(site: ProxySite) -> tuple[RenderedFile, ...]:
     """For Traefik 3.3 or newer."""
     turn = site.turn
     proof = fill_yaml(_PROOF, host=turn.host) + "\n" if turn and turn.proves_name else ""
-    http = fill_yaml(_HTTP, domain=site.domain, upstream=site.upstream, proof=proof)
+    rule = " || ".join(f"Host(`{name}`)" for name in site.names)
+    http = fill_yaml(_HTTP, rule=rule, upstream=site.upstream, proof=proof)
     tcp = fill_yaml(_TCP, host=turn.host, upstream=turn.upstream) if turn and turn.is_split else ""
     blocks = [fill_yaml(_HEAD, hub=site.hub), explain_turn(site, can_split=True), http, tcp]
     return (snippet("traefik-lkhub.yaml", blocks),)
@@ -26,7 +27,7 @@ http:
   routers:
     lkhub:
       entryPoints: [websecure]
-      rule: "Host(`@domain`)"
+      rule: "@rule"
       service: lkhub
       tls:
         certResolver: letsencrypt
@@ -36,7 +37,7 @@ http:
     # Browsers give camera and microphone to HTTPS pages alone.
     lkhub-plain:
       entryPoints: [web]
-      rule: "Host(`@domain`)"
+      rule: "@rule"
       middlewares: [lkhub-to-https]
       service: noop@@internal
 @{proof}  middlewares:

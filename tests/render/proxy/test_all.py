@@ -37,6 +37,22 @@ def test_snippet_is_for_this_very_spec(name: str, turn: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROXIES)
+def test_names_of_sites_are_forwarded_too(name: str) -> None:
+    """Each with a certificate of its own: that of the hub has the hub's name."""
+    site = "sites: [{name: bmo, root: dist, domain: bmo.example.com}]"
+    assert "bmo.example.com" not in render(name, SPLIT)
+    text = render(name, f"{SPLIT}\n{site}")
+    expected = {
+        "nginx": ["return 308 https://bmo.example.com$", "/etc/letsencrypt/live/bmo.example.com/fullchain.pem"],
+        "caddy": ["\nbmo.example.com {"],
+        "traefik": ["Host(`rtc.example.com`) || Host(`bmo.example.com`)"],
+        "haproxy": ["-i rtc.example.com bmo.example.com }", "crt /etc/haproxy/certs/bmo.example.com.pem"],
+    }
+    for part in expected[name]:
+        assert part in text
+
+
+@pytest.mark.parametrize("name", PROXIES)
 def test_a_proxy_elsewhere_is_led_to_this_machine(name: str) -> None:
     assert "192.168.1.5:7000" in render(name, tls=", listen: 7000, trusted_proxies: [192.168.1.9]")
 
