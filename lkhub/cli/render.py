@@ -11,6 +11,7 @@ import typer
 from lkhub.cli.shared.options import Spec, State
 from lkhub.cli.shared.show import err
 from lkhub.errors import EXIT_UNWELL, InputError
+from lkhub.host.acting import acting_as_owner
 from lkhub.host.files import explain_os_errors, read_text, write_private
 from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
@@ -83,7 +84,9 @@ def render(
 
 def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, Given]:
     if target.judges_keys:
-        hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
+        # The state directory of a service is its user's, for whom keys are generated the first time.
+        with acting_as_owner(find_state(state)):
+            hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
         return hub.plan, Given(hub.interfaces, hub.raw)
     if target.elsewhere and target.installation:
         planned = plan_elsewhere(find_spec(spec), target.installation)

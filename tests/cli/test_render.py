@@ -1,12 +1,13 @@
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from lkhub.plan.paths import StatePaths
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, list_owners
 
 
 def test_livekit_yaml_is_written_without_a_secret(run: Run, paths: StatePaths) -> None:
@@ -18,6 +19,18 @@ def test_livekit_yaml_is_written_without_a_secret(run: Run, paths: StatePaths) -
     assert Path(paths.managed_keys).read_text().split('"')[3] not in text
     assert os.listdir("out/deep") == ["livekit.yaml"]
     assert "unchanged" in run("render", "livekit", "-o", "out/deep").err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as others")
+def test_root_renders_for_a_service_as_the_services_user(
+    run: Run, paths: StatePaths, give_away: Callable[[StatePaths], None]
+) -> None:
+    Path(paths.root).mkdir(mode=0o700)
+    give_away(paths)
+    done = run("render", "livekit", "-o", "out")
+    assert (done.code, done.out) == (0, ""), done.err
+    assert list_owners(paths) == {65534}
+    assert Path("out/livekit.yaml").stat().st_uid == 0
 
 
 def test_without_a_folder_the_file_is_on_stdout_and_nothing_else_is(run: Run) -> None:
