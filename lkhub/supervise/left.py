@@ -108,21 +108,24 @@ def _read_mark(text: str) -> Mark | None:
 
 
 def _read_words(paths: StatePaths, argv: tuple[str, ...]) -> Mark | None:
-    """The mark of a process of the engine, read from its command line, since Linux hides the environment of a program
-    that has a file capability (`setcap`). Only a supervisor of this state directory starts the engine with these
-    arguments."""
-    match argv[1:6]:
-        case (name, "--config", config, "--control", control):
-            pass
+    """The mark of a process, read from its command line: Linux hides the environment of a program with a file
+    capability (`setcap`), and from root at work with its user's rights also that of one with a capability of its
+    service. Only a supervisor of this state directory starts the engine, or lkhub, with these arguments."""
+    health = Health()
+    match argv[1:]:
+        case (name, "--config", config, "--control", control, *_) if control == paths.socket(name):
+            health = Health(socket=control)
+        case ("-P", "-m", "lkhub", "serve" | "build-site", "--config", config, *_):
+            name = os.path.basename(config).removesuffix(".json")
         case _:
             return None
-    if os.path.dirname(config) != paths.rendered or control != paths.socket(name):
+    if os.path.dirname(config) != paths.rendered:
         return None
     try:
-        plan = ProcessPlan(name, _without_descriptors(argv), Health(socket=control))
+        plan = ProcessPlan(name, _without_descriptors(argv), health)
     except ValueError:  # not a name that a process may have
         return None
-    told = ("name", "argv", "health")
+    told = ("name", "argv", "health") if health.socket else ("name", "argv")
     unknown = tuple(field.name for field in fields(ProcessPlan) if field.name not in told)
     return Mark(paths.root, keep_calls(plan), UNKNOWN, unknown)
 

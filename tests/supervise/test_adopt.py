@@ -14,7 +14,6 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import files, processes
-from lkhub.host.processes import ProcessId, Running
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.state.identity import read_record
@@ -337,37 +336,6 @@ async def test_what_a_process_has_started_itself_is_its_own(
         assert not any("left over" in line for line in said)
         for process in before:
             process.kill()
-
-
-async def test_program_whose_environment_is_hidden_is_known_by_all_its_words(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Like the environment of an engine with a file capability, which may listen below 1024."""
-    hub = make_hub(media={})
-    [actor] = hub.plan.processes
-    engine = f"{paths.root}/engine"
-    Path(engine).write_text(f'#!/bin/sh\nshift\nexec {actor.argv[0]} -ISs {ACTOR} "$@"\n')
-    argv = (engine, "media", *actor.argv[3:])
-    running = Running(ProcessId(1, "x"), argv, None, 1, 0.0)
-    strangers = [Running(ProcessId(2, "x"), ("tail", "-f", argv[3]), None, 2, 0.0)]
-    strangers.append(Running(ProcessId(3, "x"), ("tail", "--config", argv[3], "--control", argv[5]), None, 3, 0.0))
-    monkeypatch.setattr(processes, "list_running", lambda: [running, *strangers])
-    [found] = find_running(paths)
-    assert (found.name, found.process) == ("media", running.process)
-    assert found.plan.argv == argv
-
-
-async def test_process_for_which_the_state_directory_is_another_is_none_of_ours(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two units with PrivateTmp have each a /tmp/hub."""
-    async with supervising(paths, said) as first:
-        await first.apply(make_hub())
-        for name in ("media", "relay", "serve"):
-            os.unlink(paths.record(name))
-        assert len(find_running(paths)) == 3
-        monkeypatch.setattr(processes, "means_the_same", lambda path, _: path != paths.root)
-        assert find_running(paths) == []
 
 
 async def test_copy_of_a_state_directory_takes_over_nothing_of_the_hub_that_it_was_copied_from(
