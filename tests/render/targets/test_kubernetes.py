@@ -39,11 +39,12 @@ store: {{url: "postgresql://lkhub@db.example.com/lkhub", password: {{env: DB_PAS
     "range": f"{PUBLIC}media: {{udp: 50000-60000}}\nturn: {{enabled: false}}\n",
     "advertised": f"{PUBLIC}media: {{advertise: [203.0.113.7, '2001:db8::7'], udp: 443}}\nturn: {{udp: off}}\n",
     "proxied": f"{PUBLIC}tls: {{mode: external}}\nweb: 9080\n",
+    "proxied-in-the-cluster": f"{PUBLIC}tls: {{mode: external, trusted_proxies: [10.0.0.0/8]}}\n",
     "no-tls": "reach: lan\ntls: {mode: off}\nmedia: {signal: 9880}\n",
     "site": f"{PUBLIC}sites: [{{name: shop, root: /srv/shop, port: 3001}}]\n",
     "other-interface": "reach: lan\nmedia: {interfaces: [ens5], advertise: {stun: 'stun.example.com:3478'}}\n",
 }
-ROOTLESS = ("high-ports", "proxied", "no-tls")
+ROOTLESS = ("high-ports", "proxied", "proxied-in-the-cluster", "no-tls")
 
 
 def make_plan(spec: str) -> Plan:
@@ -68,7 +69,7 @@ def list_forms() -> list[tuple[str, str]]:
         (name, network)
         for name in SPECS
         for network in NETWORKS
-        if network == "host-network" or name in ("public", "advertised", "proxied", "site")
+        if network == "host-network" or name in ("public", "advertised", "proxied-in-the-cluster", "site")
     ]
 
 
@@ -227,6 +228,7 @@ def test_a_failed_verification_ends_no_pod() -> None:
         (f"{PUBLIC}sites: [{{name: shop, root: dist, port: 3001, build: make}}]", None, "absolute path"),
         ("reach: lan", "load-balancer", "reach: public"),
         (SPECS["range"], "load-balancer", "media.udp: 7882"),
+        (SPECS["proxied"], "load-balancer", "tls.trusted_proxies"),
     ],
 )
 def test_what_a_pod_cannot_run_says_what_to_write(spec: str, form: str | None, said: str) -> None:

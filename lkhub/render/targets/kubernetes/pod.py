@@ -146,6 +146,13 @@ def _why_no_balancer(plan: Plan) -> tuple[str, str] | None:
             f"with reach: {plan.reach}, clients are told the hub's own address, and not a load balancer's",
             "write reach: public, or render with --format host-network",
         )
+    if plan.edge and plan.edge.tls.mode == "external" and all(n.is_loopback for n in plan.edge.trusted_proxies):
+        return (
+            "with tls.mode: external a proxy connects to the hub, and in a network of its own this pod listens for it "
+            "on 127.0.0.1 alone",
+            "write tls.trusted_proxies with the addresses that the proxy connects from, such as those of the cluster's "
+            "pods, or render with --format host-network",
+        )
     if plan.media.udp.start != plan.media.udp.end:
         return (
             f"a Service names each port, and media.udp is the range {plan.media.udp}",
