@@ -1,5 +1,6 @@
 """What started a process, and what it runs in, from Linux's own files."""
 
+import os
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host.commands import has_program, run_command
 from lkhub.host.files import user_name
+from lkhub.plan.container import CONTAINED, SECRETS
 from lkhub.plan.host import RunsIn
 
 # cgroups(7): the line of the unified hierarchy, or of systemd's own in the old one, names the unit at its end.
@@ -39,6 +41,12 @@ def read_runs_in(pid: int, root: Path = Path("/")) -> RunsIn:
         logged_in = user_name(uid) if user_unit and not (root / _LINGER / user_name(uid)).exists() else ""
         return RunsIn(unit, user_unit, is_root=is_root, logged_in=logged_in)
     return RunsIn(container=any((root / mark).exists() for mark in _MARKS), is_root=is_root)
+
+
+def is_in_image() -> bool:
+    """Whether this process is in a container of our own image, which has neither sudo nor the machine's firewall."""
+    found = (os.environ.get("LKHUB_STATE"), os.environ.get("CREDENTIALS_DIRECTORY"))
+    return found == (CONTAINED.state, SECRETS)
 
 
 def _main_pid(unit: str, user_unit: bool) -> int | None:

@@ -16,6 +16,7 @@ from lkhub.host.firewall import look_at_firewalls
 from lkhub.host.holders import find_holder
 from lkhub.host.network import list_interfaces
 from lkhub.host.resolver import ask_resolver
+from lkhub.host.runs_in import is_in_image
 from lkhub.hub.answerers import ask_leads
 from lkhub.hub.as_root import as_root
 from lkhub.plan.edge import HTTPS_PORT
@@ -46,11 +47,19 @@ def gather_surroundings(paths: StatePaths, outside: Sightings) -> Surroundings:
     with ThreadPoolExecutor() as at_once:
         judged = at_once.submit(_judge_ports, applied)
         leads = _find_leads(paths, applied, told)
-        options = (*(("--spec", applied.spec) if applied.spec else ()), "--state", paths.root)
-        opens, tells = as_root("firewall", "apply", *options), as_root("firewall", "status", *options)
+        opens, tells = _name_commands(paths, applied)
         verdicts, unread = judged.result()
         url = applied.urls.livekit
         return Surroundings(applied.reach, leads, told, verdicts, opens, outside, unread, tells, url)
+
+
+def _name_commands(paths: StatePaths, applied: AppliedRecord) -> tuple[str, str]:
+    """The commands that open the hub's ports, and that show what the firewall does with them."""
+    if is_in_image():
+        # The firewall is the machine's, where they are typed beside the spec, and no path of ours means anything.
+        return "sudo lkhub firewall apply", "sudo lkhub firewall status"
+    options = (*(("--spec", applied.spec) if applied.spec else ()), "--state", paths.root)
+    return as_root("firewall", "apply", *options), as_root("firewall", "status", *options)
 
 
 def _find_leads(paths: StatePaths, applied: AppliedRecord, told: tuple[Advertised, ...]) -> tuple[Lead, ...]:

@@ -112,6 +112,16 @@ def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers
     assert seen.opens.endswith(f"firewall apply --state {paths.root}")
 
 
+def test_firewall_of_a_container_is_that_of_its_machine(
+    paths: StatePaths, answers: Answers, nft: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where neither the container's lkhub nor its paths are."""
+    monkeypatch.setattr(surroundings, "is_in_image", lambda: True)
+    answers[NAME] = (ip_address("104.16.1.1"),)
+    record(paths, PUBLIC_HUB)
+    assert gather_surroundings(paths, {}).opens == "sudo lkhub firewall apply"
+
+
 @pytest.mark.parametrize(
     ("leads", "holder", "proxies", "asked"),
     [

@@ -21,6 +21,7 @@ from lkhub.shown import tame
 
 if TYPE_CHECKING:
     from lkhub.checks.paths import PathResult
+    from lkhub.findings.finding import Fix
     from lkhub.findings.fold import Folded
     from lkhub.hub.status import Verified
     from lkhub.plan.model import Sightings
@@ -208,9 +209,20 @@ def show_findings(findings: Iterable["Folded"]) -> None:
             if text:
                 say(text, label, indent="  ")
         for fix in finding.fix:
-            say(fix.text + (f": `{fix.command}`" if fix.command else ""), "fix", indent="  ")
+            where = "on the machine, outside the container: " if _is_for_the_machine(fix) else ""
+            say(where + fix.text + (f": `{fix.command}`" if fix.command else ""), "fix", indent="  ")
         for other in folded.consequences:
             say(f"{other.title} [{other.code}]", "so", _COLOURS[other.severity], indent="  ")
+
+
+def _is_for_the_machine(fix: "Fix") -> bool:
+    """Whether we are in a container, and the command changes the machine that the container runs on."""
+    if "sudo " not in (fix.command or ""):
+        return False
+    # Imported here: 3 ms, which most of what is shown does without.
+    from lkhub.host.runs_in import is_in_image
+
+    return is_in_image()
 
 
 def draw_qr(text: str) -> list[str]:

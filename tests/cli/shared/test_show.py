@@ -28,6 +28,7 @@ from lkhub.errors import HubError
 from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.findings.fold import fold
 from lkhub.hub.status import Verified
+from lkhub.plan.container import CONTAINED, SECRETS
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,19 @@ def test_finding_shows_what_why_and_the_remedy(capsys: pytest.CaptureFixture[str
         *("", "error: it fails [so] [some-code]", "  what: exit 1", "  why: no disk", "  fix: look"),
         *("  fix: read [it]: `lkhub logs`", ""),
     ]
+
+
+@pytest.mark.parametrize("container", [True, False])
+def test_command_for_the_machine_is_not_for_its_container(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, container: bool
+) -> None:
+    monkeypatch.setenv("LKHUB_STATE", CONTAINED.state)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", SECRETS if container else "/run/credentials/lkhub.service")
+    fixes = (Fix("raise it", "sudo sysctl -w a=1"), Fix("read its log", "lkhub logs"))
+    show_findings(fold([Finding("some-code", "media", "error", "it fails", "", "", fixes)]))
+    shown = capsys.readouterr().err
+    assert ("fix: on the machine, outside the container: raise it: `sudo sysctl" in shown) == container
+    assert "fix: read its log" in shown
 
 
 WILD = "\x1b[31mred\x1b[0m \x9b2J \u202e \ud800 [red]"
