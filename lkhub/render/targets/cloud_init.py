@@ -3,7 +3,7 @@
 from lkhub import __version__
 from lkhub.errors import InputError
 from lkhub.plan.model import Plan
-from lkhub.plan.service import FOLDER, INSTALLED, SPEC
+from lkhub.plan.service import FOLDER, INSTALLED, SPEC, USER
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.target import Given, Target
 from lkhub.render.yaml_text import dump_text
@@ -36,7 +36,17 @@ INSTALL = f"""\
 LATER = f"""\
     # What the spec refers to is not on a new machine: {{missing}}.
     # Once it is, type this as root:
-    #   {{variables}}{SETUP}/bin/lkhub install
+{{join}}    #   {{variables}}{SETUP}/bin/lkhub install
+{{allow}}"""
+
+# An auth key would join by itself, and every program of a server can read its user data.
+JOIN = """\
+    #   tailscale up
+"""
+
+ALLOW = f"""\
+    # and, for its certificate, which the hub waits for:
+    #   tailscale set --operator={USER}
 """
 
 
@@ -60,9 +70,15 @@ def _describe_install(plan: Plan) -> str:
         *(site.build.project if site.build else site.root for site in (plan.edge.sites if plan.edge else ())),
     ]
     variables = sorted({secret.variable for secret in plan.secrets if secret.variable})
-    if not files and not variables:
+    tailnet = ["Tailscale, logged in"] if tls and tls.mode == "tailscale" else []
+    if not files and not variables and not tailnet:
         return INSTALL
-    return LATER.format(missing=", ".join([*files, *variables]), variables="".join(f"{name}=… " for name in variables))
+    return LATER.format(
+        missing=", ".join([*files, *variables, *tailnet]),
+        join=JOIN if tailnet else "",
+        allow=ALLOW if tailnet else "",
+        variables="".join(f"{name}=… " for name in variables),
+    )
 
 
 def _render(plan: Plan, given: Given, _: str | None) -> tuple[RenderedFile, ...]:

@@ -9,15 +9,18 @@ import pytest
 from lkhub import __version__
 from lkhub.errors import InputError
 from lkhub.plan.build import build_plan
+from lkhub.plan.elsewhere import imagine_network
 from lkhub.plan.service import INSTALLED
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.cloud_init import CLOUD_INIT
 from lkhub.render.targets.target import Given
 from lkhub.source.yaml import parse_plain
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import MACHINES, plan_sound
 
 GOLDEN = Path(__file__).parents[2] / "golden/units/user-data"
+
+TAILNET = "reach: lan\ntls: {mode: tailscale}\n"
 
 SPEC = "# My hub\nreach: public\ndomain: rtc.example.com\n\ndrain: 10m\n"
 
@@ -94,6 +97,17 @@ def test_user_data_say_what_to_bring_and_to_type(spec: str, missing: str, typed:
     assert lines[-1] == f"#   {typed}"
     assert f"is not on a new machine: {missing}." in script
     assert not [line for line in lines if "lkhub install" in line and not line.startswith("#")]
+
+
+def test_machine_joins_its_tailnet_by_hand() -> None:
+    """An auth key in user data could be read by every program of the server."""
+    loaded = load_spec(TAILNET.encode())
+    plan = plan_sound(TAILNET, imagine_network(loaded.spec), INSTALLED)
+    [file] = CLOUD_INIT.render(plan, Given(spec=TAILNET.encode()), None)
+    [script] = read(file)["runcmd"]
+    assert "is not on a new machine: Tailscale, logged in." in script
+    typed = [line.removeprefix("#   ") for line in script.splitlines() if line.startswith("#   ")]
+    assert typed == ["tailscale up", "/opt/lkhub-setup/bin/lkhub install", "tailscale set --operator=lkhub"]
 
 
 def test_spec_with_a_secret_is_refused() -> None:
