@@ -40,6 +40,9 @@ func NewServer(text, path string, relays *relay.Streams) *Server {
 }
 
 func (s *Server) Run(ready func()) error {
+	if wanted, err := parseServed([]byte(s.text)); err == nil && wanted.Storage.Root != "" {
+		mendStorage(wanted.Storage.Root) // now, since no other process uses the storage of an edge that starts
+	}
 	if err := s.load(s.text); err != nil {
 		return err
 	}
