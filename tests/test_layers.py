@@ -309,6 +309,7 @@ def test_secrets_of_a_spec_are_read_in_one_place(graph: grimp.ImportGraph) -> No
     assert graph.find_modules_that_directly_import("lkhub.host.secrets") == {
         "lkhub.prepare.secrets",
         "lkhub.prepare.hub",  # for those that the hub makes itself
+        "lkhub.prepare.managed_keys",  # for the API keys among them
         "lkhub.host.variables",  # for the environment of a process, at its start
     }
     assert graph.find_modules_that_directly_import("lkhub.spec.references") == {

@@ -212,6 +212,7 @@ def check_root(at: float, reason: str, now: datetime) -> Iterator[Finding]:
                 "if this machine's address changed: give it a fixed one in the router's DHCP settings, so that the "
                 "root stays"
             ),
+            Fix("if its files were damaged: a backup has the root that devices trust", "lkhub restore FILE --force"),
         ),
     )
 

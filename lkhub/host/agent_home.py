@@ -117,6 +117,7 @@ class AgentCopy:
 
     def note_installed(self) -> None:
         with explain_os_errors(self._done, "write"):
+            os.sync()  # a power cut would leave this file, and modules without their text
             Path(self._done).touch()
 
     def make(self, project: str, uv: str) -> None:

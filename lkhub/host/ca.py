@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lkhub.host.files import read_text
+from lkhub.host.files import NotTextError, read_text
 from lkhub.plan.paths import StatePaths
 
 # A new root is work on every device, so it lasts as long as a hub may.
@@ -140,9 +140,16 @@ def _aside(paths: StatePaths) -> tuple[str, str]:
 
 
 def _read(certificate_path: str, key_path: str) -> _Pair | None:
-    """The pair on disk; None where both files are missing. A missing half is an empty text."""
-    certificate, key = read_text(certificate_path), read_text(key_path)
+    """The pair on disk; None where both files are missing. A half that is missing or no text is an empty text."""
+    certificate, key = _read_half(certificate_path), _read_half(key_path)
     return None if certificate is None and key is None else _Pair(certificate or "", key or "")
+
+
+def _read_half(path: str) -> str | None:
+    try:
+        return read_text(path)
+    except NotTextError:
+        return ""
 
 
 def _judge(pair: _Pair | None, names: tuple[str, ...], now: datetime) -> str:

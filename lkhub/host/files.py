@@ -8,7 +8,7 @@ import pwd
 import shlex
 import stat
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from lkhub.errors import READ_ONLY, InputError, MachineError
@@ -122,9 +122,17 @@ def write_private(path: str, text: str, mode: int = FILE_MODE, owner: tuple[int,
     return True
 
 
+def keep_names(folders: Iterable[str]) -> None:
+    """Wait until the files that were written in these folders have their names also after a power cut: what they hold
+    is on the disk before."""
+    for folder in folders:
+        with explain_os_errors(folder, "write in"):
+            sync_folder(folder)
+
+
 def create_private(path: str, text: str) -> bool:
-    """Write `text` to `path` in one step where nothing is there yet; whether it was written. If several processes do
-    this at once, only one succeeds."""
+    """Write `text` to `path` in one step where nothing is there yet, for good; whether it was written. If several
+    processes do this at once, only one succeeds."""
     with _written_beside(path, text, FILE_MODE) as temporary:
         try:
             os.link(temporary, path)
@@ -134,6 +142,7 @@ def create_private(path: str, text: str) -> bool:
             if os.path.exists(path):
                 return False
             os.replace(temporary, path)
+    keep_names([os.path.dirname(path)])
     return True
 
 

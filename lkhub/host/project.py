@@ -117,6 +117,7 @@ def publish(scratch: int, output: str, folder: str, link: str, owner: int | None
             raise MachineError("the build made no folder where `root` is") from error
         if not Path(folder, "index.html").is_file():
             raise MachineError("the build made no index.html in `root`")
+        os.sync()  # a power cut would leave the link, which is kept in any case, and files without their text
         beside = f"{link}.new"
         Path(beside).unlink(missing_ok=True)
         os.symlink(os.path.basename(folder), beside)

@@ -1,12 +1,13 @@
 """API keys and other secrets: generated once, or read from where the spec says."""
 
 import os
+import re
 import secrets
 import string
 from collections.abc import Mapping
 
 from lkhub.errors import InputError, MachineError
-from lkhub.host.files import create_private, read_input, read_text, write_private
+from lkhub.host.files import NotTextError, create_private, read_input, read_text, write_private
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.state_directory import ensure_state_dir
 from lkhub.plan.paths import StatePaths
@@ -17,6 +18,21 @@ _ALPHABET = string.ascii_letters + string.digits
 # The shape of `livekit-server generate-keys`: API and 12 characters, a secret of 256 bits in base 62.
 _KEY_CHARACTERS = 12
 _SECRET_CHARACTERS = 43
+_WHOLE_SECRET = re.compile(f"[{_ALPHABET}]{{{_SECRET_CHARACTERS}}}\n")
+
+
+class DamagedKeysError(MachineError):
+    """The file with the keys that lkhub generated can't be read. `problem` names it, and says what is wrong with it."""
+
+    def __init__(self, paths: StatePaths, problem: str) -> None:
+        super().__init__(
+            f"{problem}\nthis file has the API keys of the hub, and no application could come in with others",
+            hints=(
+                "`lkhub restore FILE --force` puts a backup in place, with the keys",
+                f"without a backup, remove {paths.managed_keys}: `lkhub up` then makes a new key, which every "
+                "application has to get (`lkhub env`)",
+            ),
+        )
 
 
 def ensure_managed_keys(paths: StatePaths) -> Keys:
@@ -35,14 +51,14 @@ def generate_key() -> tuple[str, Secret]:
 
 
 def read_managed_keys(paths: StatePaths) -> Keys:
-    """The keys that lkhub generated; none before the first time."""
-    text = read_text(paths.managed_keys)
-    if text is None:
-        return {}
+    """The keys that lkhub generated; none before the first time. Raises DamagedKeysError."""
     try:
-        return parse_key_file(text.encode(), paths.managed_keys)
+        text = read_text(paths.managed_keys)
+        return {} if text is None else parse_key_file(text.encode(), paths.managed_keys)
     except SecretError as error:
-        raise MachineError("\n".join(error.problems)) from None
+        raise DamagedKeysError(paths, "\n".join(error.problems)) from None
+    except NotTextError as error:
+        raise DamagedKeysError(paths, error.message) from None
 
 
 def read_source(source: SecretSource, folder: str, environ: Mapping[str, str]) -> str:
@@ -62,16 +78,25 @@ def read_source(source: SecretSource, folder: str, environ: Mapping[str, str]) -
 
 
 def ensure_secret(path: str) -> str:
-    """The text of a generated secret that is kept in `path`."""
-    if text := read_text(path):
+    """The text of a generated secret that is kept in `path`. One that is damaged, as after a power cut, is made anew: a
+    part of it could be guessed."""
+    if text := _read_whole(path):
         return text
     made = _generate(_SECRET_CHARACTERS) + "\n"
     if create_private(path, made):
         return made
-    text = read_text(path)
+    text = _read_whole(path)
     if not text:  # the file is damaged, not just created by another process
         write_private(path, made)
     return text or made
+
+
+def _read_whole(path: str) -> str:
+    try:
+        text = read_text(path) or ""
+    except NotTextError:
+        return ""
+    return text if _WHOLE_SECRET.fullmatch(text) else ""
 
 
 def _read_file(path: str) -> str:

@@ -25,6 +25,7 @@ from lkhub.host.files import (
     FILE_MODE,
     ensure_private_dir,
     explain_os_errors,
+    keep_names,
     read_input,
     remove,
     sync_folder,
@@ -78,6 +79,7 @@ def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealK
             record = RestoreRecord(tuple(_list_names(paths)), _name_aside(paths), placed)
             # From here on the new hub counts.
             write_restore(paths, record)
+            keep_names([paths.root])
         _finish(paths, record)
     spec = targets.get(f"{IN_SPEC}{manifest.spec}", "")
     return Restored(manifest, spec, record.aside if os.path.isdir(record.aside) else "")

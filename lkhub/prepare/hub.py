@@ -24,7 +24,7 @@ from lkhub.host.kernel import require_load_figures
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.lookup import look_up
 from lkhub.host.network import gather_network
-from lkhub.host.secrets import ensure_secret, read_managed_keys
+from lkhub.host.secrets import ensure_secret
 from lkhub.host.state_directory import ensure_state_dir
 from lkhub.host.variables import resolve_variables
 from lkhub.plan.build import build_plan
@@ -36,6 +36,7 @@ from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.prepare.agents import judge_agents, keep_agents
 from lkhub.prepare.certificates import establish_authority, judge_files
+from lkhub.prepare.managed_keys import read_kept_keys
 from lkhub.prepare.secrets import (
     Secrets,
     list_referenced,
@@ -162,7 +163,7 @@ def _prepare(
             judge_sites(loaded, plan, private)
     secrets = resolve_secrets(loaded, installation.folder, environ)
     if loaded.spec.keys.source == "managed":
-        _check_webhook(loaded, read_managed_keys(installation.paths))
+        _check_webhook(loaded, read_kept_keys(installation.paths))
     keys = resolve_keys(loaded, secrets, installation.paths)
     if keys:
         _check_webhook(loaded, keys)

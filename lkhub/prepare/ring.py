@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lkhub.errors import InputError
-from lkhub.host.files import write_private
+from lkhub.host.files import keep_names, write_private
 from lkhub.host.keyfile import Keys, dump_keys, parse_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
@@ -22,6 +22,7 @@ def write_ring(paths: StatePaths, before: Keys, after: Keys) -> None:
     """Write the ring for the next start. Raises MachineError."""
     write_private(paths.managed_keys, dump_keys(after))
     write_notes(paths, follow_ring(read_notes(paths), before, after, time.time()))
+    keep_names([paths.root])  # applications get the new key, and an earlier ring would not know it
 
 
 def read_keys(hub: PreparedHub) -> Keys:

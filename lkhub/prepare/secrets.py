@@ -13,9 +13,10 @@ from typing import TypeAlias
 from lkhub.findings.catalogue.spec import secret_unusable
 from lkhub.host.credentials import find_credential
 from lkhub.host.keyfile import Keys, add_current
-from lkhub.host.secrets import ensure_managed_keys, generate_key, read_managed_keys, read_source
+from lkhub.host.secrets import ensure_managed_keys, generate_key, read_source
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths, name_secret
+from lkhub.prepare.managed_keys import read_kept_keys
 from lkhub.secret import FromEnv, FromFile, Secret, SecretError, SecretSource, WholeFile
 from lkhub.source.path import Path
 from lkhub.spec.keyfile import parse_key_file
@@ -91,7 +92,7 @@ def resolve_keys(loaded: LoadedSpec, secrets: Secrets, paths: StatePaths) -> Key
 
 
 def _ensure_keys(paths: StatePaths) -> Keys:
-    if keys := read_managed_keys(paths):
+    if keys := read_kept_keys(paths):
         return keys
     keys = ensure_managed_keys(paths)
     write_notes(paths, follow_ring({}, (), keys, time.time()))

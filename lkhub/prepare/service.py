@@ -10,12 +10,14 @@ from tempfile import TemporaryDirectory
 from dotenv import dotenv_values
 
 from lkhub.errors import InputError
-from lkhub.host.files import read_text, write_private
+from lkhub.host.files import write_private
+from lkhub.host.keyfile import dump_keys
 from lkhub.host.system_user import can_read, check_system_user, describe_useradd, has_user
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import Service
 from lkhub.prepare.hub import plan_installed, prepare_hub
+from lkhub.prepare.managed_keys import read_kept_keys
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.systemd import render_environment, render_systemd
 
@@ -53,8 +55,8 @@ def prepare_service(source: str, environ: Mapping[str, str], service: Service) -
     with TemporaryDirectory(prefix="lkhub-") as state:
         # Root can read the secrets. In a folder of its own, which it may fill with files of root; but the spec may name
         # one of the keys that the hub has made.
-        if keys := read_text(service.installation.paths.managed_keys):
-            write_private(StatePaths(state).managed_keys, keys)
+        if keys := read_kept_keys(service.installation.paths):
+            write_private(StatePaths(state).managed_keys, dump_keys(keys))
         hub = prepare_hub(source, state, variables)
     plan = plan_installed(hub, service.installation)
     if problems := [*_find_problems(plan, service)]:

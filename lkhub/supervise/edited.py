@@ -18,8 +18,8 @@ def digest_rendered(hub: PreparedHub) -> dict[str, str]:
 
 def keep_edited(wanted: PreparedHub, written: Sequence[Mapping[str, str]], say: Say) -> None:
     """Copy each rendered file that was edited, before it is written as `wanted` has it. Each of `written` has the
-    digests of the files as lkhub may have written them last. A file that is missing, empty or cut off within a
-    line is damaged, and not edited. Raises MachineError where the copy can't be written."""
+    digests of the files as lkhub may have written them last. A file that is missing, empty, cut off within a line or
+    has zeros, as after a power cut, is damaged, and not edited. Raises MachineError where the copy can't be written."""
     for path in _list_editable(wanted):
         try:
             found = files.read_text(path)
@@ -28,7 +28,7 @@ def keep_edited(wanted: PreparedHub, written: Sequence[Mapping[str, str]], say: 
         ours = {digests[name] for digests in written if (name := os.path.basename(path)) in digests}
         if not found or not ours or found == wanted.files[path] or files.digest(found.encode()) in ours:
             continue
-        if wanted.files[path].startswith(found) and not found.endswith("\n"):
+        if "\0" in found or (wanted.files[path].startswith(found) and not found.endswith("\n")):
             continue
         kept = _find_name(path, found)
         if files.write_private(kept, found):

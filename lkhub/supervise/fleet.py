@@ -75,12 +75,12 @@ class Fleet:
         return True  # the process has ended meanwhile
 
     def write(self, texts: Mapping[str, str]) -> None:
-        """Write files, and make their folders. Raises MachineError."""
+        """Write files, and make their folders; a power cut takes none of it back. Raises MachineError."""
         paths = self.shared.paths
         for folder in {paths.run, paths.logs, *map(os.path.dirname, texts)}:
             files.ensure_private_dir(folder)
-        for path, text in texts.items():
-            files.write_private(path, text)
+        changed = [path for path, text in texts.items() if files.write_private(path, text)]
+        files.keep_names({os.path.dirname(path) for path in changed})
 
     async def start(self, children: Iterable[Child], *, persist: bool = False) -> None:
         """Start all of them at once. Raises MachineError with every reason if some did not start."""

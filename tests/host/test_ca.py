@@ -185,6 +185,8 @@ def damage(path: str, how: str, other: StatePaths) -> None:
             Path(path).write_text(Path(path).read_text()[:200])
         case "zeros":
             Path(path).write_bytes(bytes(500))
+        case "no text":
+            Path(path).write_bytes(b"\xff" * 500)
         case "another":
             ensure_ca(other, HUB, NAMES)
             name = os.path.basename(path)
@@ -193,7 +195,7 @@ def damage(path: str, how: str, other: StatePaths) -> None:
             Path(path).write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
 
 
-@pytest.mark.parametrize("how", ["gone", "empty", "cut", "zeros", "another", "encrypted"])
+@pytest.mark.parametrize("how", ["gone", "empty", "cut", "zeros", "no text", "another", "encrypted"])
 @pytest.mark.parametrize("half", ["ca_root", "ca_key"])
 def test_what_a_crash_or_a_hand_left_is_made_anew(paths: StatePaths, tmp_path: Path, half: str, how: str) -> None:
     first = ensure_ca(paths, HUB, NAMES)

@@ -2,6 +2,7 @@ import contextlib
 import errno
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lkhub.host.files import (
     MAX_INPUT_BYTES,
     NotTextError,
     check_socket_path,
+    create_private,
     ensure_private_dir,
     explain_os_errors,
     is_read_only,
@@ -270,3 +272,17 @@ def test_file_that_is_gone_or_can_be_written_is_on_no_read_only_file_system(tmp_
     assert not is_read_only(str(tmp_path / "gone"))
     (tmp_path / "there").touch()
     assert not is_read_only(str(tmp_path / "there"))
+
+
+def test_file_that_is_made_once_has_its_name_also_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[bool, bool]] = []
+    path = tmp_path / "keys"
+
+    def note(handle: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    assert create_private(str(path), "text")
+    assert synced == [(False, False), (True, True)], "the text before it has its name, then the name"

@@ -76,8 +76,10 @@ def test_damaged_managed_keys_are_an_error_and_not_replaced(paths: StatePaths) -
     ensure_managed_keys(paths)
     for damage in (b"", b"API: short\n", b"\xff", b"[" * 500):
         Path(paths.managed_keys).write_bytes(damage)
-        with pytest.raises(MachineError, match=re.escape(paths.managed_keys)):
+        with pytest.raises(MachineError, match=re.escape(paths.managed_keys)) as raised:
             ensure_managed_keys(paths)
+        assert "`lkhub restore FILE --force`" in raised.value.hints[0]
+        assert "`lkhub env`" in raised.value.hints[1]
         assert Path(paths.managed_keys).read_bytes() == damage
 
 
@@ -87,5 +89,13 @@ def test_generated_secret_is_kept(tmp_path: Path) -> None:
     assert ensure_secret(path) == secret
     assert re.fullmatch(r"[A-Za-z0-9]{43}\n", secret)
     assert os.stat(path).st_mode & 0o777 == 0o600
-    Path(path).write_text("")
-    assert ensure_secret(path), "an empty secret is none"
+
+
+@pytest.mark.parametrize("damage", [b"", b"abc", b"a" * 43, b"a" * 20 + bytes(24), b"\xff" * 44])
+def test_generated_secret_that_is_damaged_is_made_anew(tmp_path: Path, damage: bytes) -> None:
+    """A part of it would be accepted, and could be guessed."""
+    path = tmp_path / "relay.secret"
+    path.write_bytes(damage)
+    secret = ensure_secret(str(path))
+    assert re.fullmatch(r"[A-Za-z0-9]{43}\n", secret)
+    assert path.read_text() == secret

@@ -40,8 +40,8 @@ def test_text_that_nobody_wanted_is_kept(hub: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [BEFORE, NOW, "", NOW[:8]],
-    ids=["unchanged", "already right", "empty after a crash", "cut off by a crash"],
+    [BEFORE, NOW, "", NOW[:8], BEFORE[:8] + "\0\0\0"],
+    ids=["unchanged", "already right", "empty after a crash", "cut off by a crash", "zeros after a crash"],
 )
 def test_what_is_no_edit_is_not_kept(hub: Any, text: str) -> None:
     assert keep(hub, {"livekit.yaml": text}) == ([], [])

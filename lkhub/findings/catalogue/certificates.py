@@ -95,10 +95,11 @@ def root_changed() -> Says:
     **Why.** A root is good for the hub's own names and addresses only. The hub makes a new one when this machine's
     address in the LAN or `domain` in the spec changes, and a good year before the root ends. The detail says which. An
     earlier root that fits again is used again: where a machine moves between two networks, devices have to trust two
-    roots, and no third one.
+    roots, and no third one. It also makes a new one where the files of the root are damaged, as after a power cut.
 
     **What to do.** Let every device trust the new root. To keep it, give this machine a fixed address in the router's
-    DHCP settings.
+    DHCP settings. A [backup](guides/backup.md) has the root that was damaged: restore it before devices trust the new
+    one.
 
     ```sh
     lkhub trust
@@ -106,7 +107,8 @@ def root_changed() -> Says:
     """
     return Says(
         "the hub has another root, and devices that don't trust it yet are kept out",
-        "a root is good for the hub's own names and addresses only, and a new one is made when they change",
+        "a root is good for the hub's own names and addresses only, and a new one is made when they change, or where "
+        "the root's files are damaged",
     )
 
 
