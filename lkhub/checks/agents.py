@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lkhub.findings.catalogue.agents import (
     agent_fails,
     agent_full,
+    agent_install_failed,
     agent_installing,
     agent_missing,
     agent_not_registered,
@@ -27,14 +28,17 @@ WAITING_SECONDS = 5
 
 @dataclass(frozen=True)
 class AgentProcess:
-    """A process of an agent that runs since `since`. `worker`: its worker that is connected to media, if any.
-    `installing`: its dependencies are being installed. `exposed` are the TCP ports on which it listens for other
-    machines."""
+    """A process of an agent. It is installed and runs since `since`. `worker`: its worker that is connected to media,
+    if any. `installing`: its dependencies are being installed. `failure`: why its version could not be installed when
+    that was last tried, "" where it could or was not tried. `replaces`: a worker of before does its work as long as it
+    has no worker. `exposed` are the TCP ports on which it listens for other machines."""
 
     name: str
     since: float
     worker: AgentWorker | None = None
     installing: bool = False
+    failure: str = ""
+    replaces: bool = False
     exposed: tuple[int, ...] = ()
 
 
@@ -56,7 +60,11 @@ def check_agents(processes: Iterable[AgentProcess], known: AgentsStatus | None, 
 
 def _check_process(process: AgentProcess, known: AgentsStatus | None, now: float) -> Iterator[Finding]:
     read = Fix("read its log", f"lkhub logs {process.name}")
-    if process.installing:
+    if process.failure:
+        yield agent_install_failed(process.name, process.replaces).about(
+            process.name, detail=process.failure, fix=(read, Fix("mend the project, and apply it", "lkhub up"))
+        )
+    elif process.installing:
         yield agent_installing(process.name).about(process.name, fix=(read,))
     elif known is not None and process.worker is None and now - process.since >= REGISTERING_SECONDS:
         yield agent_not_registered(process.name).about(process.name, fix=(read,))

@@ -2,15 +2,18 @@
 
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from lkhub.findings.catalogue.hub import change_pending, no_supervisor, process_fails, spec_not_applied
 from lkhub.findings.catalogue.names import address_changed
-from lkhub.findings.finding import Finding, Fix, Where
+from lkhub.findings.finding import Finding, Fix, Ref, Where
 from lkhub.wire.control import PendingChange, ProcessReport
 
 
-def check_processes(processes: Iterable[ProcessReport], failures: Mapping[str, str]) -> Iterator[Finding]:
-    """A finding for every process that is not running as it should."""
+def check_processes(
+    processes: Iterable[ProcessReport], failures: Mapping[str, str], explained: Mapping[str, Ref] = MappingProxyType({})
+) -> Iterator[Finding]:
+    """A finding for every process that is not running as it should. `explained`: findings that say why, by process."""
     for process in processes:
         if process.state in ("backoff", "failed"):
             name = process.name
@@ -18,6 +21,7 @@ def check_processes(processes: Iterable[ProcessReport], failures: Mapping[str, s
                 name,
                 detail=failures.get(name, ""),
                 fix=(Fix("read its log", f"lkhub logs {name}"), Fix("try it again at once", f"lkhub restart {name}")),
+                depends_on=[explained[name]] if name in explained else [],
             )
 
 

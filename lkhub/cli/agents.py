@@ -38,10 +38,12 @@ def _group() -> None:
 def list_agents(spec: HubSpec = None, state: State = None, json: Json = False) -> None:
     """List the workers that are connected, with their rooms, the agents whose worker is not, and the rooms that wait.
 
-    A worker that is `full` takes no more rooms; a worker that `ends` was told to, and finishes its calls.
+    A worker that is `full` takes no more rooms; a worker that `ends` was told to, and finishes its calls. `installing`
+    and `failed to install` say since when.
     """
-    report = ask_running(find_hub(spec, state), StatusRequest(max_age=0.0))
-    rows, known = list_rows(report), report.media.agents if report.media else None
+    paths = find_hub(spec, state)
+    report = ask_running(paths, StatusRequest(max_age=0.0))
+    rows, known = list_rows(paths, report), report.media.agents if report.media else None
     if json:
         waiting = [pack(room) for room in known.waiting] if known else None
         show_json({"agents": [_pack(row) for row in rows], "waiting": waiting})
@@ -129,21 +131,28 @@ def _name_agent(agent: str) -> str:
     return f"agent {show_name(agent)}" if agent else "an agent without a name"
 
 
+def _show_since(since: float) -> str:
+    return str(Duration(max(0, int(time.time() - since))))
+
+
 def _describe(row: AgentRow, *, is_known: bool) -> tuple[str, ...]:
     worker, process = row.worker, row.process
     if worker is None:
         assert process is not None
+        if row.installing:
+            return process.name, "", "installing", _show_since(process.since), "", ""
+        if row.failure:
+            return process.name, "", "failed to install", _show_since(row.failure.at), "", ""
         state = "not registered" if process.state == "running" and is_known else process.state
         return process.name, "", state, "", "", ""
     ends = worker.draining or (process is not None and process.state == "stopping")
     state = "ends" if ends else "free" if worker.free else "full"
-    since = str(Duration(max(0, int(time.time() - worker.since))))
     rooms = ", ".join(sorted(show_name(job.room) for job in worker.jobs))
     return (
         process.name if process else worker.address,
         worker.agent,
         state,
-        since,
+        _show_since(worker.since),
         f"{worker.load:.0%}",
         rooms,
     )
@@ -154,4 +163,6 @@ def _pack(row: AgentRow) -> dict[str, object]:
     return {
         "process": {"name": process.name, "pid": process.pid, "state": process.state} if process else None,
         "worker": pack(row.worker) if row.worker else None,
+        "installing": row.installing,
+        "failure": {"at": row.failure.at, "why": row.failure.why} if row.failure else None,
     }

@@ -2,6 +2,7 @@
 
     lock            held while one of its processes installs
     launcher.py     lkhub/agent_launcher.py
+    failed          why the last version that was tried could not be installed
     user/           the agent's HOME, with the caches of its tools
     DIGEST/         one version of the project
         project/      its copy
@@ -15,15 +16,19 @@ writes only where the agent can put no link.
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from lkhub.errors import MachineError
-from lkhub.host.files import explain_os_errors, open_lock, user_name, write_private
+from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name, write_private
 from lkhub.host.project import own_tree
+from lkhub.source.typed import Epoch, ShapeError, pack, unpack
 
 # Not copied: version control, what tools make again in the copy, and the spec, which may have secrets.
 NOT_COPIED = frozenset(
@@ -42,12 +47,22 @@ _DIGEST_LETTERS = 16
 _NEW = ".new"
 
 
+@dataclass(frozen=True)
+class InstallFailure:
+    """The project with the digest `inputs` could not be installed at `at` (epoch seconds), and why."""
+
+    inputs: str
+    at: Epoch
+    why: str
+
+
 class AgentHome:
     """The folder `path` of an agent that runs as `uid`; None: as our own user. Methods raise MachineError."""
 
     def __init__(self, path: str, uid: int | None) -> None:
         self.path, self.uid = path, uid
         self.launcher, self.user = f"{path}/launcher.py", f"{path}/user"
+        self._failed = f"{path}/failed"
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -89,6 +104,23 @@ class AgentHome:
         if self.uid is not None:
             os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
+    def note_failure(self, inputs: str, why: str) -> None:
+        """Write down that the project with this digest could not be installed, where that is possible."""
+        with contextlib.suppress(MachineError):
+            write_private(self._failed, json.dumps(pack(InstallFailure(inputs, time.time(), why))))
+
+    def forget_failure(self) -> None:
+        """Take it back: it is installed."""
+        with contextlib.suppress(OSError):
+            Path(self._failed).unlink(missing_ok=True)
+
+    def read_failure(self) -> InstallFailure | None:
+        """None where the last version was installed, is being installed for the first time, or this can't be read."""
+        try:
+            return unpack(InstallFailure, json.loads(read_text(self._failed) or ""))
+        except (MachineError, ShapeError, ValueError):
+            return None
+
     def find_copy(self, inputs: str) -> "AgentCopy":
         """The copy of the project with this digest, which need not be there."""
         return AgentCopy(self, f"{self.path}/{inputs[:_DIGEST_LETTERS]}")
@@ -119,6 +151,13 @@ class AgentCopy:
         with explain_os_errors(self._done, "write"):
             os.sync()  # a power cut would leave this file, and modules without their text
             Path(self._done).touch()
+
+    def find_start(self) -> float | None:
+        """When the last process began to run from it, in epoch seconds; None where that can't be seen."""
+        with contextlib.suppress(OSError):
+            if self.is_installed():
+                return os.stat(self.folder).st_mtime
+        return None
 
     def make(self, project: str, uv: str) -> None:
         """Copy the project, and uv where it needs it. What was begun before and not ended is made anew."""

@@ -84,6 +84,14 @@ class _Agent:
 
     def install(self) -> None:
         """Copy the project and install what it needs, unless that was done."""
+        try:
+            self._install()
+        except MachineError as error:
+            self._home.note_failure(self._config.inputs, error.message)
+            raise
+        self._home.forget_failure()
+
+    def _install(self) -> None:
         with self._home.hold():
             if not self.copy.is_installed():
                 _say(f"copying {self._config.project}")

@@ -1,50 +1,109 @@
 """The agents of the running hub: their processes, and what media knows of their workers."""
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lkhub.checks.agents import AgentProcess
+from lkhub.errors import HubError, MachineError
+from lkhub.host.agent_home import AgentHome, InstallFailure
+from lkhub.host.files import read_tail, read_text
 from lkhub.host.sockets import list_exposed, list_local_addresses, read_command
+from lkhub.plan.paths import StatePaths
+from lkhub.wire.agent import AgentConfig, parse_agent
 from lkhub.wire.control import HubReport, ProcessReport
 from lkhub.wire.engine import AgentsStatus, AgentWorker
+
+# The next try may have written some lines after the failure of the last one.
+LOOKED_AT_LINES = 200
+
+# Lines of the log that are shown of a failure: uv's errors have about as many.
+SHOWN_LINES = 6
 
 
 @dataclass(frozen=True)
 class AgentRow:
-    """A worker, or a process of an agent without one. `process` is None for a worker that runs elsewhere."""
+    """A worker, or a process of an agent without one. `process` is None for a worker that runs elsewhere. `installing`:
+    its version is being installed; `failure`: it could not be when that was last tried, and at which time."""
 
     process: ProcessReport | None
     worker: AgentWorker | None
+    installing: bool = False
+    failure: InstallFailure | None = None
 
 
-def look_at_agents(report: HubReport | None) -> tuple[AgentProcess, ...]:
-    """The agents' processes that run."""
+def look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentProcess, ...]:
+    """The agents' processes that run, and those whose version could not be installed."""
     if report is None:
         return ()
     workers = _index_workers(report)
+    # One that was told to end has no more to register.
+    before = {process.name for process in report.retired if process.state == "running"}
     return tuple(
-        AgentProcess(
-            name=process.name,
-            since=process.since,
-            worker=_find_worker(process, workers),
-            installing="run-agent" in read_command(process.pid),
-            exposed=tuple(sorted(list_exposed(process.pid))),
-        )
-        for process in _list_agents(report)
-        if process.pid and process.state == "running"  # one that retires has no more to register
+        _look_at(paths, process, _find_worker(process, workers), process.name in before)
+        for process in report.processes
+        if "registers" in process.roles
+        and ((process.pid and process.state == "running") or _find_failure(paths, process))
     )
 
 
-def list_rows(report: HubReport) -> tuple[AgentRow, ...]:
+def _look_at(paths: StatePaths, process: ProcessReport, worker: AgentWorker | None, replaces: bool) -> AgentProcess:
+    failure = _find_failure(paths, process)
+    return AgentProcess(
+        name=process.name,
+        since=max(process.since, _find_start(paths, process) or 0.0),
+        worker=worker,
+        installing=_is_installing(process),
+        failure=_describe(paths, process, failure) if failure else "",
+        replaces=replaces,
+        exposed=tuple(sorted(list_exposed(process.pid))) if process.pid else (),
+    )
+
+
+def list_rows(paths: StatePaths, report: HubReport) -> tuple[AgentRow, ...]:
     """Each agent's process with its worker, and then the workers that run elsewhere."""
     workers = _index_workers(report)
-    own = tuple(AgentRow(process, _find_worker(process, workers)) for process in _list_agents(report))
+    now = tuple(
+        AgentRow(process, _find_worker(process, workers), _is_installing(process), _find_failure(paths, process))
+        for process in report.processes
+        if "registers" in process.roles
+    )
+    before = (each for each in report.retired if "registers" in each.roles)
+    own = (*now, *(AgentRow(process, _find_worker(process, workers)) for process in before))
     shown = {row.worker.id for row in own if row.worker}
     return (*own, *(AgentRow(None, worker) for worker in workers.values() if worker.id not in shown))
 
 
-def _list_agents(report: HubReport) -> Iterator[ProcessReport]:
-    return (process for process in (*report.processes, *report.retired) if "registers" in process.roles)
+def _is_installing(process: ProcessReport) -> bool:
+    return bool(process.pid) and "run-agent" in read_command(process.pid)
+
+
+def _find_copy(paths: StatePaths, process: ProcessReport) -> tuple[AgentHome, AgentConfig] | None:
+    try:
+        config = parse_agent(read_text(paths.render(f"{process.name}.json")) or "")
+    except (HubError, ValueError, TypeError, LookupError):
+        return None
+    return AgentHome(config.home, config.uid), config
+
+
+def _find_failure(paths: StatePaths, process: ProcessReport) -> InstallFailure | None:
+    found = _find_copy(paths, process)
+    failure = found[0].read_failure() if found else None
+    return failure if found and failure and failure.inputs == found[1].inputs else None
+
+
+def _describe(paths: StatePaths, process: ProcessReport, failure: InstallFailure) -> str:
+    """What failed, with what its log said before that, such as uv's own error."""
+    lines: list[str] = []
+    with contextlib.suppress(MachineError):
+        lines = read_tail(paths.log(process.name), LOOKED_AT_LINES)
+    at = max((number for number, line in enumerate(lines) if failure.why in line), default=0)
+    return "\n".join([failure.why, *(line[:300] for line in lines[max(0, at - SHOWN_LINES) : at])])
+
+
+def _find_start(paths: StatePaths, process: ProcessReport) -> float | None:
+    found = _find_copy(paths, process)
+    return found[0].find_copy(found[1].inputs).find_start() if found else None
 
 
 def _index_workers(report: HubReport) -> dict[str, AgentWorker]:

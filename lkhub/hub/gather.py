@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from lkhub.checks.agents import AgentProcess
+from lkhub.checks.agents import AgentProcess, check_agents
 from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.sites import BuiltSite
 from lkhub.checks.store import check_store
@@ -72,7 +72,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         store=store,
         rewritten=_find_rewritten(paths),
         unit=tuple(_judge_unit(paths)),
-        agents=_look_at_agents(supervisor),
+        agents=_look_at_agents(paths, supervisor),
         store_read_only=bool(served and store and store.file and is_read_only(served.store)),
         builds=_read_builds(paths, applied) if supervisor else (),
     )
@@ -87,13 +87,20 @@ def _read_builds(paths: StatePaths, applied: AppliedRecord | None) -> tuple[Buil
     return read_builds(paths, applied, time.time())
 
 
-def _look_at_agents(report: HubReport | None) -> tuple[AgentProcess, ...]:
+def _look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentProcess, ...]:
     if report is None or not any("registers" in process.roles for process in report.processes):
         return ()
     # Imported here: most hubs have no agent, and psutil takes 20 ms.
     from lkhub.hub.agents import look_at_agents
 
-    return look_at_agents(report)
+    return look_at_agents(paths, report)
+
+
+def find_in_installations(paths: StatePaths) -> list[Finding]:
+    """Which agents are being installed, and which could not be."""
+    about = ("agent-installing", "agent-install-failed")
+    agents = _look_at_agents(paths, ask_settled_report(paths))
+    return [finding for finding in check_agents(agents, None, time.time()) if finding.code in about]
 
 
 def find_in_store(paths: StatePaths) -> list[Finding]:

@@ -40,6 +40,7 @@ from lkhub.checks.supervised import (
 from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.checks.web_findings import check_web
 from lkhub.checks.webhooks import check_webhooks
+from lkhub.findings.catalogue.agents import agent_install_failed
 from lkhub.findings.finding import Finding, Ref
 from lkhub.hub.called import describe_called
 from lkhub.hub.options import with_options
@@ -196,7 +197,9 @@ class HubStatus:
         verified = self.current_verification
         report = self.supervisor or NO_REPORT
         now = now or datetime.now(UTC)
-        down = tuple(check_processes(self.processes, report.failures))
+        agents = tuple(check_agents(self.agents, report.media.agents if report.media else None, now.timestamp()))
+        explained = {finding.subject: finding.ref for finding in agents if finding.code == agent_install_failed.name}
+        down = tuple(check_processes(self.processes, report.failures, explained))
         called = describe_called(self.applied, report.edge, now).within(self.around)
         relay = tuple(check_relay(report.relay, report.edge, called.tls, now, self.runs_in))
         full = (finding for finding in relay if finding.severity == "error")
@@ -233,7 +236,7 @@ class HubStatus:
             *(check_store(self.store, read_only=self.store_read_only) if self.store else ()),
             *check_webhooks(self.receivers, now),
             *check_sites(self.builds, now),
-            *check_agents(self.agents, report.media.agents if report.media else None, now.timestamp()),
+            *agents,
             *(check_openid(self.openid.failing, self.openid.problem) if self.openid else ()),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),
             *check_address(report.moved, report.lost),

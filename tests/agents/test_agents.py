@@ -157,8 +157,31 @@ def test_changed_code_runs_after_up(wheels: Path) -> None:
 
 def test_project_that_can_not_be_installed_is_told(wheels: Path) -> None:
     with hub_with_agent(wheels) as hub:
-        project = hub.folder / "tone/pyproject.toml"
-        project.write_text(project.read_text().replace("livekit-agents==1.8.9", "no-such-package==1"))
+        break_project(hub)
         hub.up("--no-verify")
         wait_until(lambda: "can't install its dependencies" in hub.log("agent-tone"), "the error")
-        wait_until(lambda: any(each["code"] == "process-fails" for each in hub.findings()), "the finding")
+        wait_until(lambda: "agent-install-failed" in {each["code"] for each in hub.findings()}, "the finding")
+        assert "agent-not-registered" not in {each["code"] for each in hub.findings()}
+
+
+def break_project(hub: Hub) -> None:
+    project = hub.folder / "tone/pyproject.toml"
+    project.write_text(project.read_text().replace("livekit-agents==1.8.9", "no-such-package==1"))
+
+
+def test_worker_takes_rooms_while_a_new_version_can_not_be_installed(wheels: Path) -> None:
+    with hub_with_agent(wheels) as hub:
+        hub.up("--no-verify")
+        wait_registered(hub, 1)
+        [before] = list_workers(hub)
+        break_project(hub)
+        hub.up("--no-verify")
+        [finding] = wait_until(
+            lambda: [f for f in hub.findings() if f["code"] == "agent-install-failed"], "the finding"
+        )
+        assert "new version" in finding["title"]
+        assert "no-such-package" in finding["detail"]
+        assert "the new version of agent-tone could not be installed" in hub.run("up", "--detach", "--no-verify").stderr
+        assert [worker["id"] for worker in list_workers(hub)] == [before["id"]]
+        with taking_part((), hub.env()["LIVEKIT_URL"], hub.token("still", "ann")) as ann:
+            hear_again(ann)

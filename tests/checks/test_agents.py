@@ -28,12 +28,14 @@ def codes(found: list[Finding]) -> list[tuple[str, str]]:
         (AgentProcess("agent-bmo", NOW + 3600), []),
         (AgentProcess("agent-bmo", LATE, installing=True), [("agent-installing", "agent-bmo")]),
         (AgentProcess("agent-bmo", NOW, installing=True), [("agent-installing", "agent-bmo")]),
+        (AgentProcess("agent-bmo", LATE, failure="uv"), [("agent-install-failed", "agent-bmo")]),
+        (AgentProcess("agent-bmo", NOW, installing=True, failure="uv"), [("agent-install-failed", "agent-bmo")]),
         (
             AgentProcess("agent-bmo", NOW, WORKER, exposed=(8081, 8082)),
             [("health-exposed", "agent-bmo"), ("health-exposed", "agent-bmo")],
         ),
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_what_is_found_about_a_process(process: AgentProcess, found: list[tuple[str, str]]) -> None:
     assert codes(check(process)) == found

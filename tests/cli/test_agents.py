@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from lkhub.host.files import write_private
+from lkhub.host.agent_home import AgentHome
+from lkhub.host.files import ensure_private_dir, write_private
 from lkhub.plan.paths import StatePaths
+from lkhub.wire.agent import AgentConfig, dump_agent
 from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run
 from tests.kit.room_service import Sfu, make_room, run_sfu
 
@@ -90,9 +92,28 @@ def test_list_as_json(run: Run, supervisor: FakeSupervisor) -> None:
     told = run("agents", "list", "--json").json
     assert told["waiting"] == [waiting]
     first, second = told["agents"]
-    assert first == {"process": {"name": "agent-bmo", "pid": os.getpid(), "state": "running"}, "worker": None}
+    process = {"name": "agent-bmo", "pid": os.getpid(), "state": "running"}
+    assert first == {"process": process, "worker": None, "installing": False, "failure": None}
     assert second["process"] is None
     assert (second["worker"]["id"], second["worker"]["jobs"][0]["room"]) == ("AW_far", "team")
+
+
+def test_installation_is_listed_with_its_time(
+    run: Run, supervisor: FakeSupervisor, applied: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_private_dir(applied.rendered)
+    home = AgentHome(f"{applied.root}/agents/bmo", None)
+    config = AgentConfig("bmo", "/src", (), home.path, None, 8081, {}, "d" * 64, "", "agent.py")
+    write_private(applied.render("agent-bmo.json"), dump_agent(config))
+    monkeypatch.setattr("lkhub.hub.agents.read_command", lambda pid: ("python", "run-agent") if pid else ())
+    tell(supervisor, agent("agent-bmo", since=NOW - 5))
+    assert run("agents", "list").out.splitlines()[1].split() == ["agent-bmo", "installing", "5s"]
+    with home.hold():
+        home.note_failure(config.inputs, "uv ended with exit code 1")
+    tell(supervisor, agent("agent-bmo", state="backoff", pid=None))
+    assert run("agents", "list").out.splitlines()[1].split() == ["agent-bmo", "failed", "to", "install", "0s"]
+    [told] = run("agents", "list", "--json").json["agents"]
+    assert told["failure"] == {"at": NOW, "why": "uv ended with exit code 1"}
 
 
 def test_media_that_does_not_answer_leaves_unknown_what_is_registered(run: Run, supervisor: FakeSupervisor) -> None:

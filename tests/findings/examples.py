@@ -154,6 +154,8 @@ def list_agents() -> Iterator[Finding]:
     processes = (
         AgentProcess("agent-bmo", AT),
         AgentProcess("agent-new", AT, installing=True),
+        AgentProcess("agent-first", AT, failure="can't install its dependencies: uv ended with exit code 1"),
+        AgentProcess("agent-next", AT, failure="can't copy /srv/next: no space left on device", replaces=True),
         AgentProcess("agent-open", now, exposed=(8081,)),
     )
     yield from check_agents(processes, AgentsStatus(waiting=waiting), now)

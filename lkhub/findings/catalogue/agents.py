@@ -36,12 +36,37 @@ def agent_installing(name: str) -> Says:
     return Says(f"{name} is being installed", "its project or its dependencies have changed")
 
 
+@declare("agent-install-failed", "error")
+def agent_install_failed(name: str, replaces: bool) -> Says:
+    """A version of an agent's project could not be installed. The subject is its process.
+
+    **Why.** Its log says it, most often in uv's words: a dependency that can't be found or built, an index or a proxy
+    that can't be reached, a `uv.lock` that does not fit `pyproject.toml`, a full disk. It is tried again at growing
+    intervals, up to 30 s.
+
+    **What to do.** Read its log, mend the project, and apply it:
+
+    ```sh
+    lkhub agents logs NAME
+    lkhub up
+    ```
+
+    Where a worker of the version of before runs, it goes on and takes rooms until another version is installed and has
+    registered.
+    """
+    if replaces:
+        return Says(
+            f"the new version of {name} could not be installed", "the worker of before runs on, and takes the rooms"
+        )
+    return Says(f"{name} could not be installed", "rooms get no agent from it")
+
+
 @declare("agent-not-registered", "error")
 def agent_not_registered(name: str) -> Says:
     """An agent runs, and no worker of it is connected to media. The subject is its process.
 
-    **Why.** Its dependencies may still be installed, or its code ends with an error before it registers. Its health
-    check says nothing about it: it answers 200 before the worker has registered, and while it has lost the server.
+    **Why.** Its code may do something else for long before it registers, or can't reach media. Its health check says
+    nothing about it: it answers 200 before the worker has registered, and while it has lost the server.
 
     **What to do.** Read its log:
 
