@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	agenttoken "github.com/livekit/protocol/agent"
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
@@ -86,6 +87,17 @@ func (m keyedMedia) expectIn(want int) {
 	enginetest.Eventually(m.t, fmt.Sprint(want, " participants"), func() bool {
 		return fmt.Sprint(enginetest.AskControl(m.t, m.control, "/status")["rooms"]) == fmt.Sprintf("[map[name:den participants:%d]]", want)
 	})
+}
+
+// expectSentAway joins as an agent that may not stay, and waits until only the others are in the room.
+func (m keyedMedia) expectSentAway(token string, others int) {
+	m.t.Helper()
+	late, err := participant.Join(m.t.Context(), participant.Config{URL: "ws://127.0.0.1:" + m.port, Token: token})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer late.Close()
+	m.expectIn(others)
 }
 
 // expectLateJob dispatches an agent to the room and then registers its worker. Until its job is there, media has looked
@@ -165,12 +177,7 @@ func TestMediaReplacesLostAgents(t *testing.T) {
 	expectAsked(4, "a worker that was killed")
 
 	// The agent that was replaced was not dead after all.
-	select {
-	case <-m.enter(two.job.Token).Ended():
-	case <-time.After(enginetest.Patience):
-		t.Error("an agent that was replaced comes again")
-	}
-	m.expectIn(2)
+	m.expectSentAway(two.job.Token, 2)
 
 	// The agent leaves on purpose.
 	three.Close()
@@ -180,4 +187,45 @@ func TestMediaReplacesLostAgents(t *testing.T) {
 	if len(first.jobs) > 0 {
 		t.Error("an agent that left is replaced")
 	}
+}
+
+// An agent whose job was given by a process of media before joins its room again.
+func TestMediaKeepsOneAgentInARoomThatItFindsAgain(t *testing.T) {
+	m := startKeyedMedia(t, "", "APIold")
+	kept := m.enter(keptToken(t, "AJ_kept", "den"))
+	m.enter(keyedToken(t, "APIold", "alice", auth.VideoGrant{RoomJoin: true, Room: "den"}))
+	w := m.register("APIold", "")
+	w.send(&livekit.WorkerMessage{Message: &livekit.WorkerMessage_MigrateJob{MigrateJob: &livekit.MigrateJobRequest{JobIds: []string{"AJ_kept"}}}})
+	m.expectLateJob("late")
+	if len(w.jobs) > 0 {
+		t.Fatal("the room gets a second agent")
+	}
+	enginetest.Eventually(t, "the worker has the job that it kept", func() bool {
+		for _, each := range m.agentStatus().Workers {
+			if len(each.Jobs) == 1 && each.Jobs[0].ID == "AJ_kept" {
+				return true
+			}
+		}
+		return false
+	})
+
+	// It is lost. Another one is called, and then the first one comes after all.
+	kept.signal.Close()
+	w.send(&livekit.WorkerMessage{Message: &livekit.WorkerMessage_UpdateJob{UpdateJob: &livekit.UpdateJobStatus{
+		JobId: "AJ_kept", Status: livekit.JobStatus_JS_FAILED,
+	}}})
+	m.takeJob(w, "the agent that was kept has failed")
+	m.expectIn(2)
+	m.expectSentAway(keptToken(t, "AJ_other", "den"), 2)
+}
+
+// keptToken is the token of a job's agent, as livekit-server makes it.
+func keptToken(t *testing.T, job, room string) string {
+	t.Helper()
+	token, err := agenttoken.BuildAgentToken("APIold", keySecrets["APIold"], room, "agent-"+job, "", "", map[string]string{"lk.agent_name": ""},
+		&livekit.ParticipantPermission{CanPublish: true, CanSubscribe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }

@@ -4,6 +4,8 @@
 package agents
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +23,8 @@ type Book struct {
 	refused  map[key]time.Time // when none took it
 	targets  map[key]time.Time // when Look first saw the participant of such a job
 	failures map[key]*failures
+	strays   []stray           // those that have no place yet
+	claims   map[string]string // the worker of a job that was given by a process before this one
 	again    int
 	changed  chan struct{}
 }
@@ -74,6 +78,7 @@ type job struct {
 	key                                key
 	state                              jobState
 	mayGoOn                            bool // if lost: its worker's connection is gone, and nothing else is known
+	stray                              bool // it was given by a process before this one
 	since, endedAt, lostAt, cutAt      time.Time
 }
 
@@ -86,7 +91,8 @@ type failures struct {
 func NewBook(now func() time.Time) *Book {
 	return &Book{
 		now: now, workers: map[string]*worker{}, jobs: map[string]*job{}, latest: map[key]*job{}, asked: map[key]time.Time{},
-		refused: map[key]time.Time{}, targets: map[key]time.Time{}, failures: map[key]*failures{}, changed: make(chan struct{}, 1),
+		refused: map[key]time.Time{}, targets: map[key]time.Time{}, failures: map[key]*failures{}, claims: map[string]string{},
+		changed: make(chan struct{}, 1),
 	}
 }
 
@@ -126,19 +132,29 @@ func (b *Book) updateWorker(id string, told *livekit.UpdateWorkerStatus) {
 	}
 }
 
-func (b *Book) offer(offered *livekit.Job) {
+// offer tells whether the job may be offered to a worker.
+func (b *Book) offer(offered *livekit.Job) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if offered.GetDispatchId() != "" { // a job that a worker simulates has none
-		b.asked[keyOf(offered)] = b.now()
+	if offered.GetDispatchId() == "" { // a job that a worker simulates has none
+		return true
 	}
+	if b.isTaken(offered) {
+		return false
+	}
+	b.asked[keyOf(offered)] = b.now()
+	return true
 }
 
-func (b *Book) assign(id string, given *livekit.Job) {
+// assign tells whether the job may be given to the worker.
+func (b *Book) assign(id string, given *livekit.Job) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if given.GetDispatchId() == "" {
-		return
+		return true
+	}
+	if b.isTaken(given) {
+		return false
 	}
 	j := &job{
 		id: given.Id, room: given.GetRoom().GetName(), roomID: given.GetRoom().GetSid(),
@@ -153,6 +169,7 @@ func (b *Book) assign(id string, given *livekit.Job) {
 	delete(b.asked, j.key)
 	delete(b.refused, j.key)
 	b.notify() // the next one of many is asked for
+	return true
 }
 
 // adopt takes a job whose worker is not watched: it is connected to another node, or over WebTransport.
@@ -203,7 +220,14 @@ func (b *Book) keepJobs(id string, jobs []string) {
 	defer b.mu.Unlock()
 	for _, each := range jobs {
 		j := b.jobs[each]
-		if j == nil || !b.isOf(j, id) || j.state == replaced || j.state == done {
+		if j == nil {
+			b.claims[each] = id // its agent may come
+			continue
+		}
+		if j.stray && j.worker == "" {
+			j.by = b.workers[id].origin
+		}
+		if !b.isOf(j, id) || j.state == replaced || j.state == done {
 			continue
 		}
 		j.worker = id
@@ -226,6 +250,7 @@ const (
 func (b *Book) SessionEnded(roomID, identity string, how Ending) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.strays = slices.DeleteFunc(b.strays, func(s stray) bool { return s.roomID == roomID && s.identity == identity })
 	for _, j := range b.jobs {
 		if j.roomID != roomID || j.identity != identity {
 			continue
@@ -254,6 +279,7 @@ func (b *Book) leave(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.workers, id)
+	maps.DeleteFunc(b.claims, func(_, worker string) bool { return worker == id })
 	for _, j := range b.jobs {
 		if j.worker == id && (j.state == running || b.hasJustEnded(j)) {
 			b.lose(j)

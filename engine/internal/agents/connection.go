@@ -40,8 +40,9 @@ func (c *Connection) FromWorker(message *livekit.WorkerMessage) {
 	}
 }
 
-// ToWorker takes a message that the server sends. It is called before the message leaves.
-func (c *Connection) ToWorker(message *livekit.ServerMessage) {
+// ToWorker takes a message that the server sends. It is called before the message leaves, and tells whether it may: a job
+// may not be given whose place in its room has an agent.
+func (c *Connection) ToWorker(message *livekit.ServerMessage) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch told := message.GetMessage().(type) {
@@ -49,12 +50,13 @@ func (c *Connection) ToWorker(message *livekit.ServerMessage) {
 		c.id = told.Register.GetWorkerId()
 		c.book.register(c.id, c.address, c.apiKey, c.asked)
 	case *livekit.ServerMessage_Availability:
-		c.book.offer(told.Availability.GetJob())
+		return c.book.offer(told.Availability.GetJob())
 	case *livekit.ServerMessage_Assignment:
 		if c.id != "" {
-			c.book.assign(c.id, told.Assignment.GetJob())
+			return c.book.assign(c.id, told.Assignment.GetJob())
 		}
 	}
+	return true
 }
 
 // Close takes the end of the connection. Messages that come later are not heard.

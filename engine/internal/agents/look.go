@@ -81,6 +81,7 @@ func (b *Book) look(rooms []Room, acts *[]func()) time.Duration {
 	defer b.mu.Unlock()
 	b.keepOut(rooms, acts)
 	needs := b.needs(rooms)
+	b.evict(rooms, acts)
 	if len(b.workers) == 0 { // the first one is a change
 		return asleep
 	}
@@ -128,11 +129,7 @@ func (b *Book) needs(rooms []Room) []need {
 		open[room.ID()] = true
 		for _, dispatch := range room.Dispatches() {
 			dispatches[dispatch.GetId()] = true
-			for _, given := range dispatch.GetState().GetJobs() {
-				if b.jobs[given.GetId()] == nil {
-					b.adopt(room, given)
-				}
-			}
+			b.adoptAll(room, dispatch)
 			for _, kind := range b.kinds(dispatch) {
 				for _, target := range room.Targets(kind) {
 					n := need{room, dispatch, key{dispatch.GetId(), kind, target}, time.Unix(0, dispatch.GetState().GetCreatedAt())}
@@ -142,6 +139,9 @@ func (b *Book) needs(rooms []Room) []need {
 						}
 						targets[n.key] = n.since
 					}
+					if len(b.strays) > 0 && b.isOpen(room, n.key) {
+						b.settle(room.ID(), dispatch.GetAgentName(), n.key)
+					}
 					found = append(found, n)
 				}
 			}
@@ -150,6 +150,14 @@ func (b *Book) needs(rooms []Room) []need {
 	b.targets = targets
 	b.forget(open, func(k key) bool { return !dispatches[k.dispatch] || (k.target != "" && targets[k].IsZero()) })
 	return found
+}
+
+func (b *Book) adoptAll(room Room, dispatch *livekit.AgentDispatch) {
+	for _, given := range dispatch.GetState().GetJobs() {
+		if b.jobs[given.GetId()] == nil {
+			b.adopt(room, given)
+		}
+	}
 }
 
 // kinds are the kinds of jobs that a dispatch may have: those of the workers that are there, and of the jobs that were
@@ -325,6 +333,7 @@ func (b *Book) forget(open map[string]bool, isGone func(key) bool) {
 		// A job whose room has not been listed yet is younger than the list.
 		return !open[j.roomID] && age(j.since) > steady
 	})
+	b.strays = slices.DeleteFunc(b.strays, func(s stray) bool { return !open[s.roomID] && age(s.since) > steady })
 	maps.DeleteFunc(b.latest, func(_ key, j *job) bool { return b.jobs[j.id] == nil })
 	maps.DeleteFunc(b.asked, func(k key, at time.Time) bool { return (isGone(k) && age(at) > usual) || age(at) > overdue })
 	maps.DeleteFunc(b.refused, func(k key, at time.Time) bool { return isGone(k) || age(at) > pausing })

@@ -108,14 +108,30 @@ func (s *scene) connectAs(id, apiKey string, asked *livekit.RegisterWorkerReques
 func (s *scene) offer(to, target string) *livekit.Job {
 	s.jobs++
 	job := &livekit.Job{
-		Id: fmt.Sprint("J", s.jobs), DispatchId: s.room.dispatch.Id, Room: &livekit.Room{Sid: s.room.id, Name: s.room.Name()},
+		Id: fmt.Sprint("J", s.jobs), DispatchId: s.room.dispatch.Id, AgentName: "bo", Room: &livekit.Room{Sid: s.room.id, Name: s.room.Name()},
 		State: &livekit.JobState{WorkerId: to, StartedAt: s.now.UnixNano()},
 	}
 	if target != "" {
 		job.Type, job.Participant = livekit.JobType_JT_PARTICIPANT, &livekit.ParticipantInfo{Sid: target}
 	}
-	s.workers[to].ToWorker(&livekit.ServerMessage{Message: &livekit.ServerMessage_Availability{Availability: &livekit.AvailabilityRequest{Job: job}}})
+	s.send(to, &livekit.ServerMessage{Message: &livekit.ServerMessage_Availability{Availability: &livekit.AvailabilityRequest{Job: job}}})
 	return job
+}
+
+func (s *scene) send(to string, message *livekit.ServerMessage) bool {
+	sent := s.workers[to].ToWorker(message)
+	if !sent {
+		s.room.acts = append(s.room.acts, "keep a job from "+to)
+	}
+	return sent
+}
+
+// join has an agent join its room, as one of a process before does.
+func (s *scene) join(agent string) {
+	s.room.present[agent] = Connected
+	if !s.book.Joined(s.room, agent, "bo") {
+		s.room.Remove(agent)
+	}
 }
 
 // give gives the room's job to a worker, whose agent joins at once.
@@ -124,7 +140,9 @@ func (s *scene) give(to, agent string) string { return s.giveFor(to, agent, "") 
 func (s *scene) giveFor(to, agent, target string) string {
 	job := proto.CloneOf(s.offer(to, target))
 	job.State.ParticipantIdentity = agent
-	s.workers[to].ToWorker(&livekit.ServerMessage{Message: &livekit.ServerMessage_Assignment{Assignment: &livekit.JobAssignment{Job: job}}})
+	if !s.send(to, &livekit.ServerMessage{Message: &livekit.ServerMessage_Assignment{Assignment: &livekit.JobAssignment{Job: job}}}) {
+		return job.Id
+	}
 	s.room.dispatch.State.Jobs = append(s.room.dispatch.State.Jobs, job)
 	s.room.present[agent] = Connected
 	return job.Id

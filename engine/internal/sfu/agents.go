@@ -2,8 +2,10 @@ package sfu
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/livekit/livekit-server/pkg/rtc/types"
 	"github.com/livekit/livekit-server/pkg/service"
 	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/utils/guid"
 
 	"lkhub/engine/internal/agents"
 	"lkhub/engine/internal/private"
@@ -59,7 +62,9 @@ func (w watchedWorker) ReadWorkerMessage() (*livekit.WorkerMessage, int, error) 
 }
 
 func (w watchedWorker) WriteServerMessage(message *livekit.ServerMessage) (int, error) {
-	w.told.ToWorker(message)
+	if !w.told.ToWorker(message) { // the handler asks the other workers, which are refused too
+		return 0, agent.ErrWorkerNotAvailable
+	}
 	return w.SignalConn.WriteServerMessage(message)
 }
 
@@ -149,6 +154,19 @@ func (r agentRoom) Presence(identity string) agents.Presence {
 func (r agentRoom) Remove(identity string) {
 	if session := r.agent(identity); session != nil {
 		r.room.RemoveParticipant(session.Identity(), session.ID(), types.ParticipantCloseReasonServiceRequestRemoveParticipant)
+	}
+}
+
+// agentJoined takes the beginning of an agent's session. Those that have no job, such as avatars that an agent calls in,
+// have neither an agent's name in their token nor such an identity (worker.go, AssignJob).
+func agentJoined(book *agents.Book, room *rtc.Room, participant *livekit.ParticipantInfo) {
+	name, isNamed := participant.Attributes[agent.AgentNameAttributeKey]
+	if !isNamed && !strings.HasPrefix(participant.Identity, "agent-"+guid.AgentJobPrefix) {
+		return
+	}
+	if in := (agentRoom{room}); !book.Joined(in, participant.Identity, name) {
+		slog.Info("removing an agent whose place another one has", "room", in.Name(), "identity", participant.Identity)
+		go in.Remove(participant.Identity) // not within the join itself
 	}
 }
 

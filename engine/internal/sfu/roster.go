@@ -41,6 +41,9 @@ func (t rosterTelemetry) ParticipantJoined(
 	if shouldSendEvent {
 		t.roster.Join(participant.Sid, participant.Identity, room.Sid)
 		t.hearEnd(ctx, room, livekit.ParticipantID(participant.Sid))
+		if in := t.find(ctx, livekit.RoomName(room.Name)); in != nil && participant.Kind == livekit.ParticipantInfo_AGENT {
+			agentJoined(t.agents, in, participant)
+		}
 	}
 	t.TelemetryService.ParticipantJoined(ctx, room, participant, client, meta, shouldSendEvent, guard)
 }
