@@ -17,6 +17,7 @@ from lkhub.errors import MachineError
 from lkhub.host.agent_home import AgentHome
 from lkhub.host.environ import tool_environ
 from lkhub.host.files import explain_os_errors
+from lkhub.host.held_signal import hold_sigterm
 from lkhub.host.processes import MARK
 from lkhub.host.rights import prepare_to_become, prepare_to_die_with_parent
 from lkhub.wire.agent import AgentConfig
@@ -29,6 +30,10 @@ _OF_OUR_USER = ("USER", "LOGNAME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BU
 
 # Nothing that is installed needs the hub's key.
 _NOT_FOR_BUILDS = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", MARK)
+
+# How the operator reaches package indexes and models. The hub's own secrets have no such names.
+_FOR_INSTALLERS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_OF_UV, _NOT_OF_INSTALLERS = "UV_", "UV_PUBLISH_"
 
 
 def run_agent(config: AgentConfig, environ: Mapping[str, str]) -> None:
@@ -81,6 +86,7 @@ class _Agent:
             **given,
             **{name: environ[name] for name in (MARK,) if name in environ},
         }
+        self._of_operator = {name: value for name, value in environ.items() if _is_for_installers(name)}
 
     def install(self) -> None:
         """Copy the project and install what it needs, unless that was done."""
@@ -126,11 +132,12 @@ class _Agent:
     def _installing(self) -> dict[str, str]:
         """The variables of what installs."""
         variables = {
+            **self._of_operator,
             **self._variables,
             "UV_PROJECT_ENVIRONMENT": self.copy.environment,
             "UV_CACHE_DIR": f"{self._home.user}/.cache/uv",
             # A Python from elsewhere is fetched only if the spec asks for it.
-            "UV_PYTHON_DOWNLOADS": self._variables.get("UV_PYTHON_DOWNLOADS", "never"),
+            "UV_PYTHON_DOWNLOADS": {**self._of_operator, **self._variables}.get("UV_PYTHON_DOWNLOADS", "never"),
             "UV_NO_PROGRESS": "1",
         }
         return {name: value for name, value in variables.items() if name not in _NOT_FOR_BUILDS}
@@ -156,6 +163,12 @@ class _Agent:
 _HAS_LIVEKIT_AGENTS = "import importlib.util as u; raise SystemExit(u.find_spec('livekit.agents') is None)"
 
 
+def _is_for_installers(name: str) -> bool:
+    # Curl and others read the names of proxies in lower case.
+    of_uv = name.startswith(_OF_UV) and not name.startswith(_NOT_OF_INSTALLERS)
+    return of_uv or name.upper() in _FOR_INSTALLERS
+
+
 def _run_installer(argv: Sequence[str], folder: str, variables: Mapping[str, str], uid: int | None) -> int:
     """Run a program and those that it starts, and end them all with this process. Returns the exit code."""
     become = None if uid is None else prepare_to_become(uid)
@@ -165,11 +178,8 @@ def _run_installer(argv: Sequence[str], folder: str, variables: Mapping[str, str
         if become is not None:
             become()
         follow()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
-    # The exception of SIGTERM must not come while the installer runs and is not known yet.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
+    with hold_sigterm() as release:
         installer = subprocess.Popen(
             argv,
             cwd=folder,
@@ -178,16 +188,13 @@ def _run_installer(argv: Sequence[str], folder: str, variables: Mapping[str, str
             start_new_session=True,
             preexec_fn=prepare,  # this process has one thread
         )
-    except BaseException:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        raise
-    try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        return installer.wait(INSTALL_SECONDS)
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(installer.pid, signal.SIGKILL)
-        installer.wait()
+        try:
+            release()
+            return installer.wait(INSTALL_SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(installer.pid, signal.SIGKILL)
+            installer.wait()
 
 
 def _find_free(port: int) -> int:

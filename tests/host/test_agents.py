@@ -170,6 +170,24 @@ def test_uv_installs_once_for_each_version_and_gets_no_key(place: Path, project:
     ]
 
 
+def test_installer_alone_reaches_the_index_as_the_operator_does(place: Path, project: Path, uv: str) -> None:
+    Path(uv).write_text(f'#!/bin/sh\nenv > "$HOME/env"\n{Path(uv).read_text()}')
+    reaching = {
+        "HTTPS_PROXY": "http://proxy:3128",
+        "no_proxy": "localhost",
+        "SSL_CERT_FILE": "/etc/ssl/own.pem",
+        "UV_DEFAULT_INDEX": "https://index.example/simple",
+        "UV_CACHE_DIR": "/elsewhere",
+    }
+    config = configure(place, uv=uv)
+    told, err = run(config, {**reaching, "UV_PUBLISH_TOKEN": "x", "AWS_KEY": "y"})
+    given = dict(line.split("=", 1) for line in Path(config.home, "user/env").read_text().splitlines() if "=" in line)
+    assert given["UV_CACHE_DIR"] == f"{config.home}/user/.cache/uv", err
+    assert {name: given.get(name) for name in reaching} == {**reaching, "UV_CACHE_DIR": given["UV_CACHE_DIR"]}
+    assert not {"UV_PUBLISH_TOKEN", "AWS_KEY"} & given.keys()
+    assert not {"HTTPS_PROXY", "no_proxy", "UV_DEFAULT_INDEX"} & told["environ"].keys()
+
+
 def test_environment_is_first_on_the_path(place: Path, project: Path, uv: str) -> None:
     config = configure(place, uv=uv, command=("python", "agent.py", "start"))
     told, err = run(config)
