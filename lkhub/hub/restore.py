@@ -74,8 +74,7 @@ def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealK
         targets = _find_targets(paths, manifest, given)
         with acting_as_owner(paths.root):
             contents = {target: read_input(f"{paths.restoring}/{path}") for path, target in targets.items()}
-        placed = _place_beside(contents, force=force)
-        with acting_as_owner(paths.root):
+        with _placed_beside(paths, contents, force=force) as placed, acting_as_owner(paths.root):
             record = RestoreRecord(tuple(_list_names(paths)), _name_aside(paths), placed)
             # From here on the new hub counts.
             write_restore(paths, record)
@@ -190,24 +189,37 @@ def _find_targets(paths: StatePaths, manifest: Manifest, given: Path | None) -> 
     return {f"{IN_SPEC}{name}": spec if name == manifest.spec else f"{folder}/{name}" for name in names}
 
 
-def _place_beside(contents: Mapping[str, bytes], *, force: bool) -> tuple[str, ...]:
-    """Write each file beside its place, if another is there or none. Returns their places."""
+@contextlib.contextmanager
+def _placed_beside(paths: StatePaths, contents: Mapping[str, bytes], *, force: bool) -> Iterator[tuple[str, ...]]:
+    """Each file, written beside its place if another is there or none; the places. They are removed where the new hub
+    does not come to count."""
     different = {target: content for target, content in contents.items() if _read(target) != content}
     for target in different:
         if os.path.lexists(target) and not force:
             hints = (f"--force keeps it as {target}{_BEFORE}", "--spec FILE names another place for the spec")
             raise InputError(f"{target} is there, and differs from the one in the backup", hints=hints)
-    for target, content in different.items():
-        mode, owner = FILE_MODE, None
-        with explain_os_errors(target, "write"):
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            user = SYSTEM.installation.user
-            if target == SYSTEM.spec and has_user(user):
-                mode, owner = SPEC_MODE, (0, find_group(user))
-                os.chown(SYSTEM.folder, *owner)
-                os.chmod(SYSTEM.folder, FOLDER_MODE)
-            _write(f"{target}{_NEW}", content, mode, owner)
-    return tuple(different)
+    try:
+        for target, content in different.items():
+            _place_beside(target, content)
+        yield tuple(different)
+    except BaseException:
+        if not os.path.lexists(paths.restore_record):
+            for target in different:
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{target}{_NEW}")
+        raise
+
+
+def _place_beside(target: str, content: bytes) -> None:
+    mode, owner = FILE_MODE, None
+    with explain_os_errors(target, "write"):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        user = SYSTEM.installation.user
+        if target == SYSTEM.spec and has_user(user):
+            mode, owner = SPEC_MODE, (0, find_group(user))
+            os.chown(SYSTEM.folder, *owner)
+            os.chmod(SYSTEM.folder, FOLDER_MODE)
+        _write(f"{target}{_NEW}", content, mode, owner)
 
 
 def _read(path: str) -> bytes | None:

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lkhub.errors import MachineError
-from lkhub.hub.restore import _finish, _move_state, finish_restore
+from lkhub.hub.restore import _finish, _move_state, _placed_beside, finish_restore
 from lkhub.plan.paths import BACKED_UP, OF_THE_MACHINE, STATE_NAMES, StatePaths
 from lkhub.state.restore import RestoreRecord, read_restore, write_restore
 
@@ -113,6 +113,19 @@ def test_damaged_record_is_said_and_nothing_is_moved(short_dir: Path) -> None:
     with pytest.raises(MachineError, match="does not say where"):
         finish_restore(paths)
     assert read(short_dir) == before
+
+
+def test_restore_that_fails_leaves_nothing_beside_the_spec(short_dir: Path) -> None:
+    paths = StatePaths(str(short_dir / "s"))
+    blocked = short_dir / "blocked"
+    blocked.write_text("no folder")
+    contents = {str(short_dir / "hub.yaml"): b"new", str(blocked / "cert.pem"): b"new"}
+    with pytest.raises(MachineError, match="blocked"), _placed_beside(paths, contents, force=False):
+        pass
+    with suppress(KilledError), _placed_beside(paths, {str(short_dir / "hub.yaml"): b"new"}, force=False):
+        assert (short_dir / "hub.yaml.restored").exists()
+        raise KilledError
+    assert os.listdir(short_dir) == ["blocked"]
 
 
 def test_link_beside_the_spec_is_never_put_in_its_place(short_dir: Path) -> None:
