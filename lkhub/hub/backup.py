@@ -89,7 +89,8 @@ def make_backup(paths: StatePaths, given: Path | None, file: str, keys: SealKeys
             left_out=tuple(contents.left_out),
         )
         judge_files(manifest)
-        _write(file, manifest, contents, keys)
+        # A link stays one: it may lead to another disk.
+        _write(os.path.realpath(file), manifest, contents, keys)
     return manifest
 
 

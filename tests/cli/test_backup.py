@@ -47,6 +47,20 @@ def test_device_or_pipe_is_never_replaced(run: Run, monkeypatch: pytest.MonkeyPa
     assert Path("link").is_symlink()
 
 
+@pytest.mark.integration
+@pytest.mark.usefixtures("applied")
+@pytest.mark.parametrize("exists", [True, False])
+def test_backup_goes_where_a_link_leads(run: Run, monkeypatch: pytest.MonkeyPatch, exists: bool) -> None:
+    monkeypatch.setenv("LKHUB_PASSPHRASE", "x")
+    Path("disk").mkdir()
+    Path("hub.age").symlink_to("disk/hub.age")
+    if exists:
+        Path("disk/hub.age").write_bytes(MAGIC[0])
+    assert run("backup", "hub.age").code == 0
+    assert Path("hub.age").is_symlink()
+    assert len(Path("disk/hub.age").read_bytes()) > len(MAGIC[0])
+
+
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_passphrase_is_never_guessed(run: Run, command: str) -> None:
     Path("hub.age").write_bytes(MAGIC[0])
