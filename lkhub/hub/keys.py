@@ -17,7 +17,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare.managed_keys import read_kept_keys
 from lkhub.prepare.ring import write_ring
 from lkhub.prepare.secrets import rotate_keys
-from lkhub.spec.keys import KeyFile
+from lkhub.spec.keys import DEV_KEY, KeyFile
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.state.applied import load_applied
@@ -167,6 +167,15 @@ def require_managed(paths: StatePaths) -> None:
         return
     spec = _load_spec(paths)
     source = spec.keys.source if spec else None
+    if source == "dev":
+        applied = require_applied(paths)
+        own = "take `source: dev` out of the spec, then `lkhub up`: the hub makes a key of its own"
+        if applied.spec == paths.dev_spec:
+            own = "`lkhub down` stops this hub; without `--dev`, `up` starts one that has a key of its own"
+        raise InputError(
+            f"this hub has the key of development, {DEV_KEY}, which everybody knows and which never changes",
+            hints=(own,),
+        )
     raise InputError(
         "the spec names the keys of this hub (keys.source), so only its author can change them",
         hints=_list_steps(source.file.path if isinstance(source, KeyFile) else None),

@@ -19,6 +19,7 @@ from lkhub.host.keyfile import dump_keys, load_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
 from lkhub.service.roles import PLAIN
+from lkhub.spec.keys import DEV_KEY, DEV_SECRET
 from lkhub.state.ring import KeyNote, read_notes, write_notes
 from lkhub.store.invites import create_invite, revoke_invite
 from lkhub.store.receivers import note_known_keys
@@ -235,6 +236,20 @@ def test_keys_of_the_spec_are_changed_by_its_author(run: Run, applied: StatePath
         assert "`lkhub up`" in done.err
     assert Path(applied.keys).read_text() == before
     assert not Path(applied.managed_keys).exists()
+
+
+@pytest.mark.parametrize(("own", "step"), [(True, "`lkhub down` stops this hub"), (False, "take `source: dev` out")])
+def test_key_of_development_is_not_rotated(run: Run, applied: StatePaths, own: bool, step: str) -> None:
+    """Of `up --dev`, and of a spec."""
+    spec = Path(applied.dev_spec if own else "hub.yaml").absolute()
+    spec.write_text("keys: {source: dev}\n")
+    write_private(applied.applied, json.dumps({**json.loads(Path(applied.applied).read_text()), "spec": str(spec)}))
+    write_private(applied.keys, dump_keys({DEV_KEY: Secret(DEV_SECRET)}))
+    done = run("keys", "rotate")
+    assert (done.code, done.out) == (2, "")
+    assert "this hub has the key of development, devkey" in done.err
+    assert step in done.err
+    assert "up --dev" not in done.err, "it has the same key again"
 
 
 def test_hub_that_was_never_up_has_no_keys(run: Run, paths: StatePaths) -> None:

@@ -362,3 +362,18 @@ def test_commands_in_hints_are_about_the_hub_that_was_asked_about(
 def test_hint_that_names_its_hub_stays_as_it_is(hint: str, shown: str) -> None:
     assert name_hub(hint, ["status", "--state", "/s"]) == shown
     assert name_hub(hint, ["status"]) == hint
+
+
+def test_hint_of_a_hub_for_development_starts_that_one(applied: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LKHUB_STATE", applied.root)
+    assert name_hub("`lkhub up` starts it", ["status"]) == "`lkhub up` starts it"
+    write_private(
+        applied.applied, json.dumps({**json.loads(Path(applied.applied).read_text()), "spec": applied.dev_spec})
+    )
+    for hint, shown in (
+        ("`lkhub up` starts it", "`lkhub up --dev` starts it"),
+        ("`lkhub up --now` does it", "`lkhub up --dev --now` does it"),
+        ("`lkhub up --spec x` runs by that", "`lkhub up --spec x` runs by that"),
+        ("`lkhub up --dev` again", "`lkhub up --dev` again"),
+    ):
+        assert name_hub(hint, ["status"]) == shown

@@ -1,5 +1,6 @@
 """What a person sees. stdout is data, stderr is talk; meaning survives without colour."""
 
+import contextlib
 import errno
 import os
 import re
@@ -17,7 +18,9 @@ from rich.text import Text
 from lkhub.cli.shared.output import drop_output
 from lkhub.errors import HubError
 from lkhub.hub.locate import find_paths, name_state
+from lkhub.plan.paths import StatePaths
 from lkhub.shown import tame
+from lkhub.state.applied import load_applied
 
 if TYPE_CHECKING:
     from lkhub.checks.paths import PathResult
@@ -74,12 +77,26 @@ def show_hints(hints: Iterable[str]) -> None:
 _ABOUT_HUB = re.compile(r"`(lkhub (?!init\b|spec\b|-)(?![^`]* --(?:state|url)\b)[^`]+)`")
 
 
+# A command in a hint that starts or changes a hub, and does not say by which spec.
+_STARTS_HUB = re.compile(r"`lkhub up\b(?![^`]* --(?:dev|spec)\b)")
+
+
 def name_hub(hint: str, arguments: Sequence[str]) -> str:
-    """The hint, with its commands about the hub that the arguments of the command line name by `--state`. Typed as they
-    were, they would act on the default hub."""
+    """The hint, with its commands about the hub that the arguments of the command line name by `--state`, and
+    `lkhub up --dev` for a hub that was started so. Typed as they were, they would act on another hub."""
     given = next((value for value in map(_read_state, arguments, (*arguments[1:], "")) if value), "")
-    option = name_state(find_paths(Path(given))) if given else ""
+    paths = find_paths(Path(given) if given else None)
+    option = name_state(paths) if given else ""
+    if _STARTS_HUB.search(hint) and _is_dev(paths):
+        hint = _STARTS_HUB.sub("`lkhub up --dev", hint)
     return _ABOUT_HUB.sub(lambda found: f"`{found[1]}{option}`", hint)
+
+
+def _is_dev(paths: StatePaths) -> bool:
+    with contextlib.suppress(HubError):
+        applied = load_applied(paths)
+        return applied is not None and applied.spec == paths.dev_spec
+    return False
 
 
 def _read_state(argument: str, following: str) -> str:
@@ -210,7 +227,8 @@ def show_findings(findings: Iterable["Folded"]) -> None:
                 say(text, label, indent="  ")
         for fix in finding.fix:
             where = "on the machine, outside the container: " if _is_for_the_machine(fix) else ""
-            say(where + fix.text + (f": `{fix.command}`" if fix.command else ""), "fix", indent="  ")
+            command = name_hub(f": `{fix.command}`", sys.argv[1:]) if fix.command else ""
+            say(where + fix.text + command, "fix", indent="  ")
         for other in folded.consequences:
             say(f"{other.title} [{other.code}]", "so", _COLOURS[other.severity], indent="  ")
 
