@@ -104,6 +104,12 @@ def _boot_id() -> str:
         return ""
 
 
+def has_its_pid(process: ProcessId) -> bool:
+    """Whether the pid still belongs to that process, also where it has ended and its parent has not asked for that yet.
+    Raises OSError where this can't be determined."""
+    return _is_same(process)
+
+
 def is_alive(process: ProcessId) -> bool:
     return identify(process.pid) == process
 

@@ -8,18 +8,20 @@ from typing import Literal
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from lkhub.errors import MachineError, describe_error, is_refusal
 from lkhub.host import files, processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
+from lkhub.host.session import Session
 from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.source.typed import unpack
 from lkhub.state.identity import Identity
 from lkhub.supervise.backoff import Backoff
-from lkhub.supervise.ending import Ending, end_process
+from lkhub.supervise.ending import Ending, end_process, end_session
 from lkhub.supervise.life import watch_life
 from lkhub.supervise.ready import read_own
 from lkhub.supervise.recorded import Recorded
@@ -170,6 +172,9 @@ class Child:
             self.shared.retire(self.plan, process, self._popen)
             self._is_retired = True
             return
+        session = Session(process) if self.plan.registers else None  # an agent is any program, such as a shell
+        if session is not None:
+            await anyio.to_thread.run_sync(session.find_members)
         with anyio.CancelScope() as ending:
             if how == "drain":
                 self._drains.append(ending)
@@ -180,6 +185,8 @@ class Child:
                     self._drains.remove(ending)
         if ending.cancelled_caught:
             await end_process(process, "now", self.plan, self.shared.timings, drains=True)
+        if session is not None:
+            await end_session(session, self.shared.timings.stop_grace, self.shared.timings)
 
     async def _keep_running(self) -> None:
         try:

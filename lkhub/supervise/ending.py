@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import Literal, TypeVar
 
 import anyio
+from anyio import to_thread
 
 from lkhub.host import processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
+from lkhub.host.session import Session
 from lkhub.plan.process import ProcessPlan
 from lkhub.state.identity import UNKNOWN_DRAIN
 from lkhub.supervise.ready import read_own
@@ -59,6 +61,27 @@ async def end_process(
             return
     processes.send_signal(process, signal.SIGKILL)
     await processes.wait_until_gone(process)
+
+
+async def end_session(session: Session, seconds: float, timings: Timings = USUAL) -> None:
+    """End what the leader of a session has left: a shell or npm ends at SIGTERM and does not always pass it on. The
+    rest is told then, has `seconds`, and is killed. A worker that got the signal from its leader is not told again."""
+    if not await _wait_for_members(session, timings.second_signal):
+        for each in await to_thread.run_sync(session.find_members):
+            processes.send_signal(each, signal.SIGTERM)
+        if not await _wait_for_members(session, seconds):
+            for each in await to_thread.run_sync(session.find_members):
+                processes.send_signal(each, signal.SIGKILL)
+
+
+async def _wait_for_members(session: Session, seconds: float) -> bool:
+    """Whether all have ended within that time."""
+    with anyio.move_on_after(seconds):
+        while members := await to_thread.run_sync(session.find_members):
+            for each in members:
+                await processes.wait_until_gone(each)
+        return True
+    return False
 
 
 def limit_drain(plan: ProcessPlan) -> int:

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from lkhub.errors import MachineError, describe_error
 from lkhub.host import processes
 from lkhub.host.processes import ProcessId
+from lkhub.host.session import Session
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import UNKNOWN, ProcessPlan
 from lkhub.state.identity import Identity, remove_retired, write_retired
+from lkhub.supervise.ending import end_session
 from lkhub.supervise.shared import Shared
 from lkhub.supervise.succession import Succession
 
@@ -31,6 +34,9 @@ class RetiredProcess:
     since: float
     waits: bool
     alone: bool = False
+
+    def __post_init__(self) -> None:
+        self.session = Session(self.process)
 
     def identify(self, paths: StatePaths) -> Identity:
         """Its record."""
@@ -60,7 +66,7 @@ class Retired:
         waits = plan.registers and not any(each.waits and each.plan.name == plan.name for each in self._there)
         retired = RetiredProcess(plan, process, popen, time.time(), waits)
         if not waits:
-            processes.send_signal(process, signal.SIGTERM)
+            self._signal(retired)
         self._take(retired)
 
     def adopt(self, identity: Identity) -> None:
@@ -85,7 +91,10 @@ class Retired:
             with anyio.move_on_after(self._timings.stop_grace):
                 for each in tuple(self._there):
                     await processes.wait_until_gone(each.process)
-                return
+                break
+        for each in tuple(self._there):
+            if each.plan.registers:
+                await end_session(each.session, self._timings.stop_grace, self._timings)
 
     def _take(self, retired: RetiredProcess) -> None:
         self._record(retired)
@@ -93,9 +102,13 @@ class Retired:
         self._tasks.start_soon(self._await_end, retired)
 
     def _tell(self, retired: RetiredProcess) -> None:
-        processes.send_signal(retired.process, signal.SIGTERM)
+        self._signal(retired)
         retired.waits, retired.since = False, time.time()
         self._record(retired)
+
+    def _signal(self, retired: RetiredProcess) -> None:
+        retired.session.find_members()  # a shell is gone in a moment
+        processes.send_signal(retired.process, signal.SIGTERM)
 
     def _record(self, retired: RetiredProcess) -> None:
         try:
@@ -127,11 +140,18 @@ class Retired:
                 return
 
     async def _see_to_end(self, retired: RetiredProcess) -> None:
-        # A supervisor that was replaced meanwhile does not begin the time anew.
-        with anyio.move_on_after(max(0.0, (retired.plan.retires or 0) - (time.time() - retired.since))) as limit:
+        await anyio.to_thread.run_sync(retired.session.find_members)
+        with anyio.move_on_after(self._left(retired)) as limit:
             await processes.wait_until_gone(retired.process)
         if limit.cancelled_caught:
             late = f"has not ended in {retired.plan.retires} s, and is ended"
             self._say(f"{retired.plan.name} (pid {retired.process.pid}) {late}")
             processes.send_signal(retired.process, signal.SIGKILL)
             await processes.wait_until_gone(retired.process)
+        if retired.plan.registers:
+            await end_session(retired.session, self._left(retired), self._timings)
+
+    @staticmethod
+    def _left(retired: RetiredProcess) -> float:
+        # A supervisor that was replaced meanwhile does not begin the time anew.
+        return max(0.0, (retired.plan.retires or 0) - (time.time() - retired.since))

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shlex
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -416,6 +417,42 @@ async def test_agent_takes_rooms_until_its_successor_has_registered(
         await until(lambda: retired_states(second)[old] == "stopping", "it is told")
         calls.touch()
         await until(lambda: not retired_states(second), "its end")
+
+
+def in_shell(hub: PreparedHub) -> PreparedHub:
+    """The hub, whose agent is started by a shell, which passes no signal on."""
+
+    def wrap(process: ProcessPlan) -> ProcessPlan:
+        argv = ("/bin/sh", "-c", f"{shlex.join(process.argv)}; true")
+        return replace(process, argv=argv) if process.registers else process
+
+    return replace(hub, plan=replace(hub.plan, processes=tuple(map(wrap, hub.plan.processes))))
+
+
+def is_gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("how", ["retires", "stops"])
+async def test_what_a_shell_has_started_is_told_and_ended_too(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, how: str
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(in_shell(with_agent(make_hub(media={}, serve=busy(calls)))))
+        await started(paths, "old")
+        shell = psutil.Process(pids(supervisor)[AGENT])
+        [agent] = shell.children()
+        if how == "stops":
+            await supervisor.stop("now")
+            await until(lambda: is_gone(agent), "its end")
+            return
+        await supervisor.apply(with_agent(make_hub(media={}, serve={"say": "new"})))
+        await until(lambda: is_gone(shell), "the end of the shell")
+        assert not is_gone(agent)
+        assert retired_states(supervisor) == {shell.pid: "stopping"}, "it finishes its calls"
+        calls.touch()
+        await until(lambda: not retired_states(supervisor), "its end")
+        assert is_gone(agent)
 
 
 async def test_agent_that_is_removed_waits_for_no_successor(
