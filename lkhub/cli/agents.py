@@ -1,11 +1,13 @@
 """`lkhub agents`: the agents of a running hub."""
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lkhub.cli.logs import logs as show_logs
+from lkhub.cli.logs import show_logs
 from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.show import err, out, say
@@ -13,6 +15,7 @@ from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.table import show_table
 from lkhub.errors import InputError
 from lkhub.host.control import ask
+from lkhub.host.files import explain_os_errors
 from lkhub.hub.agents import AgentRow, list_rows
 from lkhub.hub.locate import find_hub
 from lkhub.hub.rooms import find_room, open_service
@@ -68,10 +71,13 @@ def logs(
     spec: HubSpec = None,
     state: State = None,
 ) -> None:
-    """Show what an agent has written."""
+    """Show what an agent has written, all of its replicas by time. The hub need not run."""
     paths = find_hub(spec, state)
-    processes = _find_processes(ask_running(paths, StatusRequest()), name)
-    show_logs(name=processes[0], follow=follow, lines=lines, raw=False, spec=spec, state=state)
+    with explain_os_errors(paths.logs, "read"):
+        written = sorted(file.stem for file in Path(paths.logs).glob("agent-*.log"))
+    show_logs(
+        paths, _choose(written, name, f"no agent has written anything yet in {paths.root}"), follow=follow, lines=lines
+    )
 
 
 @app.command()
@@ -111,11 +117,17 @@ def _warn_of_no_worker(report: HubReport, agent: str) -> None:
 
 
 def _find_processes(report: HubReport, name: str) -> list[str]:
-    names = [process.name for process in report.processes if "registers" in process.roles]
+    return _choose(
+        [process.name for process in report.processes if "registers" in process.roles], name, "the spec has none"
+    )
+
+
+def _choose(names: Sequence[str], name: str, none: str) -> list[str]:
+    """The processes of an agent among those of all agents. `none`: the hint where there are none."""
     found = [each for each in names if each == f"agent-{name}" or each.removeprefix(f"agent-{name}-").isdigit()]
     if not found:
         known = ", ".join(each.removeprefix("agent-") for each in names)
-        raise InputError(f"there is no agent {name}", hints=(f"one of: {known}" if known else "the spec has none",))
+        raise InputError(f"there is no agent {name}", hints=(f"one of: {known}" if known else none,))
     return found
 
 

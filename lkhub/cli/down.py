@@ -50,7 +50,7 @@ def down(
 
 
 def restart(
-    name: Annotated[str | None, typer.Argument(help="media, relay, serve or edge. Default: all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="media, relay, serve, edge or agent-NAME. Default: all.")] = None,
     spec: HubSpec = None,
     state: State = None,
 ) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +38,8 @@ _COLOURS = {"info": "", "warning": "yellow", "error": "bold red"}
 
 def logs(
     name: Annotated[
-        str | None, typer.Argument(help="media, relay, serve, edge, or hub: lkhub itself. Default: all, by time.")
+        str | None,
+        typer.Argument(help="media, relay, serve, edge, agent-NAME, or hub: lkhub itself. Default: all, by time."),
     ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines, from the end.")] = 50,
@@ -57,7 +58,13 @@ def logs(
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(names)}",))
     if raw and name is None:
         raise InputError("--raw needs the name of a process", hints=(f"one of: {', '.join(names)}",))
-    asked = [name] if name else names
+    show_logs(paths, [name] if name else names, follow=follow, lines=lines, raw=raw)
+
+
+def show_logs(paths: StatePaths, asked: Sequence[str], *, follow: bool, lines: int, raw: bool = False) -> None:
+    """Show what these processes have written. `raw`: that of one process, as it is. Raises HubError where that is
+    nothing."""
+    names = _list_names(paths)
     with explain_os_errors(paths.logs, "read"):
         written = [each for each in names if Path(paths.log(each)).exists()]
     service = find_service(paths)
@@ -65,10 +72,11 @@ def logs(
         written.append("hub")
     if not set(asked) & set(written):
         hints = ("`lkhub status` shows whether this hub has such a process",) if written else (START, ANOTHER)
-        raise InputError(f"{name or 'the hub'} has written nothing yet in {paths.root}", hints=hints)
+        what = "the hub" if len(asked) == len(names) else " and ".join(asked)
+        raise InputError(f"{what} has written nothing yet in {paths.root}", hints=hints)
     tails = {each: Journal(service) if each == "hub" and service else Tail(paths.log(each)) for each in asked}
-    if name and raw:
-        show_raw([(name, line) for line in tails[name].read_last(lines)])
+    if raw:
+        show_raw([(each, line) for each, tail in tails.items() for line in tail.read_last(lines)])
     else:
         read = [entry for each, tail in tails.items() for entry in read_entries(each, tail.read_last(None))]
         show_entries(sort_by_time(read)[-lines:])

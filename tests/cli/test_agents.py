@@ -134,7 +134,7 @@ def test_hub_without_agents_says_so(run: Run, supervisor: FakeSupervisor) -> Non
     assert "no agent is in the spec, and no worker is connected" in done.err
 
 
-@pytest.mark.parametrize("command", ["list", "logs", "restart", "dispatch"])
+@pytest.mark.parametrize("command", ["list", "restart", "dispatch"])
 def test_hub_that_does_not_run_is_told(run: Run, applied: StatePaths, command: str) -> None:
     arguments = {"list": (), "dispatch": ("lobby",)}.get(command, ("bmo",))
     done = run("agents", command, *arguments)
@@ -150,27 +150,34 @@ def test_restart_starts_every_replica_and_no_other_agent(run: Run, supervisor: F
     assert [request["name"] for request in supervisor.requests("restart")] == ["agent-bmo", "agent-bmo-2"]
 
 
-@pytest.mark.parametrize("command", ["logs", "restart"])
-def test_unknown_agent_is_refused_with_those_that_are_known(run: Run, supervisor: FakeSupervisor, command: str) -> None:
+def test_unknown_agent_is_refused_with_those_that_are_known(run: Run, supervisor: FakeSupervisor) -> None:
     tell(supervisor, agent("agent-bmo"), agent("agent-other"))
-    done = run("agents", command, "nobody")
+    done = run("agents", "restart", "nobody")
     assert (done.code, done.out) == (2, "")
     assert "there is no agent nobody" in done.err
     assert "one of: bmo, other" in done.err
     tell(supervisor)
-    assert "the spec has none" in run("agents", command, "media").err
+    assert "the spec has none" in run("agents", "restart", "media").err
     assert supervisor.requests("restart") == []
 
 
-def test_log_of_an_agent_is_shown(run: Run, supervisor: FakeSupervisor, paths: StatePaths) -> None:
-    tell(supervisor, agent("agent-bmo"))
-    Path(paths.logs).mkdir(exist_ok=True)
-    Path(paths.log("agent-bmo")).write_text("registered worker\n\x1b[2Jwild\n")
+def test_log_of_an_agent_is_shown_with_those_of_its_replicas_and_without_a_hub(run: Run, applied: StatePaths) -> None:
+    Path(applied.logs).mkdir(exist_ok=True)
+    for name in ("agent-bmo", "agent-bmo-2", "agent-bmo-two"):
+        Path(applied.log(name)).write_text(f"worker of {name}\n\x1b[2Jwild\n")
     done = run("agents", "logs", "bmo")
     assert done.code == 0
-    assert "registered worker" in done.out
+    assert [line.split()[0] for line in done.out.splitlines()] == ["agent-bmo"] * 2 + ["agent-bmo-2"] * 2
+    assert "worker of agent-bmo-2" in done.out
     assert "\x1b" not in done.out
-    assert "registered worker" not in run("agents", "logs", "bmo", "-n", "1").out
+    assert "worker of" not in run("agents", "logs", "bmo", "-n", "1").out
+
+
+def test_agent_without_a_log_is_told(run: Run, applied: StatePaths) -> None:
+    done = run("agents", "logs", "bmo")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no agent bmo" in done.err
+    assert "no agent has written anything yet" in done.err
 
 
 @pytest.fixture
