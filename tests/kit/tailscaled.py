@@ -75,13 +75,16 @@ class Tailscaled:
 
 VERSION = "1.83.0-t1234567-g89abcde"
 
-# The headers of every answer, except those to requests that are refused first.
+_NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
+
+# The headers of every answer of the local API, except those to requests that are refused first.
 _HEADERS = {
+    **_NO_SNIFFING,
     "Tailscale-Version": VERSION,
     "Tailscale-Cap": "113",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; script-src 'none'; script-src-elem 'none'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; script-src 'none'; "
+    "script-src-elem 'none'; script-src-attr 'none'",
     "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
 }
 
 _PLAIN = "text/plain; charset=utf-8"
@@ -102,14 +105,17 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
 
         def do_GET(self) -> None:
             daemon.asked.append(self.path)
-            known = not self._is_foreign()
-            answer = self._answer(urlsplit(self.path).path) if known else (403, _PLAIN, "invalid localapi request\n")
+            where = urlsplit(self.path).path
+            is_page = where in ("/", "/server-status")
+            foreign = self._is_foreign() and not is_page
+            answer = (403, _PLAIN, "invalid localapi request\n") if foreign else self._answer(where)
             if answer is None:
                 return  # the client has gone
             status, kind, text = answer
             body = text.encode()
             self.send_response_only(status)
-            for name, value in {**(_HEADERS if known else {}), "Content-Type": kind}.items():
+            headers = {} if is_page else _NO_SNIFFING if foreign else _HEADERS
+            for name, value in {**headers, "Content-Type": kind}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -123,7 +129,7 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
 
         def _answer(self, where: str) -> tuple[int, str, str] | None:
             if where in ("/", "/server-status"):
-                return 200, _PLAIN, "tailscaled\n"
+                return 200, "text/html; charset=utf-8", "<html><title>Tailscale</title></html>\n"
             if where == "/localapi/v0/status":
                 if not daemon.permit_read:
                     return 403, _PLAIN, "status access denied\n"
