@@ -27,6 +27,16 @@ def main() -> None:
         from lkhub.cli.run_agent import run_agent
 
         run(run_agent)
+    elif sys.argv[1:2] == ["upgrade-look"]:
+        # Imported alone: people don't type it, so it is not among the commands, whose parser costs 50 ms.
+        from lkhub.cli.upgrade_look import upgrade_look
+
+        run(upgrade_look)
+    elif sys.argv[1:2] == ["upgrade-try"]:
+        # Imported alone: people don't type it, so it is not among the commands, whose parser costs 50 ms.
+        from lkhub.cli.upgrade_try import upgrade_try
+
+        run(upgrade_try)
     else:
         # Imported here: 50 ms, which the start of the service does without.
         from lkhub.cli.main import app

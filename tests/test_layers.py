@@ -324,6 +324,7 @@ def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) 
     importers = graph.find_modules_that_directly_import("subprocess")
     assert importers <= {
         "lkhub.host.agents",
+        "lkhub.host.another",
         "lkhub.host.build",
         "lkhub.host.commands",
         "lkhub.host.engine",

@@ -4,7 +4,13 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from lkhub.findings.catalogue.hub import change_pending, no_supervisor, process_fails, spec_not_applied
+from lkhub.findings.catalogue.hub import (
+    change_pending,
+    no_supervisor,
+    process_fails,
+    spec_not_applied,
+    upgrade_unfinished,
+)
 from lkhub.findings.catalogue.names import address_changed
 from lkhub.findings.finding import Finding, Fix, Ref, Where
 from lkhub.wire.control import PendingChange, ProcessReport
@@ -44,6 +50,20 @@ def describe_cut(people: int, only_through: Collection[str]) -> str:
     if only_through:
         return f"{begin}, and people who came through {' or '.join(only_through)} had to reconnect"
     return f"{begin} and had to reconnect"
+
+
+def check_upgrade(source: str, target: str, *, own: bool) -> Iterator[Finding]:
+    """A finding for an upgrade from the copy in the folder `source` to that in `target`, which goes on no more. `own`:
+    the hub is a service of the user's own."""
+    sudo = "" if own else "sudo "
+    yield upgrade_unfinished().about(
+        "hub",
+        detail=f"it was to replace {source} by {target}",
+        fix=(
+            Fix("have it finished, with the wheel or the version of then or another one", f"{sudo}lkhub upgrade WHEEL"),
+            Fix("or stay with the version that is in place", f"{sudo}lkhub install"),
+        ),
+    )
 
 
 def check_pending(pending: bool, waits: PendingChange | None = None, apply: str = "lkhub up") -> Iterator[Finding]:

@@ -32,13 +32,15 @@ def install(
     with the spec in ~/.config/lkhub and lkhub in ~/.local/share/lkhub. Run it again after each change of the spec
     there: a running hub takes the change over as with `lkhub up`.
     """
-    service = _find("install", *(("--now",) if now else ()), *(("--spec", str(spec.absolute())) if spec else ()))
+    typed = (*(("--now",) if now else ()), *(("--spec", str(spec.absolute())) if spec else ()))
+    service = find_changeable("install", *typed)
     if spec is None and is_another_here(service):
         say(f"{DEFAULT_SPEC} in this folder is not used, since {service.spec} is there", "note", "cyan")
         show_hints([f"`lkhub install --spec {DEFAULT_SPEC}` puts it in place"])
     with Progress() as progress:
         installed = install_service(service, str(spec) if spec else None, os.environ, progress, now=now)
-        if installed.reloaded and read_status(installed.paths).current_verification is None:
+        # A supervisor that starts verifies once, and the change that did not wait may have come after that.
+        if (installed.reloaded or now) and read_status(installed.paths).current_verification is None:
             examine_hub(installed.paths, progress, verify=True)
         progress.tell("waiting for what the hub finds out about itself")
         status = await_verification(installed.paths)
@@ -55,7 +57,7 @@ def uninstall() -> None:
     Calls get the time of `drain` to end. The spec, the keys and the data of the hub stay; the command that removes them
     is printed.
     """
-    service = _find("uninstall")
+    service = find_changeable("uninstall")
     with Progress() as progress:
         left = uninstall_service(service, progress)
     err.print(f"{UNIT} is not installed any more" if left else f"nothing of {UNIT} is left")
@@ -66,7 +68,7 @@ def uninstall() -> None:
     remove_programs(service)
 
 
-def _find(command: str, *arguments: str) -> Service:
+def find_changeable(command: str, *arguments: str) -> Service:
     """The service that this user may make. MachineError where a hub is the machine's service, which takes root."""
     own = find_own_service()
     if own.of_user and os.path.exists(SYSTEM.unit_file) and not os.path.exists(own.unit_file):

@@ -40,6 +40,7 @@ COMMANDS = {
     "firewall": "firewall",
     "install": "install",
     "uninstall": "install",
+    "upgrade": "upgrade",
     "backup": "backup",
     "restore": "restore",
     "spec": "spec",

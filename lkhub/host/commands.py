@@ -3,7 +3,9 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
@@ -40,14 +42,17 @@ def _search_path() -> str:
     return os.pathsep.join([os.environ.get("PATH", os.defpath), *_ADMIN_FOLDERS])
 
 
-def run_command(command: Command, seconds: float = COMMAND_SECONDS) -> Done:
-    """Run a command. Raises MachineError where it can't be run or does not end in time."""
+def run_command(
+    command: Command, seconds: float = COMMAND_SECONDS, *, environ: Mapping[str, str] = MappingProxyType({})
+) -> Done:
+    """Run a command. `environ`: further variables for it. Raises MachineError where it can't be run or does not end in
+    time."""
     program = command.argv[0]
     try:
         done = subprocess.run(
             command.argv,
             # Its output is parsed, so it must be in English.
-            env={**tool_environ(), "PATH": _search_path(), "LC_ALL": "C"},
+            env={**tool_environ(), **environ, "PATH": _search_path(), "LC_ALL": "C"},
             input=command.text,
             capture_output=True,
             text=True,

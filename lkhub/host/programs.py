@@ -8,8 +8,9 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Collection, Iterator
-from importlib.metadata import Distribution, distribution
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -23,8 +24,11 @@ from lkhub.host.engine import bundled_engine, engine_build, require_engine
 from lkhub.host.files import digest, explain_os_errors
 from lkhub.plan.service import HIDDEN
 
-# A name of `name_build`, also while the copy is made.
-_BUILD = re.compile(r"\.?[0-9][0-9A-Za-z.+]*-[0-9a-f]{8}(\..+)?")
+# A name of `name_build`.
+_BUILD = re.compile(r"[0-9][0-9A-Za-z.+]*-[0-9a-f]{8}")
+
+# How the name of a copy begins that is being made, after a dot.
+HALF_MADE = "lkhub-new-"
 
 # Everybody may run it, and read it: there is no secret in it.
 _MODE = 0o755
@@ -46,19 +50,39 @@ def copy_programs(folder: str, *, for_all: bool = True) -> bool:
     if os.path.isdir(folder) and _runs(folder):
         return False
     require_engine(bundled_engine())
-    parent = os.path.dirname(folder)
-    with explain_os_errors(folder, "write"):
+
+    def fill(packages: str) -> None:
+        for each in list_distributions("lkhub"):
+            copy_distribution(each, packages)
+        # An editable installation has the package elsewhere.
+        source = Path(lkhub.__file__).parent
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, f"{packages}/lkhub", dirs_exist_ok=True, ignore=ignored)
+
+    hint = f"`{sys.executable} -P -m lkhub --version` shows whether the lkhub that you typed does"
+    make_copy(os.path.dirname(folder), fill, lambda _: os.path.basename(folder), for_all=for_all, hint=hint)
+    return True
+
+
+def make_copy(
+    parent: str, fill: Callable[[str], None], name: Callable[[str], str], *, for_all: bool = True, hint: str = ""
+) -> str:
+    """Make a folder in `parent` with an environment of its own for an lkhub: `fill` puts the packages into the folder
+    that it is given, and `name` names the copy once that is complete. It appears under its name then. Returns its
+    path. Raises MachineError, with `hint` where the copy does not run; what was made is removed."""
+    with explain_os_errors(parent, "write"):
         os.makedirs(parent, exist_ok=True)
         os.chmod(parent, _MODE)
-        made = tempfile.mkdtemp(prefix=f".{os.path.basename(folder)}.", dir=parent)
+        made = tempfile.mkdtemp(prefix=f".{HALF_MADE}", dir=parent)
         try:
             _make_environment(made, _find_python() if for_all else os.path.realpath(sys.executable))
-            _fill(made)
+            fill(sysconfig.get_path("purelib", "venv", vars={"base": made, "platbase": made}))
+            _add_programs(made)
             _compile(made)
             _open_to_all(made)
             if not _runs(made):
-                hint = f"`{sys.executable} -P -m lkhub --version` shows whether the lkhub that you typed does"
-                raise MachineError("the copy of lkhub does not run", hints=(hint,))
+                raise MachineError("the copy of lkhub does not run", hints=(hint,) if hint else ())
+            folder = os.path.join(parent, name(made))
             # Otherwise the folder may have its name, and empty files, after a power cut.
             os.sync()
             if os.path.isdir(folder):
@@ -67,7 +91,7 @@ def copy_programs(folder: str, *, for_all: bool = True) -> bool:
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
-    return True
+    return folder
 
 
 def add_uv(folder: str, uv: str) -> None:
@@ -87,8 +111,15 @@ def remove_programs(parent: str, kept: Collection[str] = ()) -> None:
     """Remove the copies in `parent` that are not among the folders `kept`, and what a killed copy has left. Whatever
     else is in there is not lkhub's."""
     for path in Path(parent).iterdir():
-        if _BUILD.fullmatch(path.name) and str(path) not in kept and path.is_dir() and not path.is_symlink():
+        is_ours = _BUILD.fullmatch(path.name) or path.name.startswith(f".{HALF_MADE}")
+        if is_ours and str(path) not in kept and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_half_made(parent: str) -> None:
+    """Remove what a copy that was killed has left in `parent`."""
+    for path in Path(parent).glob(f".{HALF_MADE}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _runs(folder: str) -> bool:
@@ -164,15 +195,9 @@ def _make_environment(folder: str, python: str) -> None:
         )
 
 
-def _fill(folder: str) -> None:
-    target = Path(sysconfig.get_path("purelib", "venv", vars={"base": folder, "platbase": folder}))
-    for each in list_distributions("lkhub"):
-        _copy_distribution(each, target)
-    # An editable installation has the package elsewhere.
-    shutil.copytree(
-        Path(lkhub.__file__).parent, target / "lkhub", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-    )
+def _add_programs(folder: str) -> None:
     programs = Path(folder, "bin")
+    target = Path(sysconfig.get_path("purelib", "venv", vars={"base": folder, "platbase": folder}))
     (programs / "lkhub-engine").symlink_to(os.path.relpath(target / "lkhub/bin/lkhub-engine", programs))
     # Not the script of pip, whose first line names another folder.
     script = programs / "lkhub"
@@ -185,25 +210,53 @@ def _compile(folder: str) -> None:
     run_command(Command((f"{folder}/bin/python", "-I", "-m", "compileall", "-q", "-j", "0", f"{folder}/lib")))
 
 
-def list_distributions(name: str) -> Iterator[Distribution]:
-    """lkhub's own distribution and all that it needs here."""
+@dataclass(frozen=True)
+class Needed:
+    """The distributions that requirements name (`met`), and those requirements that none of them meets, since it is
+    not there or has another version."""
+
+    met: tuple[Distribution, ...]
+    unmet: tuple[str, ...]
+
+
+def find_needed(requires: Iterable[str], find: Callable[[str], Distribution] = distribution) -> Needed:
+    """What `requires` and what is required in turn comes to among the installed distributions. `find` gives the one of
+    this name."""
+    met: dict[str, Distribution] = {}
+    unmet: dict[str, None] = {}
     seen: set[tuple[str, str]] = set()
-    wanted = [(name, "")]
+    wanted = [(text, "") for text in requires]
     while wanted:
-        each, extra = wanted.pop()
-        if (each, extra) in seen:
+        text, extra = wanted.pop()
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
             continue
-        seen.add((each, extra))
-        found = distribution(each)
-        if not extra:
-            yield found
-        for requirement in map(Requirement, found.requires or ()):
-            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                needed = str(canonicalize_name(requirement.name))
-                wanted += [(needed, ""), *((needed, more) for more in requirement.extras)]
+        name = str(canonicalize_name(requirement.name))
+        try:
+            found = met.get(name) or find(name)
+        except PackageNotFoundError:
+            unmet[text] = None
+            continue
+        if not requirement.specifier.contains(found.version, prereleases=True):
+            unmet[text] = None
+        met[name] = found
+        for more in ("", *requirement.extras):
+            if (name, more) not in seen:
+                seen.add((name, more))
+                wanted += [(each, more) for each in found.requires or ()]
+    return Needed(tuple(met.values()), tuple(unmet))
 
 
-def _copy_distribution(found: Distribution, target: Path) -> None:
+def list_distributions(name: str) -> Iterator[Distribution]:
+    """The distribution of this name and all that it needs here. Raises PackageNotFoundError."""
+    needed = find_needed([name])
+    for text in needed.unmet:
+        distribution(Requirement(text).name)  # one of another version does here too
+    yield from needed.met
+
+
+def copy_distribution(found: Distribution, packages: str) -> None:
+    """Copy a distribution into a folder of packages. Raises MachineError."""
     if found.files is None:
         raise MachineError(
             f"which files {found.name} has is not recorded on this machine, so it can't be copied",
@@ -213,7 +266,7 @@ def _copy_distribution(found: Distribution, target: Path) -> None:
         # Scripts are outside of the packages' folder, and compiled modules are made anew.
         if ".." in file.parts or "__pycache__" in file.parts or file.suffix == ".pth":
             continue
-        source, place = Path(str(file.locate())), target / file
+        source, place = Path(str(file.locate())), Path(packages, file)
         if source.is_file():
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, place)

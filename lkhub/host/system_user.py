@@ -65,6 +65,12 @@ def find_group(name: str) -> int:
     return pwd.getpwnam(name).pw_gid
 
 
+def find_ids(name: str) -> tuple[int, int]:
+    """The numbers of the user and of its own group."""
+    user = pwd.getpwnam(name)
+    return user.pw_uid, user.pw_gid
+
+
 def _find_user(name: str) -> pwd.struct_passwd | None:
     try:
         return pwd.getpwnam(name)

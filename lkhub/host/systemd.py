@@ -71,6 +71,10 @@ class Systemd:
         """Whether the unit runs, and can be reloaded."""
         return self._show(unit, "ActiveState") in ("active", "reloading")
 
+    def is_starting(self, unit: str) -> bool:
+        """Whether the unit is on its way up, also after a failure."""
+        return self._show(unit, "ActiveState") in ("activating", "reloading")
+
     def find_main(self, unit: str) -> int:
         """The pid of the unit's main process; 0 where none runs."""
         return int(self._show(unit, "MainPID") or 0)

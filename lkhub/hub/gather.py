@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 from lkhub.checks.agents import AgentProcess, check_agents
+from lkhub.checks.checks import check_upgrade
 from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.sites import BuiltSite
 from lkhub.checks.store import check_store
@@ -137,12 +138,17 @@ def _judge_unit(paths: StatePaths) -> Iterator[Finding]:
     service = find_service(paths)
     if service is None:
         return
-    # Imported here: with what it needs it costs 5 ms, and most hubs are no service.
+    # Imported here: with what they need they cost 5 ms, and most hubs are no service.
+    from lkhub.host.lock import is_held
     from lkhub.hub.unit import find_edited
+    from lkhub.state.upgrade import name_lock, read_upgrade
 
     with contextlib.suppress(MachineError):
         edited, kept = find_edited(service)
         control, own = service.systemctl, service.of_user
+        record = read_upgrade(service)
+        if record and not is_held(name_lock(service)):
+            yield from check_upgrade(record.source, record.target, own=own)
         yield from check_unit(service.unit_file, edited=edited, kept=kept, control=control, own=own)
 
 

@@ -14,6 +14,7 @@ from lkhub.host.commands import run_command
 from lkhub.host.control import ask
 from lkhub.host.files import explain_os_errors, read_text, remove, write_private
 from lkhub.host.journal import read_journal
+from lkhub.host.lock import is_held
 from lkhub.host.ports import require_free_ports
 from lkhub.host.programs import add_uv, copy_programs, name_build, point_to
 from lkhub.host.selinux import is_enforcing, restore_labels
@@ -28,6 +29,7 @@ from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import FOLDER_MODE, SPEC_MODE, UNIT, Service
 from lkhub.prepare.service import PreparedService, prepare_service
+from lkhub.state.upgrade import name_lock, name_record
 from lkhub.wire.control import ApplyRequest, LeaveRequest
 
 # A user's own spec is for that user alone.
@@ -79,7 +81,11 @@ def install_service(
     reloaded = _start(plan, service, systemd, folder)
     if now:
         ask_running(plan.paths, ApplyRequest(service.spec, prepared.variables, now=True), on_progress=progress.tell)
-    programs.remove_programs(service.programs, (folder, before))
+    # `lkhub upgrade`, which may have started this, removes what it does not need by itself.
+    if not is_held(name_lock(service)):
+        programs.remove_programs(service.programs, (folder, before))
+        # Of an upgrade that was killed: this installation has the last word.
+        remove(name_record(service))
     if not os.path.lexists(service.command):
         with explain_os_errors(service.command, "write"):
             os.makedirs(os.path.dirname(service.command), exist_ok=True)
@@ -235,6 +241,8 @@ def remove_programs(service: Service) -> None:
         return
     with explain_os_errors(service.programs, "remove"):
         remove(service.current)
+        remove(name_record(service))
+        remove(name_lock(service))
         programs.remove_programs(service.programs)
         if not os.listdir(service.programs):
             os.rmdir(service.programs)

@@ -111,7 +111,7 @@ class HubStatus:
     operator's own certificate. `receivers`: what the receivers of webhooks take. `openid`, `store`: whether the OpenID
     provider and the store can be used. `store_read_only`: the store is on a file system that takes no writes, nor the
     service's record of it. `rewritten`: the rendered files that were edited, and written again. `unit`: what is
-    wrong with the unit of a service. `builds`: what came of the builds of web sites. `agents`: the
+    wrong with the unit of a service, or with its upgrade. `builds`: what came of the builds of web sites. `agents`: the
     processes of agents.
     """
 

@@ -1,6 +1,6 @@
 import pytest
 
-from lkhub.checks.checks import check_address, check_pending, check_processes, check_supervised
+from lkhub.checks.checks import check_address, check_pending, check_processes, check_supervised, check_upgrade
 from lkhub.wire.control import PendingChange
 from tests.reports import process_report
 
@@ -111,3 +111,12 @@ def test_pending_change_says_how_many_people_it_interrupts(
 ) -> None:
     [finding] = check_pending(True, PendingChange(tuple(restarts), 2, tuple(only_through)))
     assert finding.detail == f"it restarts {', '.join(restarts)}, which interrupts {interrupted}"
+
+
+def test_upgrade_that_goes_on_no_more_is_finished_or_settled_for() -> None:
+    [finding] = check_upgrade("/opt/old", "/opt/new", own=False)
+    assert (finding.code, finding.severity) == ("upgrade-unfinished", "warning")
+    assert "/opt/old by /opt/new" in finding.detail
+    assert [fix.command for fix in finding.fix] == ["sudo lkhub upgrade WHEEL", "sudo lkhub install"]
+    [finding] = check_upgrade("/opt/old", "/opt/new", own=True)
+    assert finding.fix[1].command == "lkhub install"

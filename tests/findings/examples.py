@@ -7,7 +7,14 @@ from ipaddress import ip_address
 from lkhub.checks.agents import AgentProcess, check_agents
 from lkhub.checks.asker import check_asker
 from lkhub.checks.calls import check_paths
-from lkhub.checks.checks import check_address, check_edited, check_pending, check_processes, check_supervised
+from lkhub.checks.checks import (
+    check_address,
+    check_edited,
+    check_pending,
+    check_processes,
+    check_supervised,
+    check_upgrade,
+)
 from lkhub.checks.connections import check_connections
 from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.edge import check_edge, check_root
@@ -109,6 +116,7 @@ def list_hub() -> Iterator[Finding]:
     yield from check_edited("hub.yaml")
     text = "port: 7880\nredis:\n  password: "
     yield from check_drift([EditedFile("/s/livekit.yaml", "/s/livekit.yaml.edited", f"{text}b\nnew: 1", f"{text}a")])
+    yield from check_upgrade("/opt/lkhub/0.1.0-3f2a9c01", "/opt/lkhub/0.2.0-9d8c7b6a", own=False)
     yield from check_unit("/s/lkhub.service", edited=True, kept="", control="systemctl", own=False)
     yield from check_known("/var/lib/lkhub does not exist")
     yield from check_linger("ann")

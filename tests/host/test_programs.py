@@ -99,7 +99,7 @@ def test_copy_that_does_not_run_is_made_anew(tmp_path: Path, monkeypatch: pytest
 def test_other_copies_are_removed_and_nothing_else(tmp_path: Path) -> None:
     """An environment of the operator's may be in the same folder."""
     old, before, now = (f"0.1.0-{digit * 8}" for digit in "abc")
-    for name in (old, before, now, f".{now}.x1y2z3", "bin", "lib", ".git", "0.1.0"):
+    for name in (old, before, now, ".lkhub-new-x1y2z3", "bin", "lib", ".git", "0.1.0"):
         (tmp_path / name).mkdir()
     (tmp_path / "current").symlink_to(tmp_path / now)
     remove_programs(str(tmp_path), [str(tmp_path / now), str(tmp_path / before)])
@@ -124,7 +124,7 @@ def test_copy_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(programs, "_is_open", lambda _: True)
-    monkeypatch.setattr(programs, "_fill", fail)
+    monkeypatch.setattr(programs, "_add_programs", fail)
     with pytest.raises(MachineError, match="the disk is full"):
         copy_programs(str(tmp_path / "opt" / "build"))
     assert list((tmp_path / "opt").iterdir()) == []

@@ -5,8 +5,10 @@ import hashlib
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Mapping
 from importlib.metadata import Distribution
 from pathlib import Path
+from types import MappingProxyType
 
 from lkhub.host.programs import list_distributions
 from tests.documents import ROOT
@@ -14,11 +16,41 @@ from tests.documents import ROOT
 # What pip has added at the installation.
 _PIPS = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json")
 
+NO_CHANGES: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType({})
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel of this checkout into `folder`."""
+    argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
+    [built] = folder.glob("lkhub-*.whl")
+    return built
+
+
+def make_release(built: Path, version: str, changes: Mapping[str, Callable[[bytes], bytes]] = NO_CHANGES) -> Path:
+    """The wheel of lkhub once more, as another version, beside it. `changes` are made to the files of these names, or
+    add them."""
+    before = built.name.split("-")[1]
+    place = built.with_name(built.name.replace(f"-{before}-", f"-{version}-", 1))
+    said = {f"lkhub-{before}.dist-info/METADATA", "lkhub/__init__.py"}
+    with zipfile.ZipFile(built) as source, zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as wheel:
+        for file in source.infolist():
+            raw = source.read(file)
+            if file.filename in said:
+                raw = raw.replace(before.encode(), version.encode())
+            if change := changes.get(file.filename):
+                raw = change(raw)
+            # With its mode.
+            file.filename = file.filename.replace(f"lkhub-{before}.dist-info", f"lkhub-{version}.dist-info")
+            wheel.writestr(file, raw, zipfile.ZIP_DEFLATED, 1)
+        for name in changes.keys() - {file.filename for file in source.infolist()}:
+            wheel.writestr(name, changes[name](b""))
+    return place
+
 
 def make_wheels(folder: Path) -> None:
     """Write into `folder` the wheel of lkhub, and of all that it needs here."""
-    argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
+    build_wheel(folder)
     for found in list_distributions("lkhub"):
         if found.name != "lkhub":
             _pack(found, folder)

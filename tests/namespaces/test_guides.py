@@ -226,6 +226,7 @@ ELSEWHERE = {
     "docs/guides/nixos.md",
     "docs/guides/service.md",
     "docs/guides/turn-of-others.md",
+    "docs/guides/upgrade.md",
     "docs/guides/user-service.md",
 }
 

@@ -1,6 +1,6 @@
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from lkhub.host.programs import copy_programs
 from tests.kit.booted import Booted, booting, make_root
 from tests.kit.fixtures import means
 from tests.kit.netns import Namespace, connect, namespace
+from tests.kit.wheels import build_wheel, make_release
 
 __all__ = ["means"]
 
@@ -17,6 +18,12 @@ CLIENT = "198.18.7.2"
 
 SETUP = "/opt/setup"
 """Where lkhub is before `lkhub install` makes a copy, as in an environment of pip's."""
+
+
+ENGINE = "lkhub/bin/lkhub-engine"
+"""Its name in a wheel."""
+
+Make = Callable[[str, Mapping[str, Callable[[bytes], bytes]]], str]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,3 +63,25 @@ def network() -> Iterator[tuple[Namespace, Namespace]]:
 def booted(root: Path, network: tuple[Namespace, Namespace]) -> Iterator[Booted]:
     with booting(root, network[0]) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return build_wheel(tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="module")
+def make(booted: Booted, built: Path) -> Make:
+    """Makes a wheel of lkhub on the machine: another version with another build of the engine, and with changed files.
+    Returns its path there."""
+    folder = booted.root / "srv/wheels"
+    folder.mkdir(mode=0o755)
+
+    def make(version: str, changes: Mapping[str, Callable[[bytes], bytes]]) -> str:
+        # An ELF program runs with bytes after its end.
+        made = make_release(built, version, {ENGINE: lambda engine: engine + b"another build", **changes})
+        shutil.move(made, folder / made.name)
+        return f"/srv/wheels/{made.name}"
+
+    return make

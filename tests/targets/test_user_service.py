@@ -10,7 +10,7 @@ import pytest
 from tests.kit.booted import COMMAND_SECONDS, Booted
 from tests.kit.call import LISTENER, SPEAKER, Call, calling
 from tests.kit.netns import Namespace
-from tests.targets.conftest import ADDRESS, SETUP
+from tests.targets.conftest import ADDRESS, SETUP, Make
 from tests.targets.test_systemd import ADOPTED_SECONDS, LKHUB, NO_GAP_SECONDS
 from tests.waiting import wait_until
 
@@ -179,6 +179,15 @@ def test_hub_is_back_after_a_reboot_without_a_login(ann: Ann) -> None:
     ann.booted.boot()
     wait_until(lambda: ann.run("lkhub status").returncode == 0, "the hub is verified", 60)
     assert ann.must("lkhub env") == keys
+
+
+def test_another_version_takes_the_hub_over(ann: Ann, make: Make) -> None:
+    pids = ann.list_pids()
+    done = ann.run(f"lkhub upgrade {make('0.2.0', {})}")
+    assert (done.returncode, "what worked with lkhub 0.1.0 works" in done.stderr) == (0, True), done.stderr
+    assert ann.must("lkhub --version") == "lkhub 0.2.0\n"
+    assert set(ann.list_pids().values()).isdisjoint(pids.values())
+    assert ann.show("ActiveState") == "active"
 
 
 def test_uninstall_leaves_what_it_names(ann: Ann, before: set[str]) -> None:

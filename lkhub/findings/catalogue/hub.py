@@ -20,6 +20,18 @@ def process_fails(process: str) -> Says:
     return Says(f"{process} does not stay up", "its log says why")
 
 
+@declare("upgrade-unfinished", "warning")
+def upgrade_unfinished() -> Says:
+    """`lkhub upgrade` has ended after it began to put another version in place, and before it had verified that one.
+
+    **Why.** It was killed, or the machine was. The hub runs by the version of before or by the new one.
+
+    **What to do.** `lkhub upgrade` again, with the same wheel or another one: it verifies the new version or goes back,
+    and then does what it is asked for. `lkhub install` settles for the version that is in place.
+    """
+    return Says("an upgrade has ended before it was verified", "it was killed, or the machine was")
+
+
 @declare("change-pending", "info")
 def change_pending(known: bool) -> Says:
     """A change of the spec waits until nobody is in a call, or until lkhub knows whether anybody is.

@@ -1,0 +1,154 @@
+"""The copies of lkhub that a service has, and the hub that runs by one of them: what `lkhub upgrade` acts on."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+
+from packaging.version import Version
+
+from lkhub.errors import MachineError
+from lkhub.host.another import AnotherLkhub
+from lkhub.host.control import NotRunningError, ask
+from lkhub.host.files import explain_os_errors, open_lock
+from lkhub.host.programs import remove_half_made, remove_programs
+from lkhub.host.release import copy_version, copy_wheel
+from lkhub.host.selinux import restore_labels
+from lkhub.host.systemd import Systemd
+from lkhub.hub.condition import read_condition
+from lkhub.hub.rooms import look_at_rooms, open_service
+from lkhub.hub.running import find_left
+from lkhub.hub.upgrade import Wanted
+from lkhub.livekit.tokens import is_probe_room
+from lkhub.plan.paths import StatePaths
+from lkhub.plan.service import UNIT, Service
+from lkhub.state.upgrade import (
+    Condition,
+    UpgradeRecord,
+    name_lock,
+    read_upgrade,
+    remove_upgrade,
+    write_upgrade,
+)
+from lkhub.wire.control import StatusRequest
+from lkhub.wire.upgrade import Look
+
+# A supervisor that was killed is started again after 5 s, and loads for a second or two.
+SETTLE_SECONDS = 30.0
+POLL_SECONDS = 0.5
+
+# The `lkhub install` of an upgrade that was killed goes on by itself, for as long as a verification takes.
+LOCK_SECONDS = 120.0
+
+
+class ServiceCopies:
+    """The copies of one service. `held` is the lock of its upgrades."""
+
+    def __init__(self, service: Service, held: int) -> None:
+        self._service, self._held = service, held
+        self._paths = StatePaths(service.installation.state)
+
+    def find_current(self) -> str:
+        return os.path.realpath(self._service.current)
+
+    def ask_version(self, folder: str) -> Version:
+        return AnotherLkhub(folder).ask_version()
+
+    def make(self, wanted: Wanted) -> str:
+        parent, for_all = self._service.programs, not self._service.of_user
+        made = (
+            copy_wheel(wanted.wheel, parent, for_all=for_all)
+            if wanted.wheel
+            else copy_version(str(wanted.version), parent, for_all=for_all)
+        )
+        restore_labels(parent)
+        return made
+
+    def remove(self, folder: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_half_made(self) -> None:
+        remove_half_made(self._service.programs)
+        AnotherLkhub(self.find_current()).end_tries(self._user)
+
+    def remove_others(self, *kept: str) -> None:
+        remove_programs(self._service.programs, kept)
+
+    def look(self, folder: str) -> Look:
+        return AnotherLkhub(folder).look(os.environ)
+
+    def try_out(self, folder: str) -> None:
+        AnotherLkhub(folder).try_out(self._user)
+
+    @property
+    def _user(self) -> str:
+        """The user that the hub runs as; "" where it is the one who types this."""
+        return "" if self._service.of_user else self._service.installation.user
+
+    def ask_condition(self, folder: str, *, anew: bool = False) -> Condition:
+        lkhub, systemd = AnotherLkhub(folder), Systemd(self._service.of_user)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            condition = self._ask_condition(lkhub, anew=anew)
+            if condition.running or time.monotonic() > deadline or not systemd.is_starting(UNIT):
+                return condition
+            time.sleep(POLL_SECONDS)
+
+    def _ask_condition(self, lkhub: AnotherLkhub, *, anew: bool) -> Condition:
+        status = lkhub.ask_status(self._paths.root)
+        try:
+            if status and (anew or status["verified"] is None) and status["hub"]["state"] in ("running", "degraded"):
+                lkhub.verify(self._paths.root)
+                status = lkhub.ask_status(self._paths.root)
+            return read_condition(status) if status else Condition()
+        except (LookupError, TypeError, AttributeError):
+            raise MachineError("the status of the hub can't be read: it is another version's") from None
+
+    def count_people(self) -> int | None:
+        try:
+            media = ask(self._paths.control, StatusRequest(max_age=0.0)).media
+            if media is not None and media.rooms is not None:
+                return sum(room.participants for room in media.rooms if not is_probe_room(room.name))
+            # A livekit-server of the operator's.
+            return sum(len(room.participants) for room in look_at_rooms(open_service(self._paths)))
+        except NotRunningError as error:
+            return None if error.busy or find_left(self._paths) else 0
+        except MachineError:
+            return None
+
+    def install(self, folder: str, *, now: bool) -> None:
+        AnotherLkhub(folder).install(os.environ, now=now, held=self._held)
+
+    def read_record(self) -> UpgradeRecord | None:
+        return read_upgrade(self._service)
+
+    def write_record(self, record: UpgradeRecord) -> None:
+        write_upgrade(self._service, record)
+
+    def remove_record(self) -> None:
+        remove_upgrade(self._service)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@contextlib.contextmanager
+def opening_copies(service: Service) -> Iterator[ServiceCopies]:
+    """The copies of a service, for the only upgrade of that service. Raises MachineError where another one goes on."""
+    path = name_lock(service)
+    with explain_os_errors(path, "write"):
+        held = open_lock(path)
+    try:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            if time.monotonic() > deadline:
+                raise MachineError("another `lkhub upgrade` goes on", hints=("wait for its end, then try again",))
+            time.sleep(POLL_SECONDS)
+        yield ServiceCopies(service, held)
+    finally:
+        os.close(held)
