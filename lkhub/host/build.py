@@ -14,6 +14,7 @@ from typing import BinaryIO
 import psutil
 
 from lkhub.errors import MachineError
+from lkhub.host.held_signal import hold_sigterm
 from lkhub.host.limits import MOST_FILE_BYTES, prepare_limits
 from lkhub.host.rights import adopt_left, prepare_to_become, prepare_to_gain_nothing
 from lkhub.wire.site_build import BUILD_SECONDS
@@ -102,10 +103,7 @@ def _started(
         limit()
         renounce()
 
-    # An exception of the handler of SIGTERM must not come while the process is there and not known yet.
-    signals: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
-    try:
+    with hold_sigterm() as release:
         try:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", command],
@@ -121,16 +119,12 @@ def _started(
         except (OSError, subprocess.SubprocessError) as error:
             raise MachineError(_CANT_START) from error
         try:
-            signal.signal(signal.SIGTERM, before)
-            for number in signals:
-                signal.raise_signal(number)
+            release()
             yield process
         finally:
             end_build(process.pid, uid)
             process.wait()
             _end_others(others)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def end_build(leader: int | None, uid: int | None) -> None:
