@@ -2,25 +2,34 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 import psutil
 
 
-def list_local_addresses(pid: int | None) -> set[str]:
-    """The addresses from which it is connected, as `127.0.0.1:40000`. Empty where it can't be seen."""
-    own = (each.laddr for each in _list_sockets(pid) if each.laddr and each.raddr)
-    return {f"{address.ip.removeprefix('::ffff:')}:{address.port}" for address in own}
+@dataclass(frozen=True)
+class Sockets:
+    """`connected` are the addresses from which a process is connected, as `127.0.0.1:40000`; `exposed` are the ports on
+    which it listens at other addresses than loopback."""
+
+    connected: frozenset[str] = frozenset()
+    exposed: frozenset[int] = frozenset()
 
 
-def list_exposed(pid: int | None) -> set[int]:
-    """The ports on which it listens at other addresses than loopback."""
-    return {
-        each.laddr.port
-        for each in _list_sockets(pid)
-        if each.status == psutil.CONN_LISTEN and each.laddr and not ip_address(each.laddr.ip).is_loopback
-    }
+def read_sockets(pid: int | None) -> Sockets:
+    """Those of a process. Empty where it can't be seen."""
+    found = [each for each in _list_sockets(pid) if each.laddr]
+    own = (each.laddr for each in found if each.raddr)
+    return Sockets(
+        frozenset(f"{address.ip.removeprefix('::ffff:')}:{address.port}" for address in own),
+        frozenset(
+            each.laddr.port
+            for each in found
+            if each.status == psutil.CONN_LISTEN and not ip_address(each.laddr.ip).is_loopback
+        ),
+    )
 
 
 def read_command(pid: int | None) -> tuple[str, ...]:

@@ -1,14 +1,14 @@
 """The agents of the running hub: their processes, and what media knows of their workers."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lkhub.checks.agents import AgentProcess
 from lkhub.errors import HubError, MachineError
 from lkhub.host.agent_home import AgentHome, InstallFailure
 from lkhub.host.files import read_tail, read_text
-from lkhub.host.sockets import list_exposed, list_local_addresses, read_command
+from lkhub.host.sockets import Sockets, read_command, read_sockets
 from lkhub.plan.paths import StatePaths
 from lkhub.wire.agent import AgentConfig, parse_agent
 from lkhub.wire.control import HubReport, ProcessReport
@@ -39,37 +39,45 @@ def look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentPr
     workers = _index_workers(report)
     # One that was told to end has no more to register.
     before = {process.name for process in report.retired if process.state == "running"}
-    return tuple(
-        _look_at(paths, process, _find_worker(process, workers), process.name in before)
+    seen = (
+        _look_at(paths, process, workers, process.name in before)
         for process in report.processes
         if "registers" in process.roles
-        and ((process.pid and process.state == "running") or _find_failure(paths, process))
     )
+    return tuple(each for each in seen if each is not None)
 
 
-def _look_at(paths: StatePaths, process: ProcessReport, worker: AgentWorker | None, replaces: bool) -> AgentProcess:
+def _look_at(
+    paths: StatePaths, process: ProcessReport, workers: Mapping[str, AgentWorker], replaces: bool
+) -> AgentProcess | None:
     failure = _find_failure(paths, process)
+    if failure is None and not (process.pid and process.state == "running"):
+        return None
+    sockets = _read_sockets(process)
     return AgentProcess(
         name=process.name,
         since=max(process.since, _find_start(paths, process) or 0.0),
-        worker=worker,
+        worker=_find_worker(sockets, workers),
         installing=_is_installing(process),
         failure=_describe(paths, process, failure) if failure else "",
         replaces=replaces,
-        exposed=tuple(sorted(list_exposed(process.pid))) if process.pid else (),
+        exposed=tuple(sorted(sockets.exposed)),
     )
 
 
 def list_rows(paths: StatePaths, report: HubReport) -> tuple[AgentRow, ...]:
     """Each agent's process with its worker, and then the workers that run elsewhere."""
     workers = _index_workers(report)
+
+    def find(process: ProcessReport) -> AgentWorker | None:
+        return _find_worker(_read_sockets(process), workers) if workers else None
+
     now = tuple(
-        AgentRow(process, _find_worker(process, workers), _is_installing(process), _find_failure(paths, process))
+        AgentRow(process, find(process), _is_installing(process), _find_failure(paths, process))
         for process in report.processes
         if "registers" in process.roles
     )
-    before = (each for each in report.retired if "registers" in each.roles)
-    own = (*now, *(AgentRow(process, _find_worker(process, workers)) for process in before))
+    own = (*now, *(AgentRow(process, find(process)) for process in report.retired if "registers" in process.roles))
     shown = {row.worker.id for row in own if row.worker}
     return (*own, *(AgentRow(None, worker) for worker in workers.values() if worker.id not in shown))
 
@@ -112,6 +120,9 @@ def _index_workers(report: HubReport) -> dict[str, AgentWorker]:
     return {worker.address: worker for worker in known.workers}
 
 
-def _find_worker(process: ProcessReport, workers: dict[str, AgentWorker]) -> AgentWorker | None:
-    addresses: Iterable[str] = list_local_addresses(process.pid) if process.pid and workers else ()
-    return next((workers[address] for address in addresses if address in workers), None)
+def _read_sockets(process: ProcessReport) -> Sockets:
+    return read_sockets(process.pid) if process.pid else Sockets()
+
+
+def _find_worker(sockets: Sockets, workers: Mapping[str, AgentWorker]) -> AgentWorker | None:
+    return next((workers[address] for address in sockets.connected if address in workers), None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from lkhub.host.processes import ProcessId
-from lkhub.host.sockets import list_local_addresses, read_command
+from lkhub.host.sockets import read_command, read_sockets
 from lkhub.wire.engine import MediaStatus
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Succession:
         all_are_back = time.time() - media.since > RETURNING_SECONDS
 
         def judge() -> bool:
-            if after is not None and after != before and workers & list_local_addresses(after.pid):
+            if after is not None and after != before and workers & read_sockets(after.pid).connected:
                 return True
-            is_worker = bool(workers & list_local_addresses(before.pid))
+            is_worker = bool(workers & read_sockets(before.pid).connected)
             return not is_worker and (all_are_back or "run-agent" in read_command(before.pid))
 
         return await anyio.to_thread.run_sync(judge, abandon_on_cancel=True)
