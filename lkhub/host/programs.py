@@ -110,9 +110,11 @@ def add_uv(folder: str, uv: str) -> None:
 def remove_programs(parent: str, kept: Collection[str] = ()) -> None:
     """Remove the copies in `parent` that are not among the folders `kept`, and what a killed copy has left. Whatever
     else is in there is not lkhub's."""
-    for path in Path(parent).iterdir():
+    # By their real paths: `parent` may be below a link.
+    stay = {os.path.realpath(each) for each in kept}
+    for path in Path(os.path.realpath(parent)).iterdir():
         is_ours = _BUILD.fullmatch(path.name) or path.name.startswith(f".{HALF_MADE}")
-        if is_ours and str(path) not in kept and path.is_dir() and not path.is_symlink():
+        if is_ours and str(path) not in stay and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -104,10 +104,18 @@ def is_made_by_us(name: str) -> bool:
 def can_read(name: str, path: str) -> bool:
     """Whether the service's user can read this file, or what is in this folder; for a user that is still to be made,
     whether every user can. Needs root."""
-    if os.path.realpath(path).startswith(HIDDEN):
+    return _may(name, path, "-r") and (not os.path.isdir(path) or _may(name, path, "-x"))
+
+
+def can_execute(name: str, path: str) -> bool:
+    """The same for starting this program, or going through this folder."""
+    return _may(name, path, "-x")
+
+
+def _may(name: str, path: str, test: str) -> bool:
+    if f"{os.path.realpath(path)}/".startswith(HIDDEN):
         return False
     rights = (f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
     if known := _find_user(name):
         rights = (f"--reuid={known.pw_uid}", f"--regid={known.pw_gid}", "--init-groups")
-    asked = ["test -r"] + (["test -x"] if os.path.isdir(path) else [])
-    return all(run_command(Command(("setpriv", *rights, *each.split(), path))).code == 0 for each in asked)
+    return run_command(Command(("setpriv", *rights, "test", test, path))).code == 0

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from lkhub.errors import InputError
 from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys
-from lkhub.host.system_user import can_read, check_system_user, describe_useradd, has_user
+from lkhub.host.system_user import can_execute, can_read, check_system_user, describe_useradd, has_user
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import Service
@@ -74,6 +74,9 @@ def _decode(raw: bytes, path: str) -> str:
 
 
 def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
+    if not service.of_user:
+        yield from _find_programs_problem(service)
+    yield from _find_engine_problem(plan, service)
     files = {secret.name: secret.file for secret in plan.secrets if secret.file}
     tls = plan.edge.tls if plan.edge else None
     read = {"tls.cert": tls.cert, "tls.key": tls.key} if tls and tls.cert else {}
@@ -91,6 +94,40 @@ def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
         elif key in read and not service.of_user and not can_read(service.installation.user, path):
             user = service.installation.user
             yield f"{key}: the service's user {user} can't read {path}; {_tell_how_to_allow(path, service)}"
+
+
+def _find_programs_problem(service: Service) -> Iterator[str]:
+    """Why the service's user can't get to the copy of lkhub that it runs."""
+    real = os.path.realpath(service.programs)
+    if f"{real}/".startswith(service.hidden):
+        yield (
+            f"{service.programs} leads to {real}, and a service does not see {', '.join(service.hidden)}: lead it "
+            "elsewhere, as to /srv"
+        )
+        return
+    there = next(str(each) for each in (PurePosixPath(real), *PurePosixPath(real).parents) if os.path.isdir(each))
+    user = service.installation.user
+    if not can_execute(user, there):
+        closed = [str(each) for each in (there, *PurePosixPath(there).parents) if _is_closed(str(each))]
+        # Every user may read lkhub, and what else is in such a folder stays as closed as it is itself.
+        yield (
+            f"the service's user {user} can't enter {', '.join(closed)}, and lkhub goes to {service.programs}; "
+            f"`chmod o+x {shlex.join(closed)}` lets it"
+        )
+
+
+def _find_engine_problem(plan: Plan, service: Service) -> Iterator[str]:
+    """Why the service can't start the operator's own livekit-server."""
+    engine = next((each.argv[0] for each in plan.processes if each.knows_participants and not each.engine), "")
+    if not engine:
+        return
+    user, put = service.installation.user, "put it where every user can, as into /usr/local/bin"
+    if not os.path.isfile(engine):
+        yield f"engine: there is no file {engine}; the spec goes to {service.folder}, so write an absolute path"
+    elif os.path.realpath(engine).startswith(service.hidden):
+        yield f"engine: a service does not see {', '.join(service.hidden)}, where {engine} is; {put}"
+    elif not service.of_user and not can_execute(user, engine):
+        yield f"engine: the service's user {user} can't execute {engine}; {put}"
 
 
 def _find_project_problem(project: str, service: Service) -> str:

@@ -19,8 +19,9 @@ from tests.certificates import make
 
 @pytest.fixture(autouse=True)
 def all_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every user can read every file."""
-    monkeypatch.setattr(service, "can_read", lambda *_: True)
+    """Every user can read every file, and execute it."""
+    for name in ("can_read", "can_execute"):
+        monkeypatch.setattr(service, name, lambda *_: True)
 
 
 @pytest.fixture
@@ -99,6 +100,56 @@ def test_certificate_that_the_services_user_cannot_read_is_named_with_its_key(
     assert " lkhub && setfacl -m u:lkhub:x /" in said, "each closed folder above"
     assert f" && setfacl -m u:lkhub:r {tmp_path}/key.pem` lets it" in said
     assert "-R" not in said
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, machine: Service) -> Service:
+    """Lkhub goes below a folder of the test's."""
+    (tmp_path / "opt").mkdir()
+    return replace(machine, programs=f"{tmp_path}/opt/lkhub")
+
+
+def test_closed_folder_above_lkhubs_copy_is_said_before_anything_is_copied(
+    tmp_path: Path, elsewhere: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opt = tmp_path / "opt"
+    opt.chmod(0o700)
+    monkeypatch.setattr(service, "can_execute", lambda _, path: path != str(opt))
+    with pytest.raises(InputError) as refused:
+        prepare_service(write(tmp_path, "reach: lan\n"), {}, elsewhere)
+    assert f"the service's user lkhub can't enter {opt}" in refused.value.message
+    assert f"`chmod o+x {opt}" in refused.value.message
+    assert refused.value.message.endswith("nothing was changed")
+    assert not (opt / "lkhub").exists()
+
+
+def test_link_to_where_a_service_does_not_see_is_refused(tmp_path: Path, elsewhere: Service) -> None:
+    opt = tmp_path / "opt"
+    opt.rmdir()
+    (tmp_path / "home").mkdir()
+    opt.symlink_to("home")
+    assert prepare_service(write(tmp_path, "reach: lan\n"), {}, elsewhere), "a link alone is no fault"
+    hidden = replace(elsewhere, hidden=(f"{tmp_path}/home/",))
+    with pytest.raises(InputError, match=f"{opt}/lkhub leads to {tmp_path}/home/lkhub, and a service does not see"):
+        prepare_service(write(tmp_path, "reach: lan\n"), {}, hidden)
+
+
+def test_engine_of_the_operators_is_judged_for_the_services_user(
+    tmp_path: Path, machine: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = tmp_path / "livekit-server"
+    engine.write_text("#!/bin/sh\n")
+    engine.chmod(0o755)
+    source = write(tmp_path, f"reach: lan\nengine: {engine}\n")
+    assert prepare_service(source, {}, machine)
+    hidden = replace(machine, hidden=(f"{tmp_path}/",))
+    with pytest.raises(InputError, match="engine: a service does not see"):
+        prepare_service(source, {}, hidden)
+    monkeypatch.setattr(service, "can_execute", lambda _, path: path != str(engine))
+    with pytest.raises(InputError, match=f"engine: the service's user lkhub can't execute {engine}"):
+        prepare_service(source, {}, machine)
+    with pytest.raises(InputError, match=f"engine: there is no file {machine.folder}/livekit-server"):
+        prepare_service(write(tmp_path, "reach: lan\nengine: ./livekit-server\n"), {}, machine)
 
 
 def test_spec_that_is_not_there_says_how_to_make_one(tmp_path: Path, machine: Service) -> None:
