@@ -31,7 +31,8 @@ def _judge_files(root: str) -> str:
         if number == MOST_FILES:
             return f"it has more than {MOST_FILES} files"
         if os.path.islink(path) and not _is_within(os.path.realpath(path), root):
-            return f"{os.path.relpath(path, root)} is a link to somewhere else"
+            name = os.path.relpath(path, root)
+            return f"{name} is a link to somewhere else, which is never followed: put what it leads to in its place"
     if not os.path.isfile(os.path.join(root, "index.html")):
         return "it has no index.html"
     return ""

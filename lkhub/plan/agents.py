@@ -44,7 +44,7 @@ def _judge_names(loaded: LoadedSpec) -> None:
         before, _, number = agent.name.rpartition("-")
         what = ""
         if agent.name in seen:
-            what = f"another agent is {agent.name}"
+            what = "another agent has this name too"
         elif number.isdigit() and before in names:
             what = f"agent-{agent.name} would be the name of a replica of {before}"
         if what:
