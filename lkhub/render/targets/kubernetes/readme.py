@@ -3,8 +3,9 @@
 import shlex
 from collections.abc import Iterator
 
-from lkhub.render.targets.kubernetes.manifests import NAME, SECRET, TLS_SECRET, list_exceptions
+from lkhub.render.targets.kubernetes.manifests import NAME, list_exceptions
 from lkhub.render.targets.kubernetes.pod import Pod
+from lkhub.render.targets.kubernetes.texts import SECRET, TLS_SECRET
 
 OWN = "../hub"
 """The operator's folder beside the rendered one, with the name of the image. lkhub writes nothing into it."""
