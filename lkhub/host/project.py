@@ -1,4 +1,4 @@
-"""The project of a web site that is built: a digest of its files, and a copy of them."""
+"""The project of a web site that is built, or of an agent: a digest of its files, and a copy of them."""
 
 import contextlib
 import hashlib
@@ -21,27 +21,38 @@ MOST_FILES = 20_000
 MOST_BYTES = 1 << 30
 
 
-def judge_project(project: str, skipped: Collection[str]) -> str:
-    """Why a site can't be built in this folder, "" where it can. `skipped` are absolute paths that are no part of
-    it."""
+def judge_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
+    """Why this folder can't be a project, "" where it can. `skipped` are absolute paths that are no part of it, and
+    `without` names that are none, wherever they are in it."""
     if not os.path.isdir(project):
         return "it is not a folder" if os.path.exists(project) else "there is no such folder"
     files = bytes_ = 0
     try:
-        for path in _list_files(project, skipped, without=DOWNLOADED):
+        for path in list_files(project, skipped, without):
             files, bytes_ = files + 1, bytes_ + os.lstat(path).st_size
             if files > MOST_FILES or bytes_ > MOST_BYTES:
-                return f"it has more than {MOST_FILES} files, or more than {MOST_BYTES >> 20} MiB, besides node_modules"
+                return f"it has more than {MOST_FILES:,} files, or more than {MOST_BYTES >> 30} GB"
     except OSError as error:
         return f"{error.filename or project}: {(error.strerror or str(error)).lower()}"
     return ""
 
 
-def digest_project(project: str, skipped: Collection[str]) -> str:
-    """A digest of the names and contents of a project's files, packages not counted. Raises MachineError."""
+def find_link_out(project: str, without: Collection[str] = ()) -> str | None:
+    """A relative link that leads out of the project, and would lead nowhere in a copy of it."""
+    for path in list_files(project, (), without):
+        if os.path.islink(path) and not os.path.isabs(target := os.readlink(path)):
+            inside = os.path.normpath(os.path.join(os.path.dirname(os.path.relpath(path, project)), target))
+            if inside.split(os.sep)[0] == os.pardir:
+                return path
+    return None
+
+
+def digest_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
+    """A digest of the names and contents of a project's files; see `judge_project`. Of a link, its text is read, and
+    never what it leads to, which may be a file that only root may read. Raises MachineError."""
     whole = hashlib.sha256()
     with explain_os_errors(project, "read"):
-        for path in _list_files(project, skipped, without=DOWNLOADED):
+        for path in list_files(project, skipped, without):
             whole.update(os.path.relpath(path, project).encode(errors="surrogateescape") + b"\0")
             whole.update(_digest_file(path))
     return whole.hexdigest()
@@ -50,7 +61,7 @@ def digest_project(project: str, skipped: Collection[str]) -> str:
 def _digest_file(path: str) -> bytes:
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
-        return hashlib.sha256(os.readlink(path).encode(errors="surrogateescape")).digest()
+        return b"link" + hashlib.sha256(os.readlink(path).encode(errors="surrogateescape")).digest()
     executable = b"x" if mode & 0o111 else b"-"
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest() + executable
@@ -88,15 +99,16 @@ def own_tree(folder: str, uid: int, gid: int) -> None:
         os.lchown(folder, uid, gid)
 
 
-def _list_files(folder: str, skipped: Collection[str], *, without: Collection[str] = ()) -> Iterator[str]:
-    """Files and links, sorted. Sockets, pipes and devices are no part of a project."""
+def list_files(folder: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> Iterator[str]:
+    """The paths of a project's files and links, sorted; see `judge_project`. Sockets, pipes and devices are no part of
+    a project. Raises OSError."""
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
         if entry.path in skipped or entry.name in without:
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _list_files(entry.path, skipped, without=without)
+            yield from list_files(entry.path, skipped, without)
         elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
             yield entry.path
 

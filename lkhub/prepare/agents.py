@@ -1,17 +1,15 @@
 """Looks at the projects of agents: faults before anything is changed, and what decides whether an agent is started
 anew."""
 
-import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 
 from lkhub.errors import HubError, InputError
 from lkhub.findings.catalogue.spec import value_wrong
-from lkhub.host.agent_home import NOT_COPIED, is_copied
-from lkhub.host.files import explain_os_errors
+from lkhub.host.agent_home import NOT_COPIED
+from lkhub.host.project import digest_project, find_link_out, judge_project
 from lkhub.plan.model import AgentPlan, Plan
 from lkhub.source.path import Path
 from lkhub.spec.load import LoadedSpec
@@ -20,9 +18,6 @@ from lkhub.spec.load import LoadedSpec
 ENTRIES = ("agent.py", "src/agent.py")
 
 PROJECT_FILE = "pyproject.toml"
-
-# A project is source code with what it needs beside it: reading more than this would hold up every `up`.
-MAX_FILES, MAX_BYTES = 20_000, 1024**3
 
 
 def judge_agents(loaded: LoadedSpec, plan: Plan) -> Plan:
@@ -68,7 +63,7 @@ def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan) -> Agen
         loaded.add(where, value_wrong(what), "write a folder that has the agent's code alone")
         return agent
     try:
-        inputs = digest_project(agent.project)
+        inputs = _digest(agent.project)
     except HubError as error:
         loaded.add(where, value_wrong(error.message), next(iter(error.hints), ""))
         return agent
@@ -85,57 +80,14 @@ def find_uv() -> str | None:
     return shutil.which("uv", path=os.path.dirname(sys.executable)) or shutil.which("uv")
 
 
-def digest_project(folder: str) -> str:
-    """A digest of what is copied of a project, names and contents. Of a link, its text is read, and never the file that
-    it leads to, which may be one that only root may read. Raises HubError where a file can't be read, where a link
-    would lead nowhere in the copy, and where the project is too large."""
-    found, size = hashlib.sha256(), 0
-    with explain_os_errors(folder, "read"):
-        for name in list_project(folder):
-            path = os.path.join(folder, name)
-            found.update(f"{name}\0".encode(errors="surrogateescape"))
-            if os.path.islink(path):
-                found.update(f"link {_read_link(folder, name)}\0".encode(errors="surrogateescape"))
-                continue
-            size += os.lstat(path).st_size
-            if size > MAX_BYTES:
-                raise InputError(f"{folder} has more than {MAX_BYTES >> 30} GB of files", hints=_SMALLER)
-            with open(path, "rb") as file:
-                # A program that can't be executed any more is another one.
-                found.update(f"{os.fstat(file.fileno()).st_mode & 0o111:o}\0".encode())
-                found.update(hashlib.file_digest(file, "sha256").digest())
-    return found.hexdigest()
-
-
-_SMALLER = ("write a folder that has the agent's code alone; models are downloaded for it, or named by `env`",)
-
-
-def _read_link(folder: str, name: str) -> str:
-    target = os.readlink(os.path.join(folder, name))
-    inside = os.path.normpath(os.path.join(os.path.dirname(name), target))
-    if not os.path.isabs(target) and inside.split(os.sep)[0] == os.pardir:
+def _digest(folder: str) -> str:
+    """A digest of what is copied of a project. Raises HubError where it can't be an agent's."""
+    if problem := judge_project(folder, (), NOT_COPIED):
+        hint = "write a folder that has the agent's code alone; models are downloaded for it, or named by `env`"
+        raise InputError(f"{folder}: {problem}", hints=(hint,))
+    if link := find_link_out(folder, NOT_COPIED):
         raise InputError(
-            f"{os.path.join(folder, name)} is a link out of the project, and the hub runs a copy of it",
+            f"{link} is a link out of the project, and the hub runs a copy of it",
             hints=("put what it leads to into the project",),
         )
-    return target
-
-
-def list_project(folder: str) -> Iterator[str]:
-    """What is copied of a project, sorted, relative to its folder: its files, and its links to files and folders.
-    Raises InputError where there are too many."""
-    number = 0
-    for above, folders, names in os.walk(folder, onerror=_raise):
-        links = [each for each in folders if os.path.islink(os.path.join(above, each))]
-        folders[:] = sorted(each for each in folders if each not in NOT_COPIED and each not in links)
-        for name in sorted((*names, *links)):
-            path = os.path.join(above, name)
-            if name not in NOT_COPIED and is_copied(path):
-                number += 1
-                if number > MAX_FILES:
-                    raise InputError(f"{folder} has more than {MAX_FILES:,} files", hints=_SMALLER)
-                yield os.path.relpath(path, folder)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    return digest_project(folder, (), NOT_COPIED)

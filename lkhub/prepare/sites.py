@@ -7,7 +7,7 @@ from msgspec import structs
 
 from lkhub.findings.catalogue.sites import site_root_unusable
 from lkhub.host.files import digest
-from lkhub.host.project import digest_project, find_in_project, judge_project
+from lkhub.host.project import DOWNLOADED, digest_project, find_in_project, judge_project
 from lkhub.host.site_root import judge_root
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan, SitePlan
@@ -37,7 +37,7 @@ def judge_sites(loaded: LoadedSpec, plan: Plan, private: tuple[str, ...]) -> Non
 
 def _judge_build(loaded: LoadedSpec, site: SitePlan) -> None:
     build = site.build
-    if build and (problem := judge_project(build.project, build.skipped)):
+    if build and (problem := judge_project(build.project, build.skipped, DOWNLOADED)):
         key = "root" if loaded.spec.sites[site.index].project is None else "project"
         hint = "write the folder with the site's sources, in which the build runs"
         statement = site_root_unusable(f"the project {build.project}: {problem}")
@@ -61,7 +61,7 @@ def _complete(plan: Plan, site: SitePlan, private: tuple[str, ...], key: str, no
     if build is None:
         return site
     skipped = (*build.skipped, *find_in_project(build.project, (*build.skipped, *private)))
-    files = known or digest_project(build.project, skipped)
+    files = known or digest_project(build.project, skipped, DOWNLOADED)
     inputs = digest(f"{build.command}\0{build.output}\0{build.variables!r}\0{files}".encode())
     record = find_site_build(plan.paths, site.name)
     if record and not os.path.exists(site.root):  # somebody has removed it

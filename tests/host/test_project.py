@@ -8,7 +8,7 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import project as module
-from lkhub.host.project import copy_project, digest_project, judge_project, own_tree, publish
+from lkhub.host.project import DOWNLOADED, copy_project, digest_project, judge_project, own_tree, publish
 
 
 @pytest.fixture
@@ -49,18 +49,18 @@ def _link_elsewhere(project: Path) -> None:
 
 @pytest.mark.parametrize("change", [_change_content, _rename, _add, _make_executable, _link_elsewhere])
 def test_digest_tells_a_change_of_the_project(project: Path, change: Callable[[Path], None]) -> None:
-    before = digest_project(str(project), skip(project))
+    before = digest_project(str(project), skip(project), DOWNLOADED)
     change(project)
-    assert digest_project(str(project), skip(project)) != before
+    assert digest_project(str(project), skip(project), DOWNLOADED) != before
 
 
 def test_digest_knows_nothing_of_packages_output_and_times(project: Path) -> None:
-    before = digest_project(str(project), skip(project))
+    before = digest_project(str(project), skip(project), DOWNLOADED)
     (project / "node_modules/vite/index.js").write_text("other")
     (project / "dist/index.html").write_text("other")
     (project / ".git/HEAD").write_text("other")
     os.utime(project / "package.json", (0, 0))
-    assert digest_project(str(project), skip(project)) == before
+    assert digest_project(str(project), skip(project), DOWNLOADED) == before
 
 
 def test_copy_has_packages_and_no_output(project: Path, tmp_path: Path) -> None:
@@ -74,14 +74,14 @@ def test_copy_has_packages_and_no_output(project: Path, tmp_path: Path) -> None:
 
 
 def test_project_that_can_be_built(project: Path) -> None:
-    assert judge_project(str(project), skip(project)) == ""
+    assert judge_project(str(project), skip(project), DOWNLOADED) == ""
 
 
 def test_project_that_can_not_be_built(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert judge_project(str(project / "nowhere"), ()) == "there is no such folder"
     assert judge_project(str(project / "package.json"), ()) == "it is not a folder"
     monkeypatch.setattr(module, "MOST_FILES", 1)
-    assert "more than 1 files" in judge_project(str(project), skip(project))
+    assert "more than 1 files" in judge_project(str(project), skip(project), DOWNLOADED)
 
 
 @pytest.fixture

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from lkhub.findings.fault import SpecError
+from lkhub.host import project as module
+from lkhub.host.agent_home import NOT_COPIED
+from lkhub.host.project import list_files
 from lkhub.prepare import agents
 from lkhub.prepare import hub as prepare
-from lkhub.prepare.agents import digest_project, list_project
+from lkhub.prepare.agents import _digest
 from lkhub.prepare.ring import replace_keys
 from lkhub.secret import Secret
 from lkhub.wire.agent import parse_agent
@@ -48,7 +51,7 @@ def test_what_is_known_of_a_project_is_in_its_file(run: Run, project: Path) -> N
     hub = run(TEXT)
     config = parse_agent(hub.files[hub.plan.paths.render("agent-bmo.json")])
     assert (config.project, config.uv, config.entry) == (str(project), "/opt/uv", "agent.py")
-    assert config.inputs == digest_project(str(project))
+    assert config.inputs == _digest(str(project))
 
 
 def test_default_command_starts_the_file_that_is_there(run: Run, project: Path) -> None:
@@ -110,23 +113,24 @@ def test_link_is_known_by_its_text_and_not_followed(project: Path, tmp_path: Pat
     (project / "inside").symlink_to("agent.py")
     (project / "outside").symlink_to(tmp_path / "elsewhere")
     (project / "folder").symlink_to(tmp_path / "folder")
-    assert list(list_project(str(project))) == ["agent.py", "folder", "inside", "outside", "pyproject.toml"]
-    before = digest_project(str(project))
+    names = [os.path.relpath(each, project) for each in list_files(str(project), (), NOT_COPIED)]
+    assert names == ["agent.py", "folder", "inside", "outside", "pyproject.toml"]
+    before = _digest(str(project))
     (tmp_path / "elsewhere").write_text("b")
-    assert digest_project(str(project)) == before
+    assert _digest(str(project)) == before
     (project / "inside").unlink()
     (project / "inside").symlink_to("pyproject.toml")
-    assert digest_project(str(project)) != before
+    assert _digest(str(project)) != before
 
 
 def test_project_that_is_too_large_is_a_fault(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open(project / "model", "wb") as file:
         file.truncate(10 * 1024**3)
     said = refusal(run)
-    assert f"{project} has more than 1 GB of files" in said
+    assert f"{project}: it has more than 20,000 files, or more than 1 GB" in said
     assert "write a folder that has the agent's code alone" in said
     (project / "model").unlink()
-    monkeypatch.setattr(agents, "MAX_FILES", 1)
+    monkeypatch.setattr(module, "MOST_FILES", 1)
     assert "has more than 1 files" in refusal(run)
 
 
@@ -167,9 +171,9 @@ def test_faults_of_other_lines_are_told_at_once(run: Run, project: Path) -> None
     ids=range(12),
 )
 def test_digest_changes_with_what_is_copied(project: Path, change: object, same: bool) -> None:
-    before = digest_project(str(project))
+    before = _digest(str(project))
     change(project)  # type: ignore[operator]
-    assert (digest_project(str(project)) == before) == same
+    assert (_digest(str(project)) == before) == same
 
 
 def test_changed_project_starts_its_agent_anew_and_nothing_else(run: Run, project: Path) -> None:
