@@ -36,7 +36,8 @@ def prepare_limits(uid: int | None) -> Callable[[], None]:
     def limit() -> None:
         for kind, most in limits:
             resource.setrlimit(kind, (most, most))
-        os.nice(_NICENESS)
+        with contextlib.suppress(OSError):  # a unit of systemd's may forbid it
+            os.nice(_NICENESS)
         # Where memory is short, the kernel ends the build, and not the hub.
         with contextlib.suppress(OSError):
             handle = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
