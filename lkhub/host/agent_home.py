@@ -30,9 +30,13 @@ from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name,
 from lkhub.host.project import own_tree
 from lkhub.source.typed import Epoch, ShapeError, pack, unpack
 
-# Not copied: version control, what tools make again in the copy, and the spec, which may have secrets.
+# Not copied: version control, what tools make again in the copy, and the spec and the one before it, which may have
+# secrets.
 NOT_COPIED = frozenset(
-    {".git", ".hg", ".svn", ".venv", "venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "hub.yaml"}
+    {
+        *(".git", ".hg", ".svn", ".venv", "venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+        *("hub.yaml", "hub.yaml.before"),
+    }
 )
 
 # It runs in the agent's environment, which has no lkhub, and maybe as a user that can't read ours.

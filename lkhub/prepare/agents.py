@@ -4,6 +4,7 @@ anew."""
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 
 from lkhub.errors import HubError, InputError
@@ -11,6 +12,7 @@ from lkhub.findings.catalogue.spec import value_wrong
 from lkhub.host.agent_home import NOT_COPIED
 from lkhub.host.project import digest_project, find_link_out, judge_project
 from lkhub.plan.model import AgentPlan, Plan
+from lkhub.secret import FromFile
 from lkhub.source.path import Path
 from lkhub.spec.load import LoadedSpec
 
@@ -20,9 +22,11 @@ ENTRIES = ("agent.py", "src/agent.py")
 PROJECT_FILE = "pyproject.toml"
 
 
-def judge_agents(loaded: LoadedSpec, plan: Plan) -> Plan:
-    """The plan with what is known of the projects on this machine. Faults are added to `loaded`."""
-    return replace(plan, agents=tuple(_judge(loaded, plan, index, agent) for index, agent in enumerate(plan.agents)))
+def judge_agents(loaded: LoadedSpec, plan: Plan, private: Collection[str] = ()) -> Plan:
+    """The plan with what is known of the projects on this machine. Faults are added to `loaded`. `private` are the
+    absolute paths of files that no agent may read but one whose own secrets they are."""
+    agents = tuple(_judge(loaded, plan, index, agent, private) for index, agent in enumerate(plan.agents))
+    return replace(plan, agents=agents)
 
 
 def keep_agents(plan: Plan, before: Plan) -> Plan:
@@ -35,7 +39,7 @@ def keep_agents(plan: Plan, before: Plan) -> Plan:
     )
 
 
-def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan) -> AgentPlan:
+def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan, private: Collection[str]) -> AgentPlan:
     where: Path = ("agents", index, "project")
     if not os.path.isdir(agent.project):
         what = "is no folder" if os.path.exists(agent.project) else "is not there"
@@ -62,12 +66,32 @@ def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan) -> Agen
         what = f"{agent.project} has the hub's state directory {plan.paths.root} in it, and its keys would be copied"
         loaded.add(where, value_wrong(what), "write a folder that has the agent's code alone")
         return agent
+    if secret := _find_private(loaded, plan, agent, private):
+        what = f"{secret} is in {agent.project}, and would be copied for the agent"
+        loaded.add(
+            where, value_wrong(what), "write a folder that has the agent's code alone, or keep that file elsewhere"
+        )
+        return agent
     try:
         inputs = _digest(agent.project)
     except HubError as error:
         loaded.add(where, value_wrong(error.message), next(iter(error.hints), ""))
         return agent
     return replace(agent, inputs=inputs, uv=uv, entry=entry)
+
+
+def _find_private(loaded: LoadedSpec, plan: Plan, agent: AgentPlan, private: Collection[str]) -> str | None:
+    """A file in the agent's project that the agent may not read. The secrets of agents of that project are theirs."""
+    of_project = {
+        os.path.normpath(plan.installation.beside_spec(source.path))
+        for each, given in zip(plan.agents, loaded.spec.agents, strict=True)
+        for source in given.env.values()
+        if isinstance(source, FromFile) and each.project == agent.project
+    }
+    for path in set(private) - of_project:
+        if os.path.basename(path) not in NOT_COPIED and os.path.exists(path) and _is_below(path, agent.project):
+            return path
+    return None
 
 
 def _is_below(path: str, folder: str) -> bool:

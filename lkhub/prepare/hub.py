@@ -159,7 +159,7 @@ def _prepare(
         if before:
             plan = keep_agents(plan, before)
         else:
-            plan = judge_agents(loaded, plan)
+            plan = judge_agents(loaded, plan, private)
             judge_sites(loaded, plan, private)
     secrets = resolve_secrets(loaded, installation.folder, environ)
     if loaded.spec.keys.source == "managed":

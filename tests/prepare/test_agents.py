@@ -140,6 +140,17 @@ def test_project_with_the_state_directory_in_it_is_a_fault(run: Run, project: Pa
     assert f"has the hub's state directory {project}/data/state in it" in said
 
 
+def test_project_with_a_secret_of_the_hub_in_it_is_a_fault(run: Run, project: Path) -> None:
+    """The agent's own secret may be there."""
+    (project / "own.secret").write_text("s" * 40)
+    (project / "hub.secret").write_text("s" * 40)
+    own = f"{TEXT}    env: {{MODEL_KEY: {{file: bmo/own.secret}}}}\n"
+    assert run(own).plan.agents[0].inputs
+    with pytest.raises(SpecError) as refused:
+        run(f"{own}keys: {{source: {{key: API, secret: {{file: bmo/hub.secret}}}}}}\n")
+    assert f"agents[0].project: {project}/hub.secret is in {project}" in str(refused.value)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
 def test_file_that_cannot_be_read_is_a_fault(run: Run, project: Path) -> None:
     (project / "agent.py").chmod(0)
