@@ -1,8 +1,18 @@
 """`lkhub`, and `python -m lkhub`."""
 
+import os
 import sys
 
 from lkhub.cli.shared.exits import run
+
+
+def leave_link() -> None:
+    """Go on by the folder to which a link on the way to this environment leads now, as /opt/lkhub/current does. `lkhub
+    install` and `upgrade` make it lead elsewhere, and what is imported after that would be another version's."""
+    real = os.path.realpath(sys.prefix)
+    program = f"{real}/bin/python"
+    if sys.prefix not in (sys.base_prefix, real) and sys.executable != program and os.access(program, os.X_OK):
+        os.execve(program, [program, *sys.orig_argv[1:]], os.environ)  # noqa: S606 (it takes the place of this process)
 
 
 def main() -> None:
@@ -45,4 +55,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    leave_link()
     main()

@@ -18,6 +18,7 @@ from lkhub.host.release import copy_version, copy_wheel
 from lkhub.host.selinux import restore_labels
 from lkhub.host.systemd import Systemd
 from lkhub.hub.condition import read_condition
+from lkhub.hub.install import list_used
 from lkhub.hub.rooms import look_at_rooms, open_service
 from lkhub.hub.running import find_left
 from lkhub.hub.upgrade import Wanted
@@ -74,7 +75,7 @@ class ServiceCopies:
         AnotherLkhub(self.find_current()).end_tries(self._user)
 
     def remove_others(self, *kept: str) -> None:
-        remove_programs(self._service.programs, kept)
+        remove_programs(self._service.programs, (*kept, *list_used(self._service)))
 
     def look(self, folder: str) -> Look:
         return AnotherLkhub(folder).look(os.environ)

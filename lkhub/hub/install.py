@@ -29,6 +29,7 @@ from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import FOLDER_MODE, SPEC_MODE, UNIT, Service
 from lkhub.prepare.service import PreparedService, prepare_service
+from lkhub.state.identity import list_records, list_retired
 from lkhub.state.upgrade import name_lock, name_record
 from lkhub.wire.control import ApplyRequest, LeaveRequest
 
@@ -83,7 +84,7 @@ def install_service(
         ask_running(plan.paths, ApplyRequest(service.spec, prepared.variables, now=True), on_progress=progress.tell)
     # `lkhub upgrade`, which may have started this, removes what it does not need by itself.
     if not is_held(name_lock(service)):
-        programs.remove_programs(service.programs, (folder, before))
+        programs.remove_programs(service.programs, (folder, before, *list_used(service)))
         # Of an upgrade that was killed: this installation has the last word.
         remove(name_record(service))
     if not os.path.lexists(service.command):
@@ -91,6 +92,15 @@ def install_service(
             os.makedirs(os.path.dirname(service.command), exist_ok=True)
         point_to(f"{service.current}/bin/lkhub", service.command)
     return Installed(plan.paths, reloaded)
+
+
+def list_used(service: Service) -> tuple[str, ...]:
+    """The copies of lkhub by which processes of the hub run, such as one that waits for the end of its calls."""
+    begin = f"{service.programs}/"
+    paths = StatePaths(service.installation.state)
+    argvs = [identity.plan.argv for identity in (*list_records(paths), *list_retired(paths))]
+    used = {word.removeprefix(begin).split("/")[0] for argv in argvs for word in argv if word.startswith(begin)}
+    return tuple(f"{begin}{name}" for name in sorted(used))
 
 
 def is_another_here(service: Service) -> bool:

@@ -7,9 +7,12 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host.commands import Done
+from lkhub.host.processes import ProcessId
 from lkhub.hub import install
 from lkhub.hub.locate import name_apply
+from lkhub.plan.process import UNKNOWN, ProcessPlan
 from lkhub.plan.service import Service, user_service
+from lkhub.state.identity import Identity, write_record, write_retired
 
 
 class Systemd:
@@ -51,3 +54,18 @@ def test_service_has_a_command_of_its_own_that_applies_a_spec(tmp_path: Path, mo
     Path(service.unit_file).parent.mkdir(parents=True)
     Path(service.unit_file).write_text("")
     assert name_apply(service.installation.paths) == "lkhub install"
+
+
+def test_copy_by_which_a_process_runs_is_kept(tmp_path: Path) -> None:
+    """As by one that waits for the end of its calls, while another version is installed, and yet another."""
+    service = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
+    paths = service.installation.paths
+    Path(paths.run).mkdir(parents=True)
+    for number, (name, folder) in enumerate({"one": "0.1.0-aaaaaaaa", "two": "0.2.0-bbbbbbbb"}.items()):
+        plan = ProcessPlan(name, (f"{service.programs}/{folder}/lib/engine", name))
+        identity = Identity(ProcessId(number, "1"), paths.root, plan, UNKNOWN, 0.0)
+        (write_record if number else write_retired)(paths, identity)
+    write_record(paths, Identity(ProcessId(9, "1"), paths.root, ProcessPlan("own", ("/usr/bin/own",)), UNKNOWN, 0.0))
+    assert install.list_used(service) == tuple(
+        f"{service.programs}/{folder}" for folder in ("0.1.0-aaaaaaaa", "0.2.0-bbbbbbbb")
+    )

@@ -195,7 +195,7 @@ def test_upgrade_that_is_killed_leaves_a_hub_that_works_and_the_next_one_succeed
             else:
                 os.killpg(killed.process.pid, signal.SIGKILL)
             killed.process.wait(30)
-        told = f"{version}, killed after {after:.1f} s of {whole:.1f}\n{killed.said()}"
+            told = f"{version}, killed after {after:.1f} s of {whole:.1f}\n{killed.said()}"
         wait_until(lambda: service.run("lkhub status").returncode == 0, f"the hub is well: {told}", 60)
         assert service.show("lkhub", "ActiveState") == "active", told
         done = service.run(f"lkhub upgrade {wheel}")
