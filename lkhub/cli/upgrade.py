@@ -14,7 +14,7 @@ from lkhub.host.systemd import Systemd
 from lkhub.host.wheel import read_wheel
 from lkhub.hub.copies import opening_copies
 from lkhub.hub.upgrade import Upgrade, Wanted
-from lkhub.shown import printable
+from lkhub.shown import escape, printable
 
 
 def upgrade(
@@ -45,7 +45,7 @@ def upgrade(
         )
     Systemd(service.of_user).require()
     wanted = find_wanted(what)
-    with Progress() as progress, opening_copies(service) as copies:
+    with Progress() as progress, opening_copies(service, progress) as copies:
 
         def say(text: str) -> None:
             progress.clear()
@@ -63,6 +63,8 @@ def upgrade(
 def find_wanted(what: str) -> Wanted:
     """What the argument names. Raises InputError."""
     if _is_file(what):
+        if not os.path.isfile(what):
+            raise InputError(f"there is no file {escape(what)}")
         wheel = read_wheel(what)
         return Wanted(wheel.version, wheel)
     try:

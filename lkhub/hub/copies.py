@@ -19,6 +19,7 @@ from lkhub.host.selinux import restore_labels
 from lkhub.host.systemd import Systemd
 from lkhub.hub.condition import read_condition
 from lkhub.hub.install import list_used
+from lkhub.hub.progress import Progress
 from lkhub.hub.rooms import look_at_rooms, open_service
 from lkhub.hub.running import find_left
 from lkhub.hub.upgrade import Wanted
@@ -136,8 +137,9 @@ class ServiceCopies:
 
 
 @contextlib.contextmanager
-def opening_copies(service: Service) -> Iterator[ServiceCopies]:
-    """The copies of a service, for the only upgrade of that service. Raises MachineError where another one goes on."""
+def opening_copies(service: Service, progress: Progress) -> Iterator[ServiceCopies]:
+    """The copies of a service, for the only upgrade of that service. Waits for another one, and raises MachineError
+    where that goes on."""
     path = name_lock(service)
     with explain_os_errors(path, "write"):
         held = open_lock(path)
@@ -149,6 +151,7 @@ def opening_copies(service: Service) -> Iterator[ServiceCopies]:
                 break
             if time.monotonic() > deadline:
                 raise MachineError("another `lkhub upgrade` goes on", hints=("wait for its end, then try again",))
+            progress.tell("waiting for another `lkhub upgrade`, or for what one that was killed has started")
             time.sleep(POLL_SECONDS)
         yield ServiceCopies(service, held)
     finally:

@@ -46,7 +46,7 @@ def test_version_is_told_from_a_wheel() -> None:
         with pytest.raises(InputError, match="neither a version nor a wheel"):
             find_wanted(wrong)
     for file in ("lkhub.whl", "./lkhub", "dist/1.0"):
-        with pytest.raises(InputError, match="has not the name of a wheel"):
+        with pytest.raises(InputError, match=f"there is no file {file}"):
             find_wanted(file)
 
 

@@ -100,7 +100,7 @@ def test_what_is_no_newer_lkhub_is_refused_before_anything_is_changed(service: B
         "mac/*": "is for another system",
         older: "--downgrade",
         same: "runs lkhub 0.1.0 already",
-        "nowhere.whl": "has not the name of a wheel",
+        "nowhere.whl": "there is no file",
         "latest": "neither a version nor a wheel",
         "0.1.0": "already",
     }.items():

@@ -1,0 +1,135 @@
+"""One upgrade of a service at a time, and what is asked of this machine for it."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host.control import NotRunningError
+from lkhub.hub import copies
+from lkhub.hub.copies import opening_copies
+from lkhub.plan.service import Service, user_service
+from lkhub.state.upgrade import Condition, name_lock
+from lkhub.wire.control import HubReport
+from lkhub.wire.engine import MediaStatus, Room
+
+
+class Told:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def tell(self, step: str, detail: str = "") -> None:
+        self.lines.append(step)
+
+    def warn(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    made = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
+    (Path(made.programs) / "0.1.0-aaaaaaaa/bin").mkdir(parents=True)
+    Path(made.current).symlink_to(f"{made.programs}/0.1.0-aaaaaaaa")
+    return made
+
+
+def test_one_upgrade_waits_for_another(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "POLL_SECONDS", 0.0)
+    told = Told()
+    held = os.open(name_lock(service), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    def end_other(*_: str) -> None:
+        told.lines.append("waits")
+        os.close(held)
+
+    monkeypatch.setattr(told, "tell", end_other)
+    with opening_copies(service, told) as opened:
+        assert opened.find_current().endswith("0.1.0-aaaaaaaa")
+    assert told.lines == ["waits"]
+
+
+def test_upgrade_that_goes_on_for_long_is_an_error(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(copies, "LOCK_SECONDS", 0.0)
+    with (
+        opening_copies(service, Told()),
+        pytest.raises(MachineError, match="another `lkhub upgrade` goes on"),
+        opening_copies(service, Told()),
+    ):
+        pass
+
+
+def report(*rooms: Room) -> HubReport:
+    return HubReport(1, (), media=MediaStatus(1, "running", rooms=rooms))
+
+
+def raising(error: Exception) -> Callable[..., object]:
+    def ask(*_: object) -> object:
+        raise error
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("ask", "people"),
+    [
+        (lambda *_: report(), 0),
+        (lambda *_: report(Room("a", 2), Room("b", 1)), 3),
+        (raising(NotRunningError()), 0),
+        (raising(NotRunningError(busy=True)), None),
+        (raising(MachineError("another version")), None),
+    ],
+    ids=["nobody", "people", "no supervisor", "a supervisor that starts", "no answer"],
+)
+def test_people_are_counted_by_the_supervisor(
+    service: Service, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., object], people: int | None
+) -> None:
+    monkeypatch.setattr(copies, "ask", ask)
+    with opening_copies(service, Told()) as opened:
+        assert opened.count_people() == people
+
+
+def make_program(service: Service, script: str) -> str:
+    program = Path(service.current, "bin/lkhub")
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return os.path.realpath(service.current)
+
+
+def test_hub_is_verified_where_that_was_not_done(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lkhub.host.systemd.Systemd.is_starting", lambda *_: False)
+    head = '"hub": {"state": "running"}, "processes": [], "findings": []'
+    done = '{"paths": [{"path": "udp", "ok": true, "detail": ""}]}'
+    folder = make_program(
+        service,
+        f"cd {service.programs}; echo $1 >>asked\n"
+        f"[ $1 != verify ] || touch done\n"
+        f"verified=null; [ ! -e done ] || verified='{done}'\n"
+        f"echo '{{{head}, \"verified\": '$verified'}}'",
+    )
+    with opening_copies(service, Told()) as opened:
+        assert opened.ask_condition(folder) == Condition(running=True, proved=("udp",))
+        opened.ask_condition(folder)
+        opened.ask_condition(folder, anew=True)
+    asked = Path(service.programs, "asked").read_text().split()
+    assert asked == ["status", "verify", "status", "status", "status", "verify", "status"]
+
+
+def test_hub_that_does_not_answer_does_not_run(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = [True, True, False]
+    monkeypatch.setattr("lkhub.host.systemd.Systemd.is_starting", lambda *_: starting.pop(0))
+    monkeypatch.setattr(copies, "POLL_SECONDS", 0.0)
+    folder = make_program(service, "exit 1")
+    with opening_copies(service, Told()) as opened:
+        assert opened.ask_condition(folder) == Condition()
+    assert starting == []
+
+
+def test_status_that_makes_no_sense_is_an_error(service: Service) -> None:
+    folder = make_program(service, 'echo \'{"hub": 1, "verified": 1}\'')
+    with opening_copies(service, Told()) as opened, pytest.raises(MachineError, match="can't be read"):
+        opened.ask_condition(folder)
