@@ -4,13 +4,28 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import agent, forward, join, join_edge, memory, outage, relay, restore, signalling, start, token, webhook
+from bench import (
+    agent,
+    forward,
+    image,
+    join,
+    join_edge,
+    memory,
+    outage,
+    relay,
+    restore,
+    service,
+    signalling,
+    start,
+    token,
+    webhook,
+)
 from bench.result import LOAD_BEFORE, QUIET, Result, write_page
 from lkhub.host.engine import bundled_engine
 
 NAMES = (
-    *("start", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge", "memory-application"),
-    *("outage", "token", "webhook", "restore", "agent"),
+    *("start", "service", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge"),
+    *("memory-application", "image", "outage", "token", "webhook", "restore", "agent"),
 )
 
 
@@ -27,6 +42,7 @@ def main() -> None:
     engine, rounds, seconds = arguments.engine, arguments.rounds, arguments.seconds
     benchmarks: dict[str, Callable[[], Result]] = {
         "start": lambda: start.measure(rounds or 15),
+        "service": lambda: service.measure(rounds or 15),
         "join": lambda: join.measure(bundled_engine(), rounds or 5),
         "join-edge": lambda: join_edge.measure(bundled_engine(), rounds or 5),
         "signal": lambda: signalling.measure(engine, rounds or 5, seconds or 10),
@@ -35,6 +51,7 @@ def main() -> None:
         "memory": memory.measure,
         "memory-edge": memory.measure_edge,
         "memory-application": memory.measure_application,
+        "image": image.measure,
         "outage": lambda: outage.measure(rounds or 5),
         "token": lambda: token.measure(rounds or 5, seconds or 8),
         "restore": lambda: restore.measure(rounds or 10),
