@@ -21,7 +21,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,10 @@ LAUNCHER = Path(__file__).parent.parent / "agent_launcher.py"
 KEPT_COPIES = 2
 
 _DIGEST_LETTERS = 16
+
+# What is no copy in an agent's folder, and what tools keep in its HOME and make again.
+_NO_COPIES = frozenset({"lock", "launcher.py", "failed", "user"})
+_OF_TOOLS = (".cache", ".local/share/uv")
 
 # The end of the name of a copy that is being made.
 _NEW = ".new"
@@ -191,6 +195,44 @@ class AgentCopy:
             fcntl.flock(handle, fcntl.LOCK_SH)
             os.set_inheritable(handle, True)
             os.utime(self.folder)
+
+
+def remove_left(folder: str, kept: Collection[str]) -> tuple[str, ...]:
+    """Remove from a folder of agents what lkhub has made for those that are not among `kept`, unless something runs
+    from it. What such an agent has kept in its HOME stays. Returns the folders that therefore stay, where something
+    else was removed from them."""
+    stay: list[str] = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            path = f"{folder}/{name}"
+            if name not in kept and os.path.isdir(path) and _remove_home(path):
+                stay.append(path)
+        os.rmdir(folder)
+    return tuple(stay)
+
+
+def _remove_home(path: str) -> bool:
+    """Whether the folder of an agent stays, and something was removed from it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            handle = os.open(f"{path}/lock", os.O_RDONLY | os.O_NOFOLLOW)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # an installer is at work, or it is no folder of an agent
+            return False
+        copies = [f"{path}/{name}" for name in os.listdir(path) if name not in _NO_COPIES]
+        if any(_is_in_use(each) for each in copies if os.path.isdir(each)):
+            return False
+        for each in (*copies, *(f"{path}/user/{name}" for name in _OF_TOOLS)):
+            shutil.rmtree(each, ignore_errors=True)
+        if _has_files(f"{path}/user"):
+            return bool(copies)
+        shutil.rmtree(path, ignore_errors=True)
+    return False
+
+
+def _has_files(folder: str) -> bool:
+    return any(names for _, _, names in os.walk(folder))
 
 
 def _is_in_use(folder: str) -> bool:

@@ -228,7 +228,10 @@ def uninstall_service(service: Service, progress: Progress) -> tuple[str, ...]:
     systemd.ask("reset-failed", UNIT)
     if os.path.islink(service.command) and os.readlink(service.command).startswith(f"{service.current}/"):
         remove(service.command)
-    left = [path for path in (service.folder, service.installation.state) if os.path.exists(path)]
+    state = service.installation.state
+    # Agents of a hub that root has run with this state.
+    places = (service.folder, state, StatePaths(state).agents_apart())
+    left = [path for path in places if os.path.exists(path)]
     commands = [shlex.join(["rm", "-r", *left])] if left else []
     # While its files are there: another user might get its number, and with it the keys.
     user = service.installation.user

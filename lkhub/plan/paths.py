@@ -180,10 +180,13 @@ class StatePaths:
         """The code and the environments of agents, where they run as the hub's own user."""
         return f"{self.root}/agents"
 
+    def agents_apart(self) -> str:
+        """The same, where each agent has a user of its own, which can't enter the state directory: no part of it."""
+        return f"{self.root}-agents"
+
     def agent_home(self, name: str, *, apart: bool) -> str:
-        """The code and the environments of one agent. `apart`: it has a user of its own, which can't enter the state
-        directory."""
-        return f"{self.root}-agents/{name}" if apart else f"{self.agents}/{name}"
+        """The code and the environments of one agent. `apart`: it has a user of its own."""
+        return f"{self.agents_apart() if apart else self.agents}/{name}"
 
     @property
     def backups(self) -> str:

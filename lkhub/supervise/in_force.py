@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import anyio.to_thread
+
 from lkhub.errors import MachineError
-from lkhub.host import files
+from lkhub.host import agent_home, files
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import is_edited
 from lkhub.prepare.hub import PreparedHub
@@ -59,6 +61,20 @@ class InForce:
             from lkhub.host.project import remove_left
 
             remove_left(self._paths.sites, [site.name for site in (plan.edge.sites if plan.edge else ()) if site.build])
+
+    async def remove_agents(self) -> None:
+        """Remove the copies and environments of agents that are not in the plan any more, once nothing runs from
+        them."""
+        if self.hub is None:
+            return
+        names = [agent.name for agent in self.hub.plan.agents]
+        for folder in (self._paths.agents, self._paths.agents_apart()):
+            if not os.path.isdir(folder):
+                continue
+            # In a thread: an environment has ten thousands of files.
+            left = await anyio.to_thread.run_sync(agent_home.remove_left, folder, names, abandon_on_cancel=True)
+            for path in left:
+                self._say(f"an agent is not in the spec any more, and what it has kept in its HOME stays: rm -r {path}")
 
     def keep_edited(self, wanted: PreparedHub) -> None:
         """Keep what somebody has written into the rendered files, before they are written for `wanted`. Raises

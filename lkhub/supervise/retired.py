@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 import anyio
@@ -50,6 +50,8 @@ class Retired:
         self._tasks, self._paths, self._say, self._timings = tasks, shared.paths, shared.say, shared.timings
         self._succession = succession
         self._there: list[RetiredProcess] = []
+        # Each is called after the end of one.
+        self.heard: list[Callable[[], Awaitable[None]]] = []
 
     def list(self) -> tuple[RetiredProcess, ...]:
         """Those that still run."""
@@ -129,6 +131,8 @@ class Retired:
             retired.popen.wait()
         self._there.remove(retired)
         remove_retired(self._paths, retired.identify(self._paths))
+        for hear in self.heard:
+            await hear()
 
     async def _await_successor(self, retired: RetiredProcess) -> None:
         while retired.waits:

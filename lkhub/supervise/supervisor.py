@@ -42,6 +42,7 @@ class Supervisor:
         self.fleet = Fleet(self.shared, tasks)
         self.calls = Calls(self.fleet)
         self.in_force = InForce(self.fleet)
+        self.fleet.retired.heard.append(self.in_force.remove_agents)
         self.pending: Pending | None = None
         # Called before a process that knows the participants is ended because another takes its place.
         self.before_replacing: list[Callable[[], Awaitable[None]]] = []
@@ -271,3 +272,4 @@ class Supervisor:
         self.pending = None
         self.in_force.become(wanted)
         self.fleet.retired.tell_others(tuple(self.fleet.children))
+        self.tasks.start_soon(self.in_force.remove_agents)

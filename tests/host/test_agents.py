@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import lkhub
-from lkhub.host.agent_home import AgentHome
+from lkhub.host.agent_home import AgentHome, remove_left
 from lkhub.wire.agent import AgentConfig, dump_agent
 from tests.waiting import wait_until
 
@@ -401,6 +401,29 @@ def test_signals_are_as_a_program_expects_them(place: Path, project: Path) -> No
 @pytest.fixture
 def home(place: Path) -> AgentHome:
     return AgentHome(str(place / "agents/bmo"), None)
+
+
+def test_folder_of_an_agent_that_is_gone_is_removed_once_nothing_runs_from_it(place: Path, project: Path) -> None:
+    """But for what the agent itself has kept."""
+    (project / "agent.py").write_text(f"{TELL}\nimport time\nif sys.argv[1:]: time.sleep(1000)")
+    homes = {name: place / "agents" / name for name in ("kept", "runs", "data", "gone")}
+    for name in ("kept", "data", "gone"):
+        told, err = run(configure(place, home=str(homes[name]), command=(SYSTEM_PYTHON, "agent.py")))
+        assert told, err
+    (homes["data"] / "user/diary").write_text("dear")
+    (homes["data"] / "user/.cache").mkdir()
+    (homes["data"] / "user/.cache/model").write_text("large")
+    with start(configure(place, home=str(homes["runs"]))) as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert remove_left(str(place / "agents"), ["kept"]) == (str(homes["data"]),)
+        assert {name for name, home in homes.items() if home.is_dir()} == {"kept", "runs", "data"}
+        assert (homes["runs"] / "0123456789abcdef/project/agent.py").exists()
+        assert sorted(path.name for path in homes["data"].rglob("*")) == ["diary", "launcher.py", "lock", "user"]
+        assert remove_left(str(place / "agents"), ["kept"]) == (), "it is told once"
+        process.kill()
+    remove_left(str(place / "agents"), [])
+    assert {name for name, home in homes.items() if home.is_dir()} == {"data"}
 
 
 def test_lock_of_an_agent_is_held_by_one(home: AgentHome) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -328,7 +329,7 @@ def keyed(paths: StatePaths, hub: PreparedHub) -> PreparedHub:
     media = replace(media, rereads=(paths.keys,))
     agent = replace(agent, variables=(Variable("KEY", file=paths.agent_key),))
     files = {**hub.files, paths.managed_keys: "", paths.keys: "", paths.agent_key: "", paths.agent_secret: ""}
-    planned: Any = ({},)  # that there are agents
+    planned: Any = (SimpleNamespace(name=AGENT),)  # that there are agents
     hub = replace(hub, plan=replace(hub.plan, processes=(media, agent), agents=planned), files=files)
     hub = replace_keys(hub, OLD)
     prints = {each.name: fingerprint(each, hub.files, {}) for each in hub.plan.processes}
@@ -483,3 +484,19 @@ async def test_time_of_one_that_ends_does_not_begin_anew(
         await adopt(second, hub.plan.processes)
         await until(lambda: not retired_states(second), "its end")
         assert f"serve (pid {old}) has not ended in 60 s, and is ended" in said
+
+
+async def test_folders_of_agents_that_are_gone_are_removed(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    homes = [Path(above, "gone") for above in (paths.agents, paths.agents_apart())]
+    for home in homes:
+        (home / "0123456789abcdef/project").mkdir(parents=True)
+        (home / "user").mkdir()
+        (home / "lock").touch()
+    (homes[1] / "user/diary").write_text("dear")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}))
+        await until(lambda: not homes[0].exists() and said, "the end of the folder")
+        assert [path.name for path in sorted(homes[1].iterdir())] == ["lock", "user"]
+        assert said[0].endswith(f"stays: rm -r {homes[1]}")
