@@ -57,6 +57,45 @@ def test_health_check_is_on_loopback_and_at_the_given_port(tmp_path: Path, name:
     assert told["port"] is None, "it is no variable of the agent's"
 
 
+HOLDS = """
+import socket, sys
+held = socket.create_server(("127.0.0.1", 0), reuse_port=sys.argv[1] == "shares")
+print(held.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+# As in aiohttp.
+SITE = """
+import socket
+class TCPSite:
+    def __init__(self, runner, host=None, port=None, *, reuse_port=None):
+        self.made = socket.create_server((host, port), reuse_port=bool(reuse_port)).getsockname()[1]
+"""
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_port_is_shared_with_the_worker_of_before_and_with_no_other_program(tmp_path: Path, shares: bool) -> None:
+    for name in ("livekit/agents", "aiohttp"):
+        (tmp_path / "packages" / name).mkdir(parents=True)
+    (tmp_path / "packages/livekit/agents/__init__.py").write_text(SERVER.format(name="AgentServer"))
+    (tmp_path / "packages/aiohttp/web.py").write_text(SITE)
+    (tmp_path / "packages/aiohttp/__init__.py").touch()
+    (tmp_path / "agent.py").write_text(
+        "from aiohttp.web import TCPSite; from livekit.agents import AgentServer\n"
+        "print(TCPSite(None, *AgentServer().where).made)"
+    )
+    argv = [sys.executable, "-c", HOLDS, "shares" if shares else ""]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as before:
+        assert before.stdout
+        port = before.stdout.readline().strip()
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "packages"), "LKHUB_HEALTH_PORT": port}
+        argv = [sys.executable, "-S", "-s", str(LAUNCHER), "agent.py"]
+        done = subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True)
+        before.kill()
+    assert (done.stdout.strip() == port) == shares, done.stderr
+    assert done.stdout
+
+
 def test_program_of_another_kind_runs_as_it_is(tmp_path: Path) -> None:
     told = launch(tmp_path, "AgentServer", "start", "--flag", LKHUB_HEALTH_PORT="8099")
     assert told == {

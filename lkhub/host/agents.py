@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -147,7 +146,7 @@ class _Agent:
         variables = dict(self._variables)
         if self._config.command:
             return [self._find_program(self._config.command[0]), *self._config.command[1:]], variables
-        variables["LKHUB_HEALTH_PORT"] = str(_find_free(self._config.port))
+        variables["LKHUB_HEALTH_PORT"] = str(self._config.port)
         return [self._python, self._home.launcher, self._config.entry, "start"], variables
 
     def _find_program(self, name: str) -> str:
@@ -195,17 +194,6 @@ def _run_installer(argv: Sequence[str], folder: str, variables: Mapping[str, str
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(installer.pid, signal.SIGKILL)
             installer.wait()
-
-
-def _find_free(port: int) -> int:
-    """The port, or 0 where it is taken, as by a worker that ends beside its successor: 0 is any free port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return 0
-    return port
 
 
 def _say(text: str) -> None:

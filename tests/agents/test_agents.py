@@ -152,6 +152,11 @@ def test_changed_code_runs_after_up(wheels: Path) -> None:
             "the new code",
             INSTALL_SECONDS,
         )
+        # Its health check is where that of the worker of before was.
+        port = hub.ports["https"]
+        pid = next(row["process"]["pid"] for row in list_agents(hub) if row["process"] and row["worker"])
+        found = (each for each in psutil.Process(pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN)
+        assert port in {each.laddr.port for each in found}
         assert [] not in names, "the worker of before takes rooms until the new version has registered"
 
 
