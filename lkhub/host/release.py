@@ -59,7 +59,9 @@ def _copy_from_pip(wanted: str, parent: str, *, for_all: bool, unmet: Iterable[s
         if made.code != 0:
             hint = "Debian and Ubuntu: `apt install python3-venv`"
             raise MachineError(f"can't make an environment with pip: {made.said}", hints=(hint,))
-        argv = (f"{folder}/bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", wanted)
+        # -I: no module is taken from the working folder.
+        pip = (f"{folder}/bin/python", "-I", "-m", "pip")
+        argv = (*pip, "install", "--disable-pip-version-check", "--no-input", wanted)
         environ = {name: value for name, value in os.environ.items() if _PIPS.fullmatch(name)}
         done = run_command(Command(argv), PIP_SECONDS, environ=environ)
         if done.code != 0:

@@ -1,5 +1,6 @@
 """Where the packages of a copy of another lkhub come from."""
 
+import subprocess
 from collections.abc import Callable
 from email.message import Message
 from importlib.metadata import Distribution, PackageNotFoundError
@@ -8,13 +9,15 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+from lkhub import __version__
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
-from lkhub.host import release
+from lkhub.host import programs, release
 from lkhub.host.commands import Done
 from lkhub.host.programs import find_needed, list_distributions
-from lkhub.host.release import copy_version, copy_wheel
+from lkhub.host.release import ask_name, copy_version, copy_wheel
 from lkhub.host.wheel import Wheel
+from tests.kit.wheels import make_wheels
 
 
 class Installed(Distribution):
@@ -126,3 +129,24 @@ def test_name_that_is_none_is_refused(said: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(release, "run_command", lambda *_: Done(0, said, ""))
     with pytest.raises(MachineError, match="which build"):
         release.ask_name("/opt/x")
+
+
+@pytest.mark.integration
+def test_pip_gets_what_is_not_here_from_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder of wheels is as good as a registry to pip."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    make_wheels(wheels)
+    monkeypatch.setattr(programs, "_is_open", lambda _: True)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    # Not a module of the working folder.
+    (tmp_path / "pip.py").write_text("raise SystemExit('planted')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MachineError, match=r"pip can't install lkhub==9\.9: No matching distribution"):
+        copy_version("9.9", str(tmp_path / "opt"))
+    made = copy_version(__version__, str(tmp_path / "opt"))
+    assert ask_name(made) == Path(made).name
+    shown = subprocess.run([f"{made}/bin/lkhub", "--version"], capture_output=True, text=True)
+    assert shown.stdout == f"lkhub {__version__}\n"
+    assert [path.name for path in (tmp_path / "opt").iterdir()] == [Path(made).name]
