@@ -66,7 +66,8 @@ class ServiceCopies:
             else copy_version(str(wanted.version), parent, for_all=for_all)
         )
         restore_labels(parent)
-        return made
+        # As find_current, also where the folder is below a link, as a home directory may be.
+        return os.path.realpath(made)
 
     def remove(self, folder: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)

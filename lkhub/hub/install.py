@@ -96,7 +96,8 @@ def install_service(
 
 def list_used(service: Service) -> tuple[str, ...]:
     """The copies of lkhub by which processes of the hub run, such as one that waits for the end of its calls."""
-    begin = f"{service.programs}/"
+    # Programs run by real paths, as `python -m lkhub` sees to.
+    begin = f"{os.path.realpath(service.programs)}/"
     paths = StatePaths(service.installation.state)
     argvs = [identity.plan.argv for identity in (*list_records(paths), *list_retired(paths))]
     used = {word.removeprefix(begin).split("/")[0] for argv in argvs for word in argv if word.startswith(begin)}
@@ -197,7 +198,7 @@ def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:
 def _is_outdated(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:
     """Whether the supervisor was started by another program, before its unit was put in place, or before a secret was
     changed that systemd has copied."""
-    if os.path.realpath(service.current) != folder:
+    if os.path.realpath(service.current) != os.path.realpath(folder):
         return True
     started = systemd.find_start(UNIT)
     copied = () if service.of_user else (secret.file for secret in plan.secrets if secret.file)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from lkhub.errors import MachineError
 from lkhub.host.control import NotRunningError
 from lkhub.hub import copies
 from lkhub.hub.copies import opening_copies
+from lkhub.hub.upgrade import Wanted
 from lkhub.plan.service import Service, user_service
 from lkhub.state.upgrade import Condition, name_lock
 from lkhub.wire.control import HubReport
@@ -133,3 +135,17 @@ def test_status_that_makes_no_sense_is_an_error(service: Service) -> None:
     folder = make_program(service, 'echo \'{"hub": 1, "verified": 1}\'')
     with opening_copies(service, Told()) as opened, pytest.raises(MachineError, match="can't be read"):
         opened.ask_condition(folder)
+
+
+def test_copy_is_named_as_the_one_that_runs_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a home directory is below a link, a copy would not be known for the one that runs, and be removed."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "real")
+    service = user_service(f"{tmp_path}/home", str(tmp_path / "state"), "ann")
+    made = f"{service.programs}/0.2.0-bbbbbbbb"
+    Path(made).mkdir(parents=True)
+    Path(service.current).symlink_to(made)
+    monkeypatch.setattr(copies, "copy_version", lambda *_, **__: made)
+    monkeypatch.setattr(copies, "restore_labels", lambda _: None)
+    with opening_copies(service, Told()) as opened:
+        assert opened.make(Wanted(Version("0.2.0"))) == opened.find_current()

@@ -57,15 +57,16 @@ def test_service_has_a_command_of_its_own_that_applies_a_spec(tmp_path: Path, mo
 
 
 def test_copy_by_which_a_process_runs_is_kept(tmp_path: Path) -> None:
-    """As by one that waits for the end of its calls, while another version is installed, and yet another."""
-    service = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
-    paths = service.installation.paths
+    """As by one that waits for the end of its calls, while another version is installed, and yet another. A home
+    directory may be below a link."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "real")
+    service = user_service(f"{tmp_path}/home", str(tmp_path / "state"), "ann")
+    paths, programs = service.installation.paths, f"{tmp_path}/real/.local/share/lkhub"
     Path(paths.run).mkdir(parents=True)
     for number, (name, folder) in enumerate({"one": "0.1.0-aaaaaaaa", "two": "0.2.0-bbbbbbbb"}.items()):
-        plan = ProcessPlan(name, (f"{service.programs}/{folder}/lib/engine", name))
+        plan = ProcessPlan(name, (f"{programs}/{folder}/lib/engine", name))
         identity = Identity(ProcessId(number, "1"), paths.root, plan, UNKNOWN, 0.0)
         (write_record if number else write_retired)(paths, identity)
     write_record(paths, Identity(ProcessId(9, "1"), paths.root, ProcessPlan("own", ("/usr/bin/own",)), UNKNOWN, 0.0))
-    assert install.list_used(service) == tuple(
-        f"{service.programs}/{folder}" for folder in ("0.1.0-aaaaaaaa", "0.2.0-bbbbbbbb")
-    )
+    assert install.list_used(service) == (f"{programs}/0.1.0-aaaaaaaa", f"{programs}/0.2.0-bbbbbbbb")
