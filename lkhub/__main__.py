@@ -47,6 +47,11 @@ def main() -> None:
         from lkhub.cli.upgrade_try import upgrade_try
 
         run(upgrade_try)
+    elif sys.argv[1:2] == ["keep-agent"]:
+        # Imported alone, as `serve` is: 50 ms.
+        from lkhub.cli.keep_agent import keep_agent
+
+        run(keep_agent)
     else:
         # Imported here: 50 ms, which the start of the service does without.
         from lkhub.cli.main import app

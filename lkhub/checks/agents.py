@@ -31,7 +31,8 @@ class AgentProcess:
     """A process of an agent. It is installed and runs since `since`. `worker`: its worker that is connected to media,
     if any. `installing`: its dependencies are being installed. `failure`: why its version could not be installed when
     that was last tried, "" where it could or was not tried. `replaces`: a worker of before does its work as long as it
-    has no worker. `exposed` are the TCP ports on which it listens for other machines."""
+    has no worker. `exposed` are the TCP ports on which it listens for other machines. `seen`: its
+    sockets can be seen, and so whether a worker is this one."""
 
     name: str
     since: float
@@ -40,6 +41,7 @@ class AgentProcess:
     failure: str = ""
     replaces: bool = False
     exposed: tuple[int, ...] = ()
+    seen: bool = True
 
 
 def check_agents(processes: Iterable[AgentProcess], known: AgentsStatus | None, now: float) -> Iterator[Finding]:
@@ -66,12 +68,17 @@ def _check_process(process: AgentProcess, known: AgentsStatus | None, now: float
         )
     elif process.installing:
         yield agent_installing(process.name).about(process.name, fix=(read,))
-    elif known is not None and process.worker is None and now - process.since >= REGISTERING_SECONDS:
+    elif _lacks_worker(process, known) and now - process.since >= REGISTERING_SECONDS:
         yield agent_not_registered(process.name).about(process.name, fix=(read,))
     for port in process.exposed:
         yield health_exposed(process.name, port).about(
             process.name, fix=(Fix("leave its `command` out of the spec, or bind 127.0.0.1 in its code"),)
         )
+
+
+def _lacks_worker(process: AgentProcess, known: AgentsStatus | None) -> bool:
+    """Whether it is known that no worker of this process is connected."""
+    return known is not None and process.worker is None and (process.seen or not known.workers)
 
 
 _REASONS: dict[str, Callable[[str, int], Statement]] = {

@@ -47,7 +47,8 @@ def check_drift(edited: Iterable[EditedFile]) -> Iterator[Finding]:
 def check_unit(unit: str, *, edited: bool, kept: str, control: str, own: bool) -> Iterator[Finding]:
     """A finding where the unit at the path `unit` was edited, or where `kept` has such an edit, over which `lkhub
     install` has written. `control` is how its user calls systemctl. `own`: it is a service of the user's own."""
-    drop_in = Fix("write what you want into a file of your own, which lkhub leaves alone", f"{control} edit lkhub")
+    name = unit.rpartition("/")[2].removesuffix(".service")
+    drop_in = Fix("write what you want into a file of your own, which lkhub leaves alone", f"{control} edit {name}")
     sudo = "" if own else "sudo "
     if edited:
         yield drift(unit=True).about(

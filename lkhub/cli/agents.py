@@ -16,6 +16,8 @@ from lkhub.cli.shared.table import show_table
 from lkhub.errors import InputError
 from lkhub.host.control import ask
 from lkhub.host.files import explain_os_errors
+from lkhub.host.sockets import can_see
+from lkhub.hub.agent_units import add_given, has_units, list_given, restart_given
 from lkhub.hub.agents import AgentRow, list_rows
 from lkhub.hub.locate import find_hub
 from lkhub.hub.rooms import find_room, open_service
@@ -23,6 +25,7 @@ from lkhub.hub.running import ask_running
 from lkhub.livekit.room_calls import create_dispatch
 from lkhub.livekit.room_config import AgentDispatch
 from lkhub.livekit.tokens import show_name
+from lkhub.plan.paths import StatePaths
 from lkhub.source.typed import pack
 from lkhub.spec.duration import Duration
 from lkhub.wire.control import HubReport, RestartRequest, StatusRequest
@@ -45,18 +48,24 @@ def list_agents(spec: HubSpec = None, state: State = None, json: Json = False) -
     and `failed to install` say since when.
     """
     paths = find_hub(spec, state)
-    report = ask_running(paths, StatusRequest(max_age=0.0))
+    report = _ask_report(paths, max_age=0.0)
     rows, known = list_rows(paths, report), report.media.agents if report.media else None
     if json:
         waiting = [pack(room) for room in known.waiting] if known else None
         show_json({"agents": [_pack(row) for row in rows], "waiting": waiting})
         return
     heads = ("PROCESS", "AGENT", "STATE", "SINCE", "LOAD", "ROOMS")
-    show_table(heads, [_describe(row, is_known=known is not None) for row in rows])
+    unseen = [row for row in rows if row.process and row.process.pid and not can_see(row.process.pid)]
+    show_table(heads, [_describe(row, is_known=known is not None and row not in unseen) for row in rows])
+    if unseen:
+        say("which worker is whose process can be seen by root alone: `sudo lkhub agents list`", "note", "cyan")
+    elsewhere = _list_elsewhere(paths)
+    if elsewhere:
+        say(f"{', '.join(elsewhere)}: in a container of its own, whose worker is one of these", "note", "cyan")
     if known is None:
         say("media does not say which workers are connected", "warning", "yellow")
         return
-    if not rows:
+    if not rows and not elsewhere:
         say("no agent is in the spec, and no worker is connected", "agents")
     for room in known.waiting:
         why = _REASONS.get(room.reason, room.reason)
@@ -73,8 +82,13 @@ def logs(
 ) -> None:
     """Show what an agent has written, all of its replicas by time. The hub need not run."""
     paths = find_hub(spec, state)
+    if f"agent-{name}" in _list_elsewhere(paths):
+        raise InputError(
+            f"agent-{name} runs in a container of its own, and writes there",
+            hints=(f"`docker compose logs agent-{name}`, in the folder of compose.yaml",),
+        )
     with explain_os_errors(paths.logs, "read"):
-        written = sorted(file.stem for file in Path(paths.logs).glob("agent-*.log"))
+        written = sorted({*list_given(paths), *(file.stem for file in Path(paths.logs).glob("agent-*.log"))})
     show_logs(
         paths, _choose(written, name, f"no agent has written anything yet in {paths.root}"), follow=follow, lines=lines
     )
@@ -85,6 +99,9 @@ def restart(name: Name, spec: HubSpec = None, state: State = None) -> None:
     """Start an agent anew. Once the new worker has registered, the one of before takes no more rooms, and finishes its
     calls beside the new one."""
     paths = find_hub(spec, state)
+    if restart_given(paths, f"agent-{name}"):
+        err.print(f"asked for new workers of {name}, which start within seconds")
+        return
     for process in _find_processes(ask_running(paths, StatusRequest()), name):
         ask(paths.control, RestartRequest(process))
         err.print(f"restarted {process}; the worker of before takes rooms until the new one has registered")
@@ -114,6 +131,15 @@ def _warn_of_no_worker(report: HubReport, agent: str) -> None:
     known = report.media.agents if report.media else None
     if known and not any(worker.agent == agent for worker in known.workers):
         say(f"no worker of {_name_agent(agent)} is connected; it joins once one is", "warning", "yellow")
+
+
+def _ask_report(paths: StatePaths, max_age: float | None = None) -> HubReport:
+    return add_given(ask_running(paths, StatusRequest() if max_age is None else StatusRequest(max_age=max_age)), paths)
+
+
+def _list_elsewhere(paths: StatePaths) -> list[str]:
+    """The processes of agents that other containers run."""
+    return [] if has_units(paths) else [*list_given(paths)]
 
 
 def _find_processes(report: HubReport, name: str) -> list[str]:

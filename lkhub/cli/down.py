@@ -59,6 +59,13 @@ def restart(
     Clients of people in a call reconnect by themselves: within a second or two, and later where a room is full.
     """
     paths = find_hub(spec, state)
+    if name is not None and os.path.isdir(paths.for_agents):
+        # Imported here: most hubs have no agent, and psutil takes 20 ms.
+        from lkhub.hub.agent_units import restart_given
+
+        if restart_given(paths, name):
+            err.print(f"asked for a new worker of {name}, which starts within seconds")
+            return
     running = [process.name for process in ask_running(paths, StatusRequest()).processes]
     if name is not None and name not in running:
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))

@@ -1,5 +1,6 @@
 """`lkhub logs`: what the processes have written."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from lkhub.hub.locate import find_hub, find_service
 from lkhub.log_lines import Entry, read_entry
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.processes import PROCESS_NAMES
-from lkhub.plan.service import UNIT, Service
+from lkhub.plan.service import UNIT, Service, name_unit
 
 # How soon `-f` shows a new line: for a person, at once.
 FOLLOW_SECONDS = 0.2
@@ -68,13 +69,14 @@ def show_logs(paths: StatePaths, asked: Sequence[str], *, follow: bool, lines: i
     with explain_os_errors(paths.logs, "read"):
         written = [each for each in names if Path(paths.log(each)).exists()]
     service = find_service(paths)
-    if service:
-        written.append("hub")
-    if not set(asked) & set(written):
+    units = _list_units(paths)
+    if not set(asked) & {*written, *units}:
         hints = ("`lkhub status` shows whether this hub has such a process",) if written else (START, ANOTHER)
         what = "the hub" if len(asked) == len(names) else " and ".join(asked)
         raise InputError(f"{what} has written nothing yet in {paths.root}", hints=hints)
-    tails = {each: Journal(service) if each == "hub" and service else Tail(paths.log(each)) for each in asked}
+    tails = {
+        each: Journal(units[each], service) if service and each in units else Tail(paths.log(each)) for each in asked
+    }
     if raw:
         show_raw([(each, line) for each, tail in tails.items() for line in tail.read_last(lines)])
     else:
@@ -86,10 +88,22 @@ def show_logs(paths: StatePaths, asked: Sequence[str], *, follow: bool, lines: i
 
 
 def _list_names(paths: StatePaths) -> list[str]:
-    """The names of the processes that a hub may have, and of all others that have a log."""
+    """The names of the processes that a hub may have, and of all others that have a log or a unit."""
     with explain_os_errors(paths.logs, "read"):
-        written = sorted(file.stem for file in Path(paths.logs).glob("*.log"))
+        written = sorted({*_list_units(paths), *(file.stem for file in Path(paths.logs).glob("*.log"))})
     return [*PROCESS_NAMES, *(name for name in written if name not in (*PROCESS_NAMES, "hub")), "hub"]
+
+
+def _list_units(paths: StatePaths) -> dict[str, str]:
+    """The units of a hub that is a service by the names of their processes."""
+    service = find_service(paths)
+    units = {"hub": UNIT} if service else {}
+    if service and os.path.isdir(paths.for_agents):
+        # Imported here: most hubs have no agent, and psutil takes 20 ms.
+        from lkhub.hub.agent_units import list_given
+
+        units |= {each: name_unit(each) for each in list_given(paths)}
+    return units
 
 
 class Tail:
@@ -118,9 +132,10 @@ class Tail:
 
 
 class Journal:
-    """The journal of a hub that is a service, from its end on."""
+    """The journal of a unit of a hub that is a service, from its end on."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, unit: str, service: Service) -> None:
+        self._unit = unit
         self._of_user = service.of_user
         self._cursor = ""
         self._read = 0.0
@@ -128,14 +143,14 @@ class Journal:
     def read_last(self, lines: int | None) -> list[str]:
         """As of a Tail."""
         # A person looks at the end of it, and it may be of years.
-        found, self._cursor = read_journal(UNIT, of_user=self._of_user, lines=lines or JOURNAL_LINES)
+        found, self._cursor = read_journal(self._unit, of_user=self._of_user, lines=lines or JOURNAL_LINES)
         return found
 
     def read_new(self) -> list[str]:
         """As of a Tail."""
         if time.monotonic() - self._read < JOURNAL_SECONDS:
             return []
-        found, self._cursor = read_journal(UNIT, of_user=self._of_user, after=self._cursor)
+        found, self._cursor = read_journal(self._unit, of_user=self._of_user, after=self._cursor)
         self._read = time.monotonic()
         return found
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name, write_private
 from lkhub.host.project import own_tree
+from lkhub.plan.agents import DIGEST_LETTERS, name_copy
 from lkhub.source.typed import Epoch, ShapeError, pack, unpack
 
 # Not copied: version control, what tools make again in the copy, and the spec and the one before it, which may have
@@ -44,8 +45,6 @@ LAUNCHER = Path(__file__).parent.parent / "agent_launcher.py"
 
 # The one that runs, and the one of before, which runs again where a change fails.
 KEPT_COPIES = 2
-
-_DIGEST_LETTERS = 16
 
 # What is no copy in an agent's folder, and what tools keep in its HOME and make again.
 _NO_COPIES = frozenset({"lock", "launcher.py", "failed", "user"})
@@ -131,13 +130,13 @@ class AgentHome:
 
     def find_copy(self, inputs: str) -> "AgentCopy":
         """The copy of the project with this digest, which need not be there."""
-        return AgentCopy(self, f"{self.path}/{inputs[:_DIGEST_LETTERS]}")
+        return AgentCopy(self, f"{self.path}/{name_copy(inputs)}")
 
     def remove_old(self, newest: "AgentCopy") -> None:
         """Remove the copies of before that no process runs from, but for the last."""
         with contextlib.suppress(OSError):
             begun = [f"{self.path}/{name}" for name in os.listdir(self.path) if name.endswith(_NEW)]
-            there = [f"{self.path}/{name}" for name in os.listdir(self.path) if len(name) == _DIGEST_LETTERS]
+            there = [f"{self.path}/{name}" for name in os.listdir(self.path) if len(name) == DIGEST_LETTERS]
             others = sorted((path for path in there if path != newest.folder), key=os.path.getmtime, reverse=True)
             for path in (*begun, *others[KEPT_COPIES - 1 :]):
                 if not _is_in_use(path):
@@ -176,7 +175,7 @@ class AgentCopy:
                 shutil.rmtree(path, ignore_errors=True)
             os.mkdir(new, 0o700)
             try:
-                shutil.copytree(project, f"{new}/project", symlinks=True, ignore=_list_ignored)
+                shutil.copytree(project, f"{new}/project", symlinks=True, ignore=list_ignored)
             except shutil.Error as error:
                 raise MachineError(f"can't copy {project}: {_describe_first(error)}") from error
             os.mkdir(f"{new}/environment", 0o700)
@@ -246,7 +245,8 @@ def _is_in_use(folder: str) -> bool:
     return False
 
 
-def _list_ignored(folder: str, names: list[str]) -> list[str]:
+def list_ignored(folder: str, names: list[str]) -> list[str]:
+    """The names in a folder of a project that are not copied."""
     return [name for name in names if name in NOT_COPIED or not is_copied(os.path.join(folder, name))]
 
 

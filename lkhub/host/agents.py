@@ -19,7 +19,8 @@ from lkhub.host.files import explain_os_errors
 from lkhub.host.held_signal import hold_sigterm
 from lkhub.host.processes import MARK
 from lkhub.host.rights import prepare_to_become, prepare_to_die_with_parent
-from lkhub.wire.agent import AgentConfig
+from lkhub.plan.agents import VARIABLE_PREFIX
+from lkhub.wire.agent import AgentConfig, GivenAgent
 
 # A model of some gigabytes over a slow line. The supervisor waits for none of it.
 INSTALL_SECONDS = 3600
@@ -51,6 +52,25 @@ def run_agent(config: AgentConfig, environ: Mapping[str, str]) -> None:
         if config.uid is not None:
             _become(config.uid)
         os.execve(argv[0], argv, variables)  # noqa: S606 (the agent takes the place of this process)
+
+
+def run_given(agent: GivenAgent, port: int, given: str, home: str, environ: Mapping[str, str]) -> None:
+    """As `run_agent`, for an agent that a unit or a container of its own runs as the user of this process. `given` is
+    the folder that the hub fills, and `home` the agent's own."""
+    config = AgentConfig(
+        name=agent.name,
+        project=f"{given}/{agent.project}",
+        command=agent.command,
+        home=home,
+        uid=None,
+        port=port,
+        variables={name: f"{VARIABLE_PREFIX}{name}" for name in agent.variables},
+        inputs=agent.inputs,
+        uv=agent.uv,
+        entry=agent.entry,
+    )
+    held = {f"{VARIABLE_PREFIX}{name}": value for name, value in agent.variables.items()}
+    run_agent(config, {**environ, **held})
 
 
 def _become(uid: int) -> None:

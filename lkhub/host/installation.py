@@ -5,7 +5,7 @@ import pwd
 import sys
 
 from lkhub.host.engine import bundled_engine
-from lkhub.plan.installation import Installation
+from lkhub.plan.installation import AGENTS_VARIABLE, APART, Installation
 
 
 def find_installation(state: str, spec: str | None) -> Installation:
@@ -19,6 +19,7 @@ def find_installation(state: str, spec: str | None) -> Installation:
         folder=os.path.dirname(path) or os.getcwd(),
         user=_name_user(),
         spec=path,
+        agents_apart=os.environ.get(AGENTS_VARIABLE) == APART,
     )
 
 

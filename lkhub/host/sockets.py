@@ -1,6 +1,7 @@
 """The TCP sockets of a process and of those that it has started."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -30,6 +31,17 @@ def read_sockets(pid: int | None) -> Sockets:
             if each.status == psutil.CONN_LISTEN and not ip_address(each.laddr.ip).is_loopback
         ),
     )
+
+
+def is_connected(pid: int, port: int) -> bool:
+    """Whether it has a connection to this port of any address."""
+    return any(each.status == psutil.CONN_ESTABLISHED and each.raddr.port == port for each in _list_sockets(pid))
+
+
+def can_see(pid: int | None) -> bool:
+    """Whether this user may see the sockets of this process. Linux alone keeps one user from another here."""
+    folder = f"/proc/{pid}/fd"
+    return not os.path.exists(folder) or os.access(folder, os.R_OK)
 
 
 def read_command(pid: int | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from lkhub.checks.agents import AgentProcess
 from lkhub.errors import HubError, MachineError
 from lkhub.host.agent_home import AgentHome, InstallFailure
 from lkhub.host.files import read_tail, read_text
-from lkhub.host.sockets import Sockets, read_command, read_sockets
+from lkhub.host.sockets import Sockets, can_see, read_command, read_sockets
 from lkhub.plan.paths import StatePaths
 from lkhub.wire.agent import AgentConfig, parse_agent
 from lkhub.wire.control import HubReport, ProcessReport
@@ -62,6 +62,7 @@ def _look_at(
         failure=_describe(paths, process, failure) if failure else "",
         replaces=replaces,
         exposed=tuple(sorted(sockets.exposed)),
+        seen=can_see(process.pid),
     )
 
 

@@ -1,6 +1,7 @@
 """What is known of the hub in a state directory: its record, its processes, its last verification."""
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 
@@ -40,6 +41,11 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     where the hub is starting or stopping at this moment. `around`: the surroundings, where the caller has gathered
     them already."""
     supervisor = ask_settled_report(paths)
+    if supervisor and os.path.isdir(paths.for_agents):
+        # Imported here: most hubs have no agent, and psutil takes 20 ms.
+        from lkhub.hub.agent_units import add_given
+
+        supervisor = add_given(supervisor, paths)
     left = () if supervisor else tuple(find_left(paths))
     ended = find_ended(paths, left)
     applied = load_applied(paths)
@@ -140,16 +146,17 @@ def _judge_unit(paths: StatePaths) -> Iterator[Finding]:
         return
     # Imported here: with what they need they cost 5 ms, and most hubs are no service.
     from lkhub.host.lock import is_held
-    from lkhub.hub.unit import find_edited
+    from lkhub.hub.unit import find_edited, list_agent_units
     from lkhub.state.upgrade import name_lock, read_upgrade
 
     with contextlib.suppress(MachineError):
-        edited, kept = find_edited(service)
         control, own = service.systemctl, service.of_user
         record = read_upgrade(service)
         if record and not is_held(name_lock(service)):
             yield from check_upgrade(record.source, record.target, own=own)
-        yield from check_unit(service.unit_file, edited=edited, kept=kept, control=control, own=own)
+        for unit in (service.unit_file, *list_agent_units(service)):
+            edited, kept = find_edited(unit)
+            yield from check_unit(unit, edited=edited, kept=kept, control=control, own=own)
 
 
 def _judge_files(applied: AppliedRecord | None) -> tuple[Finding, ...]:

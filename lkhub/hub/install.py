@@ -20,14 +20,15 @@ from lkhub.host.programs import add_uv, copy_programs, name_build, point_to
 from lkhub.host.selinux import is_enforcing, restore_labels
 from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
+from lkhub.hub.agent_units import make_folders, remove_agents, start_agents
 from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.hub.progress import Progress
 from lkhub.hub.restore import finish_restore
 from lkhub.hub.running import ask_running, find_left, is_running
-from lkhub.hub.unit import write_unit
+from lkhub.hub.unit import list_agent_units, write_unit
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.service import FOLDER_MODE, SPEC_MODE, UNIT, Service
+from lkhub.plan.service import AGENTS_STATE, FOLDER_MODE, SPEC_MODE, UNIT, Service
 from lkhub.prepare.service import PreparedService, prepare_service
 from lkhub.state.identity import list_records, list_retired
 from lkhub.state.upgrade import name_lock, name_record
@@ -77,9 +78,13 @@ def install_service(
         if ensure_system_user(plan.installation.user, plan.installation.state):
             progress.tell(f"made the user {plan.installation.user}")
         _give_state(plan.paths, plan.installation.user)
-    _write_files(prepared, service, progress)
+        make_folders(plan.paths, plan.agents, plan.installation.user)
+    changed = _write_files(prepared, service, progress)
+    agents = [unit.name for unit in prepared.agents]
+    remove_agents(service, systemd, progress, agents, now=now)
     progress.tell(f"starting {UNIT}")
     reloaded = _start(plan, service, systemd, folder)
+    start_agents(systemd, agents, changed, progress)
     if now:
         ask_running(plan.paths, ApplyRequest(service.spec, prepared.variables, now=True), on_progress=progress.tell)
     # `lkhub upgrade`, which may have started this, removes what it does not need by itself.
@@ -139,7 +144,8 @@ def _give_state(paths: StatePaths, name: str) -> None:
                     os.lchown(path, user.pw_uid, user.pw_gid)
 
 
-def _write_files(prepared: PreparedService, service: Service, progress: Progress) -> None:
+def _write_files(prepared: PreparedService, service: Service, progress: Progress) -> set[str]:
+    """Returns the names of the agents' units that changed."""
     mode, owner = _OWN_SPEC_MODE, None
     if service.of_user:
         for folder in (service.folder, os.path.dirname(service.unit_file)):
@@ -159,9 +165,11 @@ def _write_files(prepared: PreparedService, service: Service, progress: Progress
     write_private(service.spec if real.startswith(service.hidden) else real, prepared.spec, mode, owner)
     if prepared.environment:
         write_private(service.environment, prepared.environment)
-    write_unit(service, prepared.unit.text, prepared.unit.mode, progress)
+    write_unit(service.unit_file, prepared.unit.text, prepared.unit.mode, progress)
     if not prepared.environment:
         remove(service.environment)
+    place = os.path.dirname(service.unit_file)
+    return {each.name for each in prepared.agents if write_unit(f"{place}/{each.name}", each.text, each.mode, progress)}
 
 
 def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:
@@ -219,19 +227,23 @@ def uninstall_service(service: Service, progress: Progress) -> tuple[str, ...]:
     remove the rest; none where nothing is left. A call is given its time to end."""
     systemd = Systemd(service.of_user)
     systemd.require()
-    progress.tell(f"stopping {UNIT}")
+    units = [os.path.basename(path) for path in list_agent_units(service)]
+    progress.tell(f"stopping {', '.join((UNIT, *units))}")
     if os.path.exists(service.unit_file):
         systemd.run("disable", "--quiet", UNIT)
-    systemd.ask("stop", UNIT)
+    # Agents end after the hub, by the order of their units.
+    systemd.ask("stop", UNIT, *units)
     _end_left(service)
     remove(service.unit_file)
+    remove_agents(service, systemd, progress, set())
     systemd.run("daemon-reload")
     systemd.ask("reset-failed", UNIT)
     if os.path.islink(service.command) and os.readlink(service.command).startswith(f"{service.current}/"):
         remove(service.command)
     state = service.installation.state
-    # Agents of a hub that root has run with this state.
-    places = (service.folder, state, StatePaths(state).agents_apart())
+    # Of agents: what those keep that a unit runs, or that root's hub has run with this state.
+    private = () if service.of_user else (f"/var/lib/private/{AGENTS_STATE}",)
+    places = (service.folder, state, StatePaths(state).agents_apart(), *private)
     left = [path for path in places if os.path.exists(path)]
     commands = [shlex.join(["rm", "-r", *left])] if left else []
     # While its files are there: another user might get its number, and with it the keys.

@@ -29,6 +29,14 @@ OWN_VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 RETIRING_SECONDS = 3600
 
 
+DIGEST_LETTERS = 16
+
+
+def name_copy(inputs: str) -> str:
+    """The name of the folder for the version of a project that has this digest."""
+    return inputs[:DIGEST_LETTERS]
+
+
 def plan_agents(loaded: LoadedSpec, installation: Installation, urls: Urls) -> tuple[AgentPlan, ...]:
     """The agents of a spec. Faults are added to `loaded`."""
     _judge_names(loaded)
@@ -67,7 +75,7 @@ def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Inst
             why = f"{name} is the hub's own, and every agent gets it"
             loaded.add(("agents", index, "env", name), value_wrong(why), "leave it out")
     paths = installation.paths
-    apart = installation.user == "root"
+    apart = installation.user == "root" and not installation.agents_apart
     home = paths.agent_home(agent.name, apart=apart)
     ports = range(agent.health, agent.health + agent.replicas)
     return AgentPlan(
@@ -76,6 +84,7 @@ def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Inst
         command=tuple(shlex.split(agent.command)) if agent.command else (),
         home=home,
         uid=choose_uid(home) if apart else None,
+        given=paths.for_agent(agent.name) if installation.agents_apart else "",
         processes=tuple(zip(_name_processes(agent), ports, strict=True)),
         variables=tuple(
             replace(variable, name=f"{VARIABLE_PREFIX}{variable.name}")
@@ -96,7 +105,8 @@ def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Inst
 
 
 def plan_agent_processes(agents: tuple[AgentPlan, ...], installation: Installation) -> tuple[ProcessPlan, ...]:
-    """The processes of agents. Their health checks show no readiness: they say 200 before the worker has registered."""
+    """The processes of agents that the hub runs. Their health checks show no readiness: they say 200 before the worker
+    has registered."""
     return tuple(
         ProcessPlan(
             name=name,
@@ -118,6 +128,7 @@ def plan_agent_processes(agents: tuple[AgentPlan, ...], installation: Installati
             stop_order=2,
         )
         for agent in agents
+        if not agent.given
         for name, _ in agent.processes
     )
 
@@ -136,5 +147,5 @@ def list_agent_listeners(agents: tuple[AgentPlan, ...]) -> tuple[Listener, ...]:
 
 def warn_of_agents(agents: Iterable[AgentPlan]) -> Iterator[Finding]:
     """A warning for agents that are not kept from the hub's own files."""
-    if together := [agent.name for agent in agents if agent.uid is None]:
+    if together := [agent.name for agent in agents if agent.uid is None and not agent.given]:
         yield agents_not_apart(together).about("agents")

@@ -5,12 +5,16 @@ from pathlib import PurePosixPath
 
 from lkhub.plan.paths import StatePaths
 
+AGENTS_VARIABLE, APART = "LKHUB_AGENTS", "apart"
+"""The variable with which a unit or a container tells the hub in it that others run its agents, and its value."""
+
 
 @dataclass(frozen=True)
 class Installation:
     """All paths are absolute. `engine` is the bundled engine, `python` the interpreter that runs lkhub, `state` the
     state directory, `folder` the spec's folder, from which the spec's relative paths start. `user` is the name of the
-    user that the hub runs as. `spec` is the spec itself, "" for the defaults."""
+    user that the hub runs as. `spec` is the spec itself, "" for the defaults. `agents_apart`: each agent is run by a
+    unit or a container of its own, and not by the hub."""
 
     engine: str
     python: str
@@ -18,6 +22,7 @@ class Installation:
     folder: str
     user: str
     spec: str = ""
+    agents_apart: bool = False
 
     @property
     def paths(self) -> StatePaths:

@@ -189,6 +189,20 @@ class StatePaths:
         return f"{self.agents_apart() if apart else self.agents}/{name}"
 
     @property
+    def for_agents(self) -> str:
+        """What agents get that a unit or a container of their own runs: a folder for each."""
+        return f"{self.root}/for-agents"
+
+    def for_agent(self, name: str) -> str:
+        """The folder that one agent can read, and no other. Everything in it is readable by every user who gets so far,
+        and nobody else can enter the state directory."""
+        return f"{self.for_agents}/{name}"
+
+    def is_for_agent(self, path: str) -> bool:
+        """Whether a file, or a folder, is in such a folder or is one."""
+        return path.startswith(f"{self.for_agents}/")
+
+    @property
     def backups(self) -> str:
         """What those files held before."""
         return f"{self.root}/backups"

@@ -7,6 +7,18 @@ from lkhub.plan.installation import Installation
 UNIT = "lkhub.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 
+AGENT_UNITS = "lkhub-agent-*.service"
+"""The names of the units of agents, as a pattern of the shell."""
+
+AGENTS_STATE = "lkhub-agents"
+"""Below /var/lib: the folder with a folder of its own for each agent."""
+
+
+def name_unit(process: str) -> str:
+    """The unit of a process of an agent."""
+    return f"lkhub-{process}.service"
+
+
 FOLDER = "/etc/lkhub"
 SPEC = f"{FOLDER}/hub.yaml"
 
@@ -34,6 +46,12 @@ LOAD = (
     f"&& sudo launchctl bootstrap system /Library/LaunchDaemons/{DAEMON}"
 )
 """The commands that start it, now and with the machine (launchctl(1))."""
+
+# The drain ends the wait for calls; each process may then take 5 s to end (lkhub/supervise/timings.py).
+STOP_MARGIN_SECONDS = 30
+
+# Short against the time without a supervisor, and long for a spec with a fault, which is judged again each time.
+RESTART_SECONDS = 5
 
 HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
 """Folders that the service does not see: ProtectHome and PrivateTmp of its unit."""
@@ -87,6 +105,7 @@ INSTALLED = Installation(
     folder=FOLDER,
     user=USER,
     spec=SPEC,
+    agents_apart=True,
 )
 """The installation of a service of the machine."""
 

@@ -36,6 +36,7 @@ from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.prepare.agents import judge_agents, keep_agents
 from lkhub.prepare.certificates import establish_authority, judge_files
+from lkhub.prepare.given import list_given
 from lkhub.prepare.managed_keys import read_kept_keys
 from lkhub.prepare.secrets import (
     Secrets,
@@ -172,6 +173,7 @@ def _prepare(
     plan, authority = establish_authority(plan)
     plan = complete_builds(plan, private, next(iter(keys)), time.time(), before)
     files = _collect_files(plan, keys, secrets) | authority
+    files |= list_given(plan, files, environ)
     if loaded.spec.keys.source == "managed":
         files[plan.paths.managed_keys] = dump_keys(keys)  # the file exists already, unless a user removed it
     fingerprints = {process.name: fingerprint(process, files, environ) for process in plan.processes}

@@ -13,6 +13,7 @@ from lkhub.host.files import keep_names, write_private
 from lkhub.host.keyfile import Keys, dump_keys, parse_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
+from lkhub.prepare.given import list_given
 from lkhub.prepare.hub import PreparedHub, digest_files, digest_rereads, fingerprint
 from lkhub.prepare.secrets import place_agent_key
 from lkhub.state.ring import follow_ring, read_notes, write_notes
@@ -42,6 +43,7 @@ def replace_keys(hub: PreparedHub, keys: Keys) -> PreparedHub:
         return hub
     paths, text = hub.plan.paths, dump_keys(keys)
     files = {**hub.files, paths.keys: text, paths.managed_keys: text, **place_agent_key(hub.plan, keys)}
+    files |= list_given(hub.plan, files, hub.environ)
     prints = {
         # An agent has the key in its environment.
         each.name: fingerprint(each, files, hub.environ)

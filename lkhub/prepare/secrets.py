@@ -132,8 +132,10 @@ def place_agent_key(plan: Plan, keys: Keys) -> dict[str, str]:
 
 
 def place_secrets(plan: Plan, secrets: Secrets) -> dict[str, str]:
-    """The files of secrets that the plan's processes read, or have variables of their environment in: path → text."""
+    """The files of secrets that the plan's processes read, or that they and agents have variables of their environment
+    in: path → text."""
     read = {file for process in plan.processes for file in process.files}
-    read |= {variable.file for process in plan.processes for variable in process.variables}
+    variables = [each.variables for each in plan.processes] + [each.variables for each in plan.agents]
+    read |= {variable.file for each in variables for variable in each}
     placed = {plan.paths.secret(path): secret.reveal() + "\n" for path, secret in secrets.items()}
     return {file: text for file, text in placed.items() if file in read}

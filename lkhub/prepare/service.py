@@ -19,6 +19,7 @@ from lkhub.plan.service import Service
 from lkhub.prepare.hub import plan_installed, prepare_hub
 from lkhub.prepare.managed_keys import read_kept_keys
 from lkhub.render.files import RenderedFile
+from lkhub.render.targets.agent_units import render_agent_units
 from lkhub.render.targets.systemd import render_environment, render_systemd
 
 # Its folders are for root alone, and links in `live` lead to the files in `archive`.
@@ -27,12 +28,13 @@ CERTBOT = "/etc/letsencrypt"
 
 @dataclass(frozen=True)
 class PreparedService:
-    """What is put in place: the spec's text, the unit, and the values of the variables that the spec refers to. `uv` is
-    the program that installs the hub's agents, "" where they need none."""
+    """What is put in place: the spec's text, the unit, those of `agents`, and the values of the variables that the spec
+    refers to. `uv` is the program that installs the hub's agents, "" where they need none."""
 
     plan: Plan
     spec: str = field(repr=False)
     unit: RenderedFile
+    agents: tuple[RenderedFile, ...]
     variables: Mapping[str, str] = field(repr=False)
     uv: str = ""
 
@@ -63,7 +65,8 @@ def prepare_service(source: str, environ: Mapping[str, str], service: Service) -
         raise InputError("\n".join([*problems, "nothing was changed"]))
     named = {secret.variable: variables[secret.variable] for secret in plan.secrets if secret.variable}
     uv = next((agent.uv for agent in hub.plan.agents if agent.uv), "")
-    return PreparedService(plan, _decode(hub.raw, source), render_systemd(plan, service), named, uv)
+    unit, units = render_systemd(plan, service), render_agent_units(plan)
+    return PreparedService(plan, _decode(hub.raw, source), unit, units, named, uv)
 
 
 def _decode(raw: bytes, path: str) -> str:

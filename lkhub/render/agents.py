@@ -1,13 +1,16 @@
-"""The configuration of each process of an agent, read by `lkhub run-agent`."""
+"""What agents are told: a file for each process that the hub runs, read by `lkhub run-agent`, and one for each agent
+that a unit or a container of its own runs."""
 
-from lkhub.plan.agents import VARIABLE_PREFIX
-from lkhub.plan.model import Plan
+from collections.abc import Mapping
+
+from lkhub.plan.agents import VARIABLE_PREFIX, name_copy
+from lkhub.plan.model import AgentPlan, Plan
 from lkhub.render.files import RenderedFile
-from lkhub.wire.agent import AgentConfig, dump_agent
+from lkhub.wire.agent import GIVEN_FILE, AgentConfig, GivenAgent, dump_agent, dump_given
 
 
 def render_agents(plan: Plan) -> tuple[RenderedFile, ...]:
-    """A file for each process."""
+    """A file for each process that the hub runs."""
     return tuple(
         RenderedFile(
             f"{name}.json",
@@ -29,5 +32,21 @@ def render_agents(plan: Plan) -> tuple[RenderedFile, ...]:
             ),
         )
         for agent in plan.agents
+        if not agent.given
         for name, port in agent.processes
     )
+
+
+def render_given(agent: AgentPlan, values: Mapping[str, str]) -> RenderedFile:
+    """What this agent is given, with the `values` of its variables; the name is the path."""
+    given = GivenAgent(
+        name=agent.name,
+        project=name_copy(agent.inputs),
+        command=agent.command,
+        inputs=agent.inputs,
+        uv=agent.uv,
+        entry=agent.entry,
+        ports=dict(agent.processes),
+        variables={name.removeprefix(VARIABLE_PREFIX): value for name, value in values.items()},
+    )
+    return RenderedFile(f"{agent.given}/{GIVEN_FILE}", dump_given(given), 0o644)

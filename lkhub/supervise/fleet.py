@@ -10,6 +10,7 @@ import anyio.abc
 
 from lkhub.errors import MachineError
 from lkhub.host import files
+from lkhub.host.given import write_given
 from lkhub.plan.process import ProcessPlan
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.child import Child
@@ -78,9 +79,13 @@ class Fleet:
         """Write files, and make their folders; a power cut takes none of it back. Raises MachineError."""
         paths = self.shared.paths
         for folder in {paths.run, paths.logs, *map(os.path.dirname, texts)}:
-            files.ensure_private_dir(folder)
-        changed = [path for path, text in texts.items() if files.write_private(path, text)]
+            if not paths.is_for_agent(folder):
+                files.ensure_private_dir(folder)
+        changed = [path for path, text in texts.items() if self._write(path, text)]
         files.keep_names({os.path.dirname(path) for path in changed})
+
+    def _write(self, path: str, text: str) -> bool:
+        return write_given(path, text) if self.shared.paths.is_for_agent(path) else files.write_private(path, text)
 
     async def start(self, children: Iterable[Child], *, persist: bool = False) -> None:
         """Start all of them at once. Raises MachineError with every reason if some did not start."""

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from lkhub.errors import MachineError
 from lkhub.host import agent_home, files
+from lkhub.host.given import remove_given
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import is_edited
 from lkhub.prepare.hub import PreparedHub
@@ -51,6 +52,7 @@ class InForce:
             # The new hub is in force all the same.
             self._unwritten = True
             self._say(f"{error.message}; commands tell of the hub as it was until it can be")
+        remove_given(self._paths, wanted.plan.agents)
         for hear in self.heard:
             hear(wanted.plan)
 

@@ -40,8 +40,9 @@ class KeyChange:
         return wanted
 
     async def _take(self, step: PreparedHub) -> None:
-        agents = (self._paths.agent_key, self._paths.agent_secret)
-        self._fleet.write({path: step.files[path] for path in (self._paths.keys, *agents) if path in step.files})
+        changed = {self._paths.keys, self._paths.agent_key, self._paths.agent_secret}
+        texts = {path: text for path, text in step.files.items() if path in changed or self._paths.is_for_agent(path)}
+        self._fleet.write(texts)
         for child in self._list_readers():
             await reload(child, child.plan, step.fingerprints[child.plan.name])
 

@@ -11,6 +11,7 @@ import anyio.abc
 import anyio.to_thread
 
 from lkhub.errors import HubError, MachineError
+from lkhub.host.given import give_projects, tell_end
 from lkhub.host.keyfile import Keys
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan, list_only_through
@@ -170,6 +171,8 @@ class Supervisor:
             self.stopping = self._hurries = False
             raise MachineError("\n".join(failures), hints=("`lkhub down` tries it again",))
         self.shared.held.close_except(set())
+        if given := [agent for agent in (self.in_force.hub.plan.agents if self.in_force.hub else ()) if agent.given]:
+            tell_end(given)
 
     def give_way(self, pid: int) -> None:
         """End, and leave the processes to another supervisor that holds the state directory by now."""
@@ -230,6 +233,9 @@ class Supervisor:
 
     async def _apply(self, wanted: PreparedHub, *, now: bool = False) -> Outcome:
         self.in_force.keep_edited(wanted)
+        if given := [agent for agent in wanted.plan.agents if agent.given]:
+            # In a thread: a project may have a gigabyte.
+            await anyio.to_thread.run_sync(give_projects, given)
         differences = self.fleet.compare(wanted)
         if differences == Differences():
             # The files may have been removed or edited meanwhile.

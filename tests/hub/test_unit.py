@@ -31,8 +31,8 @@ def service(tmp_path: Path) -> Service:
 def test_unit_that_is_as_it_was_written_is_replaced_without_a_word(service: Service) -> None:
     told = Told()
     for unit in (FIRST, SECOND, SECOND):
-        write_unit(service, unit, 0o644, told)
-        assert find_edited(service) == (False, "")
+        write_unit(service.unit_file, unit, 0o644, told)
+        assert find_edited(service.unit_file) == (False, "")
         assert Path(service.unit_file).read_text().startswith(unit)
         assert Path(service.unit_file).stat().st_mode & 0o777 == 0o644
     assert told.lines == []
@@ -41,14 +41,14 @@ def test_unit_that_is_as_it_was_written_is_replaced_without_a_word(service: Serv
 @pytest.mark.parametrize("at_end", [True, False])
 def test_edited_unit_is_seen_and_kept(service: Service, at_end: bool) -> None:
     told = Told()
-    write_unit(service, FIRST, 0o644, told)
+    write_unit(service.unit_file, FIRST, 0o644, told)
     text = Path(service.unit_file).read_text()
     edited = text + "Nice=5\n" if at_end else text.replace("=1", "=9")
     Path(service.unit_file).write_text(edited)
-    assert find_edited(service) == (True, "")
-    write_unit(service, FIRST, 0o644, told)
+    assert find_edited(service.unit_file) == (True, "")
+    write_unit(service.unit_file, FIRST, 0o644, told)
     kept = f"{service.unit_file}.edited"
-    assert find_edited(service) == (False, kept)
+    assert find_edited(service.unit_file) == (False, kept)
     assert Path(kept).read_text() == edited
     assert Path(service.unit_file).read_text() == text
     assert kept in told.lines[0]

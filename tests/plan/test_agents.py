@@ -116,6 +116,17 @@ def test_agents_of_an_ordinary_user_are_not_kept_apart_and_that_is_told() -> Non
     assert "bmo, other" in warning.title
 
 
+def test_agents_of_a_service_are_run_by_others_and_kept_apart() -> None:
+    loaded = load_spec(b"agents: [{name: bmo, project: a, replicas: 2}]")
+    plan = build_plan(loaded, make_facts(), replace(INSTALLATION, agents_apart=True))
+    assert plan
+    [agent] = plan.agents
+    assert (agent.given, agent.uid) == ("/var/lib/lkhub/for-agents/bmo", None)
+    assert [name for name, _ in agent.processes] == ["agent-bmo", "agent-bmo-2"]
+    assert (list_added(plan), plan.warnings) == ([], ())
+    assert [each.ports.start for each in plan.listeners if each.process.startswith("agent")] == [8081, 8082]
+
+
 @pytest.mark.parametrize("path", ["bmo", "./bmo", "/etc/lkhub/bmo"])
 def test_project_is_beside_the_spec(path: str) -> None:
     assert build(f"agents: [{{name: bmo, project: {path}}}]").agents[0].project == "/etc/lkhub/bmo"

@@ -140,7 +140,7 @@ def test_nothing_of_this_machine_is_in_what_is_rendered_for_another() -> None:
 
 
 @pytest.mark.parametrize("change", [{"engine": "/nix/store/x/engine"}, {"python": "/x/python"}, {"state": "/srv/hub"}])
-def test_installation_changes_paths_and_no_decision(change: dict[str, str]) -> None:
+def test_installation_changes_paths_and_no_decision(change: dict[str, Any]) -> None:
     elsewhere = replace(PACKAGED, **change)
     plan, other = build(PACKAGED), build(elsewhere)
     assert other != plan

@@ -226,12 +226,14 @@ def test_name_servers_are_asked_once(tmp_path: Path, machine: Service, monkeypat
 def test_what_runs_in_the_unit_may_be_compiled_in_memory(
     tmp_path: Path, machine: Service, spec: str, of_user: bool
 ) -> None:
+    """Agents of the machine's service have units of their own."""
     project = tmp_path / "project"
     project.mkdir()
     service = user_service(str(tmp_path / "home"), str(tmp_path / "state"), "ann") if of_user else machine
     assert "MemoryDenyWriteExecute" in prepare_service(write(tmp_path, ""), {}, service).unit.text
     made = prepare_service(write(tmp_path, spec.format(project)), {}, service)
-    assert "MemoryDenyWriteExecute" not in made.unit.text
+    assert ("MemoryDenyWriteExecute" in made.unit.text) == bool(made.agents)
+    assert bool(made.agents) == ("agents" in spec and not of_user)
 
 
 def test_project_of_an_agent_has_to_be_where_the_service_finds_it(tmp_path: Path, machine: Service) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from lkhub.plan.model import Plan
 from lkhub.plan.service import INSTALLED
+from lkhub.render.targets.agent_units import render_agent_units
 from lkhub.render.targets.nixos.language import write_nix
 from lkhub.render.targets.nixos.target import render_nixos
 from lkhub.render.targets.systemd import render_systemd
@@ -48,7 +49,7 @@ turn:
 """,
     "builds": f"{PUBLIC}sites: [{{name: a, root: /srv/a/dist, port: 3001, build: npm run build}}]\n",
     "served": f"{PUBLIC}sites: [{{name: a, root: /srv/a, port: 3001}}]\n",
-    "agents": "agents: [{name: a, project: /srv/a, command: node agent.js}]\n",
+    "agents": "agents: [{name: a, project: /srv/a, command: node agent.js}, {name: b-c, project: b, replicas: 3}]\n",
     "rooms": f"""{PUBLIC}
 store: sqlite
 rooms:
@@ -99,12 +100,17 @@ def configure(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def list_lines(unit: dict[str, Any]) -> Iterator[str]:
     """The lines that NixOS makes of a unit (nixos/lib/systemd-lib.nix)."""
-    lists = {name: " ".join(unit[key]) for key, name in (("wants", "Wants"), ("after", "After"))}
-    wanted_by = {"WantedBy": " ".join(unit["wantedBy"])}
+    names = (("wants", "Wants"), ("after", "After"), ("before", "Before"))
+    lists = {name: " ".join(unit[key]) for key, name in names if key in unit}
+    wanted_by = {"WantedBy": " ".join(unit["wantedBy"])} if "wantedBy" in unit else {}
     for settings in ({"Description": unit["description"]}, lists, unit["unitConfig"], unit["serviceConfig"], wanted_by):
         for name, value in settings.items():
             for each in value if isinstance(value, list) else [value]:
                 yield f"{name}={each}"
+
+
+def read_lines(unit: str) -> Iterator[str]:
+    return (line for line in unit.splitlines() if "=" in line and not line.startswith("#"))
 
 
 def order(lines: Iterator[str]) -> list[str]:
@@ -115,9 +121,12 @@ def order(lines: Iterator[str]) -> list[str]:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_unit_is_that_of_systemd_line_by_line(name: str, configure: Any) -> None:
-    unit = render_systemd(make_plan(SPECS[name])).text
-    expected = (line for line in unit.splitlines() if "=" in line and not line.startswith("#"))
-    assert order(list_lines(configure(SPECS[name]).read()["unit"])) == order(expected)
+    plan, made = make_plan(SPECS[name]), configure(SPECS[name]).read()
+    assert order(list_lines(made["unit"])) == order(read_lines(render_systemd(plan).text))
+    agents = {unit.name.removesuffix(".service"): unit.text for unit in render_agent_units(plan)}
+    assert made["agents"].keys() == agents.keys()
+    for unit, text in agents.items():
+        assert order(list_lines(made["agents"][unit])) == order(read_lines(text))
 
 
 @pytest.mark.parametrize("name", SPECS)

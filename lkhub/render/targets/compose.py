@@ -7,9 +7,9 @@ from typing import TypeAlias
 from lkhub import __version__
 from lkhub.plan.container import CONTAINED, PROGRAMS, UID
 from lkhub.plan.model import Plan
+from lkhub.plan.service import STOP_MARGIN_SECONDS
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.image import render_image
-from lkhub.render.targets.systemd import STOP_MARGIN_SECONDS
 from lkhub.render.targets.target import Given, Target
 from lkhub.render.yaml_text import dump_yaml
 from lkhub.source.json_text import Json

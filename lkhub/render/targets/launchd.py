@@ -7,9 +7,8 @@ import plistlib
 
 from lkhub.errors import InputError
 from lkhub.plan.model import Plan
-from lkhub.plan.service import DAEMON
+from lkhub.plan.service import DAEMON, RESTART_SECONDS, STOP_MARGIN_SECONDS
 from lkhub.render.files import RenderedFile
-from lkhub.render.targets.systemd import RESTART_SECONDS, STOP_MARGIN_SECONDS
 from lkhub.render.targets.target import Given, Target
 
 _COMMENT = "<!-- Written by lkhub, and never loaded on a Mac by its authors. -->"

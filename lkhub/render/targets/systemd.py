@@ -5,24 +5,19 @@ Keys are those of systemd 247 (Debian 11) and later; each was seen to work with 
 
 from collections.abc import Iterator, Mapping
 
+from lkhub.plan.installation import AGENTS_VARIABLE, APART
 from lkhub.plan.model import Plan
-from lkhub.plan.service import INSTALLED, SYSTEM, UNIT, Service
+from lkhub.plan.service import INSTALLED, RESTART_SECONDS, STOP_MARGIN_SECONDS, SYSTEM, UNIT, Service, name_unit
 from lkhub.render.files import RenderedFile
+from lkhub.render.targets.agent_units import render_agent_units
 from lkhub.render.targets.target import Given, Target
-
-Setting = tuple[str, object]
-
-# The drain ends the wait for calls; each process may then take 5 s to end (lkhub/supervise/timings.py).
-STOP_MARGIN_SECONDS = 30
+from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
 
 # A busy machine may leave a process without a core for seconds. Calls go on without a supervisor.
 WATCHDOG_SECONDS = 30
 
 # A supervisor that is stopped can't drain. It is killed, its processes run on, and the next supervisor adopts them.
 ABORT_SECONDS = 5
-
-# Short against the time without a supervisor, and long for a spec with a fault, which is judged again each time.
-RESTART_SECONDS = 5
 
 # Every address and candidate is looked up on this machine; a slow disk or a name server may take a while.
 START_SECONDS = 120
@@ -72,12 +67,10 @@ of dropped packets, which are outside of the processes in /proc."""
 
 def render_systemd(plan: Plan, service: Service = SYSTEM) -> RenderedFile:
     """The unit of a service; `plan` is for its installation."""
-    sections = list_sections(plan, service)
-    text = "\n\n".join("\n".join((f"[{name}]", *map(_line, settings))) for name, settings in sections)
-    return RenderedFile(UNIT, f"# Written by lkhub. `lkhub install` writes it anew.\n{text}\n", 0o644)
+    return RenderedFile(UNIT, write_unit(list_sections(plan, service)), 0o644)
 
 
-def list_sections(plan: Plan, service: Service = SYSTEM) -> tuple[tuple[str, tuple[Setting, ...]], ...]:
+def list_sections(plan: Plan, service: Service = SYSTEM) -> Sections:
     """The sections of the unit with their settings, in their order."""
     wanted_by = "default.target" if service.of_user else "multi-user.target"
     return (
@@ -95,7 +88,8 @@ def _unit(plan: Plan, service: Service) -> Iterator[Setting]:
     if plan.edge and plan.edge.tls.mode == "tailscale":
         waited_for += " tailscaled.service"
     if not service.of_user:
-        yield "Wants", waited_for
+        units = (name_unit(name) for agent in plan.agents if agent.given for name, _ in agent.processes)
+        yield "Wants", " ".join((waited_for, *units))
         yield "After", waited_for
     # A port that is taken, or a disk that is full, may be free a minute later.
     yield "StartLimitIntervalSec", 0
@@ -104,8 +98,8 @@ def _unit(plan: Plan, service: Service) -> Iterator[Setting]:
 def _service(plan: Plan, service: Service) -> Iterator[Setting]:
     installation = plan.installation
     # -P: no module is taken from the working folder.
-    program = f"{_quote(installation.python)} -P -m lkhub"
-    where = f"--spec {_quote(service.spec)} --state {_quote(installation.state)}"
+    program = f"{quote(installation.python)} -P -m lkhub"
+    where = f"--spec {quote(service.spec)} --state {quote(installation.state)}"
     yield "Type", "notify"
     yield "NotifyAccess", "main"
     if not service.of_user:
@@ -113,13 +107,15 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
         yield "Group", installation.user
         yield "StateDirectory", "lkhub"
         yield "StateDirectoryMode", "0700"
-    yield "WorkingDirectory", _escape(installation.folder)
+    if installation.agents_apart:
+        yield "Environment", f"{AGENTS_VARIABLE}={APART}"
+    yield "WorkingDirectory", escape(installation.folder)
     yield "ExecStart", f"{program} up {where}"
     yield "ExecReload", f"{program} reload {where}"
     # A supervisor that is killed leaves its processes and their calls running, and the next one adopts them.
     yield "KillMode", "process"
     # One that hangs can't end its processes when the service is stopped.
-    down = f"exec {program} down --now --state {_quote(installation.state)}"
+    down = f"exec {program} down --now --state {quote(installation.state)}"
     yield "ExecStopPost", f"/bin/sh -c 'test \"$$SERVICE_RESULT\" != timeout || {down}'"
     yield "Restart", "on-failure"
     # After any failure, a fault of the spec too: an address that is not there yet is one.
@@ -133,9 +129,9 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
     # A hub of a user reads the user's files itself, and then each time anew.
     for secret in plan.secrets if not service.of_user else ():
         if secret.file:
-            yield "LoadCredential", _escape(f"{secret.name}:{secret.file}")
+            yield "LoadCredential", escape(f"{secret.name}:{secret.file}")
     if any(secret.variable for secret in plan.secrets):
-        yield "EnvironmentFile", _escape(service.environment)
+        yield "EnvironmentFile", escape(service.environment)
     if not service.of_user:
         # For ports below 1024. Also where the spec has none: a supervisor without it could not see the processes of one
         # with it, which it has to adopt (ProtectProc).
@@ -147,7 +143,9 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
 
 def _runs_other_code(plan: Plan) -> bool:
     """Whether agents or builds of web sites run in this unit. What Node runs is compiled in memory."""
-    return bool(plan.agents) or any(site.build for site in (plan.edge.sites if plan.edge else ()))
+    return any(not agent.given for agent in plan.agents) or any(
+        site.build for site in (plan.edge.sites if plan.edge else ())
+    )
 
 
 def render_environment(values: Mapping[str, str]) -> str:
@@ -156,29 +154,13 @@ def render_environment(values: Mapping[str, str]) -> str:
     return "".join(f'{name}="{value}"\n' for name, value in quoted.items())
 
 
-def _line(setting: Setting) -> str:
-    name, value = setting
-    return f"{name}={value}"
-
-
-def _escape(text: str) -> str:
-    """`%` begins a specifier in a unit (systemd.unit(5))."""
-    return text.replace("%", "%%")
-
-
-def _quote(word: str) -> str:
-    """A word of a command line in a unit (systemd.service(5))."""
-    word = _escape(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
-    return f'"{word}"' if set(word) & set(" '\"\\;") else word
-
-
 def _render(plan: Plan, _: Given, __: str | None) -> tuple[RenderedFile, ...]:
-    return (render_systemd(plan),)
+    return (render_systemd(plan), *render_agent_units(plan))
 
 
 SYSTEMD = Target(
     "systemd",
-    "the unit of a hub that starts with the machine, as `lkhub install` puts it in place.",
+    "the units of a hub that starts with the machine and of its agents, as `lkhub install` puts them in place.",
     _render,
     installation=INSTALLED,
 )

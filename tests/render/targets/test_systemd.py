@@ -12,6 +12,7 @@ import pytest
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.plan.service import INSTALLED, SYSTEM, user_service
+from lkhub.render.targets.agent_units import render_agent_units
 from lkhub.render.targets.systemd import ABORT_SECONDS, render_environment, render_systemd
 from lkhub.spec.load import load_spec
 from tests.machines import MACHINES, plan_sound
@@ -47,6 +48,54 @@ def test_unit_is_exactly_this(name: str) -> None:
     assert (unit.name, unit.mode) == ("lkhub.service", 0o644)
 
 
+AGENTS = """\
+agents:
+  - {name: bmo, project: bmo, replicas: 2}
+  - {name: other, project: /srv/other, command: node agent.js, env: {KEY: SECRETSECRET}}
+"""
+
+
+def test_unit_of_an_agent_is_exactly_this() -> None:
+    plan = make_plan(AGENTS)
+    units = render_agent_units(plan)
+    assert [unit.name for unit in units] == [
+        "lkhub-agent-bmo.service",
+        "lkhub-agent-bmo-2.service",
+        "lkhub-agent-other.service",
+    ]
+    path = GOLDEN / "agent.service"
+    if os.environ.get("REWRITE_GOLDEN"):
+        path.write_text(units[1].text)
+    assert units[1].text == path.read_text()
+    assert not any("SECRET" in unit.text for unit in units)
+
+
+def test_hub_starts_its_agents_and_ends_before_them() -> None:
+    plan = make_plan(AGENTS)
+    settings = read_settings(render_systemd(plan).text)
+    units = [unit.name for unit in render_agent_units(plan)]
+    assert settings["Wants"].split()[1:] == units
+    assert settings["Environment"] == "LKHUB_AGENTS=apart"
+    for unit in render_agent_units(plan):
+        assert read_settings(unit.text)["Before"] == "lkhub.service"
+
+
+def test_agents_share_a_user_and_a_folder_with_their_replicas_alone() -> None:
+    first, second, other = (read_settings(unit.text) for unit in render_agent_units(make_plan(AGENTS)))
+    for key in ("User", "StateDirectory", "BindReadOnlyPaths"):
+        assert first[key] == second[key] != other[key]
+    # A longer one is refused (systemd's USER_NAMES.md).
+    [longest] = render_agent_units(make_plan(f"agents: [{{name: {'a' * 20}, project: a}}]"))
+    assert len(read_settings(longest.text)["User"]) <= 31
+
+
+def test_agents_of_a_user_have_no_units() -> None:
+    service = user_service("/home/ann", "/home/ann/.local/state/lkhub", "ann")
+    plan = plan_sound(AGENTS, MACHINES["vps"], service.installation)
+    assert render_agent_units(plan) == ()
+    assert "LKHUB_AGENTS" not in render_systemd(plan, service).text
+
+
 def test_stop_waits_for_calls_and_the_watchdog_does_not() -> None:
     settings = read_settings(render_systemd(make_plan("drain: 10m")).text)
     assert int(settings["TimeoutStopSec"]) > 600
@@ -76,11 +125,13 @@ def test_hub_of_a_tailnet_waits_for_its_daemon() -> None:
     ],
 )
 def test_node_may_compile_in_memory(spec: str) -> None:
-    plan = make_plan(f"reach: lan\n{spec}", "laptop")
     for service in (SYSTEM, user_service("/home/ann", "/home/ann/.local/state/lkhub", "ann")):
-        settings = read_settings(render_systemd(plan, service).text)
-        assert "MemoryDenyWriteExecute" not in settings
+        of_service = plan_sound(f"reach: lan\n{spec}", MACHINES["laptop"], service.installation)
+        settings = read_settings(render_systemd(of_service, service).text)
+        assert ("MemoryDenyWriteExecute" in settings) == ("agents" in spec and not service.of_user)
         assert settings["RestrictNamespaces"] == "yes"
+        for unit in render_agent_units(of_service):
+            assert "MemoryDenyWriteExecute" not in unit.text
 
 
 def test_no_secret_is_in_the_unit() -> None:
@@ -120,9 +171,10 @@ def test_unit_of_a_user_is_exactly_this_and_judged_by_systemd(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", [*SPECS, "agent"])
 def test_systemd_finds_no_fault_and_little_exposure(name: str, tmp_path: Path) -> None:
-    unit = tmp_path / "lkhub.service"
+    # The units of agents name the hub's.
+    unit = tmp_path / ("lkhub-agent-bmo-2.service" if name == "agent" else "lkhub.service")
     # The program is not here.
     unit.write_text(re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", (GOLDEN / f"{name}.service").read_text(), flags=re.M))
     judged = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)

@@ -14,6 +14,7 @@ let
 in
 {
   unit = config.systemd.services.lkhub or null;
+  agents = builtins.removeAttrs config.systemd.services [ "lkhub" ];
   text = (config.environment.etc."lkhub/hub.yaml" or { text = null; }).text;
   firewall = config.networking.firewall;
   users = config.users;

@@ -6,8 +6,7 @@ from typing import Literal, TypeAlias
 
 from lkhub.errors import InputError
 from lkhub.plan.model import Listener, Plan, Protocol
-from lkhub.plan.service import FOLDER
-from lkhub.render.targets.systemd import STOP_MARGIN_SECONDS
+from lkhub.plan.service import FOLDER, STOP_MARGIN_SECONDS
 from lkhub.source.path import dotted
 from lkhub.spec.ports import PortRange
 

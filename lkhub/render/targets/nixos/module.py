@@ -7,10 +7,12 @@ may change without lkhub, is computed in Nix.
 from collections.abc import Iterable, Mapping
 
 from lkhub.plan.model import Plan
-from lkhub.plan.service import ENVIRONMENT, FOLDER, INSTALLED, SPEC, USER
+from lkhub.plan.service import ENVIRONMENT, FOLDER, INSTALLED, SPEC, STOP_MARGIN_SECONDS, UNIT, USER
+from lkhub.render.targets.agent_units import list_agent_sections
 from lkhub.render.targets.nixos.language import Expression, write_nix, write_text
 from lkhub.render.targets.nixos.options import EACH, Place, list_secrets, write_options
-from lkhub.render.targets.systemd import NO_NEW_CODE, STOP_MARGIN_SECONDS, Setting, list_sections
+from lkhub.render.targets.systemd import NO_NEW_CODE, list_sections
+from lkhub.render.targets.unit_text import Setting
 from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.model import Spec
 
@@ -66,8 +68,19 @@ let
   credentials = map (each: percent "${each.name}:${beside each.value.file}") (filter (each: each.value ? file) found);
   variables = filter (each: each.value ? env) found;
 
-  # Agents and builds of web sites run in the unit, and what Node runs is compiled in memory.
-  runsOtherCode = (settings.agents or [ ]) != [ ] || filter (site: site ? build) (settings.sites or [ ]) != [ ];
+  # Builds of web sites run in the unit, and what Node runs is compiled in memory.
+  runsOtherCode = filter (site: site ? build) (settings.sites or [ ]) != [ ];
+
+  # The processes of agents, each of which is a unit, with their agent's name.
+  agents = concatLists (map
+    (agent: genList
+      (index: {
+        inherit (agent) name;
+        process = "agent-${agent.name}" + (if index == 0 then "" else "-${toString (index + 1)}");
+      })
+      (agent.replicas or 1))
+    (settings.agents or [ ]));
+  nameUnit = agent: "lkhub-${agent.process}";
 
   waitsFor = [ "network-online.target" ]
     ++ (if (settings.tls or { }).mode or "" == "tailscale" then [ "tailscaled.service" ] else [ ]);
@@ -93,24 +106,40 @@ in
     users.users.@user@ = { isSystemUser = true; group = "@user@"; };
     users.groups.@user@ = { };
 
-    systemd.services.lkhub = {
-      description = "LiveKit hub ${settings.name or "hub"}";
-      wantedBy = [ "multi-user.target" ];
-      wants = waitsFor;
-      after = waitsFor;
-      reloadTriggers = [ (toJSON settings) ];
-      unitConfig = @unit@;
-      serviceConfig = @service@ // (if credentials == [ ] then { } else { LoadCredential = credentials; })
-      // (if variables == [ ] then { } else { EnvironmentFile = "@environment@"; })
-      // (if runsOtherCode then { } else { @nonewcode@ = "yes"; });
+    systemd.services = listToAttrs (map
+      (agent: {
+        name = nameUnit agent;
+        value = {
+          description = "@describeagent@";
+          before = [ "@hub@" ];
+          unitConfig = @agentunit@;
+          serviceConfig = @agent@;
+        };
+      })
+      agents) // {
+      lkhub = {
+        description = "LiveKit hub ${settings.name or "hub"}";
+        wantedBy = [ "multi-user.target" ];
+        wants = waitsFor ++ map (agent: "${nameUnit agent}.service") agents;
+        after = waitsFor;
+        reloadTriggers = [ (toJSON settings) ];
+        unitConfig = @unit@;
+        serviceConfig = @service@ // (if credentials == [ ] then { } else { LoadCredential = credentials; })
+        // (if variables == [ ] then { } else { EnvironmentFile = "@environment@"; })
+        // (if runsOtherCode then { } else { @nonewcode@ = "yes"; });
+      };
     };
   };
 }
 """
 
 # Written in Nix above.
-_OF_THE_UNIT = {"Description", "Wants", "After"}
+_OF_THE_UNIT = {"Description", "Wants", "After", "Before"}
 _OF_THE_SERVICE = {"LoadCredential", "EnvironmentFile", NO_NEW_CODE}
+
+
+# Stand for what Nix computes. No other text has them.
+_NAME, _PROCESS = "\x01", "\x02"
 
 
 def render_module(plan: Plan) -> str:
@@ -119,6 +148,7 @@ def render_module(plan: Plan) -> str:
     sections = dict(list_sections(plan))
     stop = Expression(f'seconds (settings.drain or "{DEFAULT_DRAIN}") + {STOP_MARGIN_SECONDS}')
     service = _group(each for each in sections["Service"] if each[0] not in _OF_THE_SERVICE)
+    agent = dict(list_agent_sections(plan, _NAME, _PROCESS))
     values = {
         "environment": ENVIRONMENT,
         "nonewcode": NO_NEW_CODE,
@@ -129,13 +159,17 @@ def render_module(plan: Plan) -> str:
         "places": _write_places(list_secrets(schema)),
         "python": write_text(INSTALLED.python),
         "options": write_options(schema),
-        "unit": write_nix(_group(each for each in sections["Unit"] if each[0] not in _OF_THE_UNIT), " " * 6),
-        "service": write_nix({**service, "TimeoutStopSec": stop}, " " * 6),
+        "unit": write_nix(_group(each for each in sections["Unit"] if each[0] not in _OF_THE_UNIT), " " * 8),
+        "service": write_nix({**service, "TimeoutStopSec": stop}, " " * 8),
+        "hub": UNIT,
+        "describeagent": str(dict(agent["Unit"])["Description"]),
+        "agentunit": write_nix(_group(each for each in agent["Unit"] if each[0] not in _OF_THE_UNIT), " " * 10),
+        "agent": write_nix(_group(agent["Service"]), " " * 10),
     }
     text = _TEXT
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
-    return text
+    return text.replace(_NAME, "${agent.name}").replace(_PROCESS, "${agent.process}")
 
 
 def _group(settings: Iterable[Setting]) -> Mapping[str, object]:

@@ -1,0 +1,98 @@
+"""The folders of the state directory that agents read which a unit or a container of their own runs.
+
+    for-agents/NAME/       mounted where the agent is, and nothing else of the hub's is
+        agent.json         what it is told, with its key
+        DIGEST/            a copy of its project
+        restart            written anew where a new worker is asked for
+        ended              from the orderly end of the hub to its next start
+
+An agent is another user, so everything in its folder can be read by every user who gets there. Through the state
+directory, which is the hub's alone, nobody does.
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from lkhub.errors import MachineError
+from lkhub.host.agent_home import list_ignored
+from lkhub.host.files import ensure_private_dir, explain_os_errors, remove, write_private
+from lkhub.plan.agents import name_copy
+from lkhub.plan.model import AgentPlan
+from lkhub.plan.paths import StatePaths
+from lkhub.wire.agent import ENDED_FILE, RESTART_FILE
+
+_FOLDER_MODE, _FILE_MODE = 0o755, 0o644
+
+
+def write_given(path: str, text: str) -> bool:
+    """Write a file into the folder of an agent. False where it had this text already. Raises MachineError."""
+    ensure_given_dir(os.path.dirname(path))
+    return write_private(path, text, _FILE_MODE)
+
+
+def ensure_given_dir(folder: str) -> None:
+    """Make the folder of an agent. Raises MachineError."""
+    ensure_private_dir(os.path.dirname(folder))
+    with explain_os_errors(folder, "create"):
+        os.makedirs(folder, mode=_FOLDER_MODE, exist_ok=True)
+        if os.stat(folder).st_uid == os.geteuid():
+            os.chmod(folder, _FOLDER_MODE)
+
+
+def give_projects(agents: Iterable[AgentPlan]) -> None:
+    """Copy the projects of agents into their folders, those versions that are not there yet. Raises MachineError."""
+    for agent in agents:
+        if agent.given and agent.inputs:
+            _give_project(agent)
+
+
+def _give_project(agent: AgentPlan) -> None:
+    ensure_given_dir(agent.given)
+    copy = f"{agent.given}/{name_copy(agent.inputs)}"
+    if os.path.isdir(copy):
+        return
+    new = f"{copy}.new"
+    with explain_os_errors(copy, "write"):
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            shutil.copytree(agent.project, new, symlinks=True, ignore=list_ignored)
+        except shutil.Error as error:
+            raise MachineError(f"can't copy {agent.project}: {error.args[0][0][2]}") from error
+        for above, folders, names in os.walk(new):
+            os.chmod(above, _FOLDER_MODE)
+            for path in (os.path.join(above, name) for name in (*folders, *names)):
+                if not os.path.islink(path):
+                    os.chmod(path, _FOLDER_MODE if os.stat(path).st_mode & 0o111 else _FILE_MODE)
+        os.rename(new, copy)
+
+
+def tell_end(agents: Iterable[AgentPlan]) -> None:
+    """Tell agents that the hub has ended. What can't be written is left out."""
+    for agent in agents:
+        with contextlib.suppress(MachineError):
+            write_given(f"{agent.given}/{ENDED_FILE}", "")
+
+
+def remove_given(paths: StatePaths, agents: Iterable[AgentPlan]) -> None:
+    """Remove what no agent gets any more, and that the hub has ended. What can't be removed stays."""
+    kept = {agent.given: name_copy(agent.inputs) for agent in agents if agent.given}
+    if not os.path.isdir(paths.for_agents):
+        return
+    for folder in Path(paths.for_agents).iterdir():
+        if str(folder) not in kept:
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        for path in folder.iterdir():
+            if path.name == ENDED_FILE:
+                remove(str(path))
+            elif path.is_dir() and path.name != kept[str(folder)]:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def ask_for_restart(folder: str) -> None:
+    """Have each process of an agent start a new worker. Raises MachineError."""
+    write_given(f"{folder}/{RESTART_FILE}", f"{time.time()}\n")

@@ -1,0 +1,89 @@
+"""The units of agents: one for each process, beside the hub's own. Each is a user without an account, in a sandbox."""
+
+from collections.abc import Iterator
+
+from lkhub.plan.agents import RETIRING_SECONDS
+from lkhub.plan.model import Plan
+from lkhub.plan.service import AGENTS_STATE, RESTART_SECONDS, STOP_MARGIN_SECONDS, UNIT, name_unit
+from lkhub.render.files import RenderedFile
+from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
+
+AGENT_FOLDER = "/run/lkhub-agent"
+"""Where an agent finds what the hub gives it."""
+
+# As SANDBOX, for other people's code: what Node runs is compiled in memory, and onnxruntime chooses the cores for its
+# threads (@resources). DynamicUser has NoNewPrivileges, PrivateTmp, ProtectSystem, RemoveIPC and RestrictSUIDSGID too.
+AGENT_SANDBOX: tuple[Setting, ...] = (
+    ("ProtectHome", "yes"),
+    ("PrivateMounts", "yes"),
+    ("PrivateDevices", "yes"),
+    ("PrivateUsers", "yes"),
+    ("ProtectKernelTunables", "yes"),
+    ("ProtectKernelModules", "yes"),
+    ("ProtectKernelLogs", "yes"),
+    ("ProtectControlGroups", "yes"),
+    ("ProtectClock", "yes"),
+    ("ProtectHostname", "yes"),
+    ("ProtectProc", "invisible"),
+    ("CapabilityBoundingSet", ""),
+    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
+    ("RestrictNamespaces", "yes"),
+    ("RestrictRealtime", "yes"),
+    ("LockPersonality", "yes"),
+    ("UMask", "0077"),
+    ("SystemCallArchitectures", "native"),
+    ("SystemCallFilter", "@system-service"),
+    ("SystemCallFilter", "~@privileged"),
+    ("SystemCallErrorNumber", "EPERM"),
+)
+
+
+def render_agent_units(plan: Plan) -> tuple[RenderedFile, ...]:
+    """A unit for each process of an agent that the hub does not run itself."""
+    return tuple(
+        RenderedFile(name_unit(process), write_unit(list_agent_sections(plan, agent.name, process)), 0o644)
+        for agent in plan.agents
+        if agent.given
+        for process, _ in agent.processes
+    )
+
+
+def list_agent_sections(plan: Plan, agent: str, process: str) -> Sections:
+    """The sections of the unit of a process of an agent."""
+    return (
+        ("Unit", tuple(_agent_unit(agent))),
+        ("Service", tuple(_agent_service(plan, agent, process))),
+    )
+
+
+def _agent_unit(agent: str) -> Iterator[Setting]:
+    yield "Description", f"Agent {agent} of the LiveKit hub"
+    # At a shutdown units stop in the other order: the hub waits for calls, with the agents that are in them. No PartOf:
+    # it would restart them with a supervisor that was killed. The hub itself tells them that it has ended.
+    yield "Before", UNIT
+    # The hub's folder for it may not be there yet.
+    yield "StartLimitIntervalSec", 0
+
+
+def _agent_service(plan: Plan, agent: str, process: str) -> Iterator[Setting]:
+    installation = plan.installation
+    yield "Type", "notify"
+    yield "NotifyAccess", "main"
+    # A user without an account. Processes of one agent are one user, with one folder.
+    yield "DynamicUser", "yes"
+    yield "User", f"lk-agent-{agent}"
+    yield "StateDirectory", f"{AGENTS_STATE}/{agent}"
+    yield "StateDirectoryMode", "0700"
+    yield "BindReadOnlyPaths", f"{escape(plan.paths.for_agent(agent))}:{AGENT_FOLDER}"
+    yield "InaccessiblePaths", f"-{escape(installation.state)} -{escape(installation.folder)}"
+    program = f"{quote(installation.python)} -P -m lkhub"
+    yield "ExecStart", f"{program} keep-agent --given {AGENT_FOLDER} --process {process}"
+    yield "ExecReload", "/bin/kill -HUP $MAINPID"
+    # Its first process tells the workers, and waits for them.
+    yield "KillMode", "mixed"
+    # It ends by itself when the hub has ended.
+    yield "Restart", "on-failure"
+    yield "RestartSec", RESTART_SECONDS
+    yield "OOMPolicy", "continue"
+    yield "TimeoutStopSec", RETIRING_SECONDS + STOP_MARGIN_SECONDS
+    yield from AGENT_SANDBOX

@@ -1,0 +1,263 @@
+"""Keeps a worker of an agent running, as the one process of a unit or the first of a container that the agent has to
+itself.
+
+It is the agent's own user. It reads the folder that the hub fills for this agent, and writes nothing there: when the
+hub changes the file, as for another key, it starts a new worker. The one of before goes on until its successor is
+connected to media, which may have to be installed first, and then finishes its calls. A worker that has ended is
+started again, less and less often. When the hub has ended, so do the worker and, later, this process.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lkhub.host.service_manager import tell_manager
+from lkhub.plan.agents import RETIRING_SECONDS
+from lkhub.supervise.backoff import Backoff
+from lkhub.wire.agent import ENDED_FILE, GIVEN_FILE, RESTART_FILE, parse_given
+
+# A change is taken up within a second, and a look costs two calls of the system.
+LOOK_SECONDS = 1.0
+
+# A worker that ends sooner has failed at its start.
+SETTLED_SECONDS = 30.0
+
+FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS = 1.0, 30.0
+
+# A worker ends within a few seconds once it has no call. Without media it has none.
+ORPHANED_SECONDS = 10.0
+
+# A hub that is restarted is there again before; one that was stopped needs no agents until its start starts them.
+GONE_SECONDS = 60.0
+
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+
+
+@dataclass
+class _Worker:
+    """A process of the agent. `until`: when it is killed, in seconds of the monotonic clock; None: it was not told to
+    end."""
+
+    pid: int
+    started: float
+    until: float | None = None
+
+
+@dataclass
+class AgentKeeper:
+    """Keeps the worker running that `argv` starts, by what the hub has put into the folder `given`."""
+
+    given: str
+    argv: tuple[str, ...]
+    _current: _Worker | None = None
+    _retiring: list[_Worker] = field(default_factory=list)
+    _seen: bytes | None = None
+    _ending: bool = False
+    _restarts: int = 0
+    _next: float = 0.0
+    _without_media: float | None = None
+    _was_up: bool = False
+    _gone: float | None = None
+    _backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS))
+
+    def run(self) -> None:
+        """Keep it running until SIGTERM or the end of the hub, and return when the last worker has ended. SIGHUP asks
+        for a new worker."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self._tell("waits for the hub")
+        tell_manager(READY=1)
+        while not (self._ending or self._is_gone()) or self._list():
+            self._look()
+            got = signal.sigtimedwait(_SIGNALS, LOOK_SECONDS)
+            if got is None:
+                continue
+            if got.si_signo == signal.SIGHUP:
+                self._next = 0.0
+                self._replace()
+            elif got.si_signo in (signal.SIGTERM, signal.SIGINT):
+                self._end()
+
+    def _list(self) -> list[_Worker]:
+        return [*self._retiring, *([self._current] if self._current else [])]
+
+    def _look(self) -> None:
+        self._reap()
+        self._tell_succeeded()
+        self._kill_overdue()
+        if self._ending or self._has_no_hub():
+            return
+        found = self._read()
+        if found is not None and found != self._seen:
+            if self._seen is not None:
+                _say("the hub has changed what this agent gets; a new worker starts")
+            self._seen, self._next = found, 0.0
+            self._replace()
+        if self._current is None and self._seen is not None and time.monotonic() >= self._next:
+            self._start()
+
+    def _has_no_hub(self) -> bool:
+        """Whether the hub has ended. As long as this process has not known the hub to be up, it waits for its start."""
+        if not os.path.exists(f"{self.given}/{ENDED_FILE}"):
+            self._was_up, self._gone = True, None
+            return False
+        if self._was_up and self._gone is None:
+            self._gone = time.monotonic()
+            self._retire()
+            self._tell("waits for the hub")
+        return True
+
+    def _is_gone(self) -> bool:
+        return self._gone is not None and time.monotonic() - self._gone >= GONE_SECONDS
+
+    def _read(self) -> bytes | None:
+        """What the hub gives; None where it gives nothing, and what it has given before still counts."""
+        try:
+            text = Path(self.given, GIVEN_FILE).read_bytes()
+        except OSError:
+            return None
+        asked = b""
+        with contextlib.suppress(OSError):
+            asked = Path(self.given, RESTART_FILE).read_bytes()
+        return text + b"\0" + asked
+
+    def _start(self) -> None:
+        # A group of its own, so that nothing of it is left when it is killed; and it hears the signals again.
+        pid = os.posix_spawn(self.argv[0], self.argv, os.environ, setsigmask=[], setpgroup=0)
+        self._current = _Worker(pid, time.monotonic())
+        self._tell("running")
+
+    def _replace(self) -> None:
+        """Have another worker take the place of this one, which goes on until then. Where an older one goes on already,
+        this one need not."""
+        if self._current is None:
+            return
+        if any(worker.until is None for worker in self._retiring):
+            self._tell_to_end(self._current)
+        self._retiring.append(self._current)
+        self._current = None
+
+    def _tell_succeeded(self) -> None:
+        """Tell those to end whose successor takes rooms, or that take none themselves."""
+        waiting = [worker for worker in self._retiring if worker.until is None]
+        if not waiting:
+            return
+        # Imported here: it costs 20 ms, and is needed when a worker is replaced.
+        from lkhub.host.sockets import is_connected
+
+        port = self._find_media()[1]
+        is_succeeded = self._current is not None and is_connected(self._current.pid, port)
+        for worker in waiting:
+            if is_succeeded or not is_connected(worker.pid, port):
+                self._tell_to_end(worker)
+
+    def _tell_to_end(self, worker: _Worker) -> None:
+        """Have it finish its calls. A second signal would end it at once."""
+        if worker.until is None:
+            worker.until = time.monotonic() + RETIRING_SECONDS
+            self._signal(worker, signal.SIGTERM)
+
+    def _retire(self) -> None:
+        """Tell all to end."""
+        if self._current is not None:
+            self._retiring.append(self._current)
+            self._current = None
+        for worker in self._retiring:
+            self._tell_to_end(worker)
+
+    def _end(self) -> None:
+        if self._ending:
+            # As a worker of livekit-agents takes it: a second one ends its calls.
+            for worker in self._list():
+                self._kill(worker)
+            return
+        self._ending = True
+        self._tell("finishes its calls")
+        self._retire()
+
+    def _reap(self) -> None:
+        # In a container, processes whose parents have ended are children of this one too.
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                self._notice_end(ended[0], os.waitstatus_to_exitcode(ended[1]))
+
+    def _notice_end(self, pid: int, code: int) -> None:
+        for worker in [each for each in self._list() if each.pid == pid]:
+            # Whatever it has started ends with it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            if worker in self._retiring:
+                self._retiring.remove(worker)
+                continue
+            self._current = None
+            well = max(0.0, time.monotonic() - worker.started - SETTLED_SECONDS)
+            delay = self._backoff.next_delay(well)
+            self._restarts += 1
+            self._next = time.monotonic() + delay
+            _say(f"the worker ended with {describe_exit(code)}; it starts again in {delay:.0f} s")
+            self._tell("starts again soon")
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        orphaned = (self._ending or self._gone is not None) and self._is_without_media(now)
+        for worker in self._retiring:
+            if orphaned or (worker.until is not None and now >= worker.until):
+                self._kill(worker)
+
+    def _is_without_media(self, now: float) -> bool:
+        """Whether media has not answered for ORPHANED_SECONDS."""
+        if self._answers():
+            self._without_media = None
+            return False
+        self._without_media = self._without_media or now
+        return now - self._without_media >= ORPHANED_SECONDS
+
+    def _answers(self) -> bool:
+        host, port = self._find_media()
+        if not host:
+            return True  # not known, and a call may be going on
+        try:
+            with socket.create_connection((host, port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def _find_media(self) -> tuple[str, int]:
+        """Where media is, as the agent is told; no host where that is not known."""
+        try:
+            given = parse_given((self._seen or b"").partition(b"\0")[0].decode())
+            url = urlsplit(given.variables["LIVEKIT_URL"])
+            return url.hostname or "", url.port or 80
+        except (ValueError, LookupError):
+            return "", 0
+
+    def _kill(self, worker: _Worker) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(worker.pid, signal.SIGKILL)
+        self._signal(worker, signal.SIGKILL)
+
+    def _signal(self, worker: _Worker, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, number)
+
+    def _tell(self, state: str) -> None:
+        tell_manager(STATUS=f"{state}; {self._restarts} restarts")
+
+
+def describe_exit(code: int) -> str:
+    """`exit code 1`, or the name of the signal."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

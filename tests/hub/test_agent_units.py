@@ -1,0 +1,179 @@
+"""Units of agents, with a stand-in for systemctl."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.host import systemd
+from lkhub.host.commands import Done
+from lkhub.host.given import write_given
+from lkhub.hub import agent_units
+from lkhub.hub.agent_units import add_given, list_given, remove_agents, restart_given, start_agents
+from lkhub.plan.paths import StatePaths
+from lkhub.plan.service import Service, user_service
+from lkhub.wire.agent import GivenAgent, dump_given
+from tests.reports import hub_report
+
+
+class Told:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def tell(self, step: str, detail: str = "") -> None:
+        self.steps.append(step)
+
+    def warn(self, text: str) -> None:
+        self.steps.append(text)
+
+
+class Systemctl:
+    """Its command lines, and its answers by the first word."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.shown: dict[str, str] = {}
+
+    def __call__(self, command: Any, *_: Any) -> Done:
+        words = [word for word in command.argv[1:] if word != "--user"]
+        self.asked.append(" ".join(words))
+        shown = self.shown.get(words[-1], "")
+        if words[0] == "show" and "--value" in words:
+            shown = dict(line.split("=", 1) for line in shown.splitlines()).get(words[1].split("=")[1], "")
+        return Done(0, shown, "")
+
+    @property
+    def acts(self) -> list[str]:
+        return [asked for asked in self.asked if not asked.startswith("show")]
+
+
+@pytest.fixture
+def systemctl(monkeypatch: pytest.MonkeyPatch) -> Systemctl:
+    made = Systemctl()
+    monkeypatch.setattr(systemd, "run_command", made)
+    return made
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    made = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
+    Path(made.unit_file).parent.mkdir(parents=True)
+    machine = Service(made.installation, made.unit_file, made.programs, made.command)
+    for name in ("lkhub-agent-a.service", "lkhub-agent-b.service"):
+        Path(machine.unit_file).with_name(name).touch()
+    return machine
+
+
+def test_units_that_run_are_left_and_changed_ones_start_anew(systemctl: Systemctl) -> None:
+    systemctl.shown = {"a": "ActiveState=active", "b": "ActiveState=active", "c": "ActiveState=inactive"}
+    start_agents(systemd.Systemd(), ("a", "b", "c"), {"b", "c"}, Told())
+    assert systemctl.acts == ["start --no-block a", "restart --no-block b", "start --no-block c"]
+
+
+def test_agent_that_is_gone_finishes_its_calls_before_its_unit_goes(service: Service, systemctl: Systemctl) -> None:
+    systemctl.shown = {"lkhub-agent-b.service": "ActiveState=active"}
+    told = Told()
+    remove_agents(service, systemd.Systemd(), told, {"lkhub-agent-a.service"})
+    assert systemctl.acts == ["stop lkhub-agent-b.service", "reset-failed lkhub-agent-b.service"]
+    assert "may finish its calls" in told.steps[0]
+    left = os.listdir(os.path.dirname(service.unit_file))
+    assert left == ["lkhub-agent-a.service"]
+
+
+def test_now_does_not_wait_for_its_calls(service: Service, systemctl: Systemctl) -> None:
+    remove_agents(service, systemd.Systemd(), Told(), {"lkhub-agent-a.service"}, now=True)
+    assert systemctl.acts[0] == "kill --signal=SIGKILL lkhub-agent-b.service"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> StatePaths:
+    paths = StatePaths(str(tmp_path / "hub"))
+    agent = GivenAgent("bmo", "x", (), "x", "", "", {"agent-bmo": 8081}, {})
+    write_given(f"{paths.for_agent('bmo')}/agent.json", dump_given(agent))
+    write_given(f"{paths.for_agent('damaged')}/agent.json", "{")
+    return paths
+
+
+def test_processes_are_known_from_what_they_are_given(paths: StatePaths) -> None:
+    assert list_given(paths) == {"agent-bmo": paths.for_agent("bmo")}
+    assert list_given(StatePaths("/nowhere")) == {}
+
+
+def test_restart_is_asked_for_in_the_folder_of_the_agent(paths: StatePaths) -> None:
+    assert restart_given(paths, "agent-bmo")
+    assert Path(paths.for_agent("bmo"), "restart").exists()
+    assert not restart_given(paths, "agent-other")
+
+
+Report = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def show(paths: StatePaths, systemctl: Systemctl, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """The processes of a report with what systemd says of the unit: name, pid, state, restarts."""
+    monkeypatch.setattr(agent_units, "has_units", lambda _: True)
+
+    def made(**shown: Any) -> list[tuple[Any, ...]]:
+        systemctl.shown = {"lkhub-agent-bmo.service": "".join(f"{name}={each}\n" for name, each in shown.items())}
+        report = add_given(hub_report({"processes": [{"name": "media"}]}), paths)
+        assert report.processes[0].name == "media"
+        found = [*report.processes[1:], *report.retired]
+        return [(each.name, each.pid, each.state, each.restarts) for each in found]
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("shown", "state"),
+    [
+        ({"ActiveState": "activating", "SubState": "auto-restart"}, "backoff"),
+        ({"ActiveState": "activating", "SubState": "start"}, "starting"),
+        ({"ActiveState": "inactive"}, "stopped"),
+        ({"ActiveState": "failed"}, "failed"),
+        ({"ActiveState": "deactivating"}, "stopping"),
+        ({}, "stopped"),
+    ],
+)
+def test_state_of_a_unit_that_runs_nothing(show: Report, shown: dict[str, str], state: str) -> None:
+    assert show(**shown, NRestarts=2) == [("agent-bmo", None, state, 2)]
+
+
+@pytest.fixture
+def keeper() -> Iterator[int]:
+    """A process that has started two others, one after the other."""
+    code = (
+        "import subprocess, sys, time\n"
+        "for _ in range(2):\n"
+        "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)']); time.sleep(0.05)\n"
+        "print('ready', flush=True); time.sleep(1000)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as popen:
+        assert popen.stdout
+        popen.stdout.readline()
+        try:
+            yield popen.pid
+        finally:
+            subprocess.run(["pkill", "-9", "-s", str(popen.pid)])
+
+
+def test_newest_worker_is_the_one_that_takes_calls(show: Report, keeper: int) -> None:
+    shown = {"ActiveState": "active", "MainPID": keeper, "NRestarts": 1}
+    current, retired = show(**shown, StatusText="running; 3 restarts")
+    assert (current[2:], retired[2]) == (("running", 4), "stopping")
+    assert current[1] > retired[1]
+    waiting, *retired_ones = show(**shown, StatusText="starts again soon; 3 restarts")
+    assert waiting == ("agent-bmo", None, "backoff", 4)
+    assert len(retired_ones) == 2
+
+
+def test_agents_in_containers_are_not_reported_as_if_they_were_known(paths: StatePaths) -> None:
+    report = hub_report({"processes": [{"name": "media"}]})
+    assert add_given(report, paths) == report

@@ -1,0 +1,276 @@
+"""The first process of an agent's unit: a real one, whose worker is a short script."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lkhub
+from lkhub.supervise.agent_keeper import describe_exit
+from lkhub.wire.agent import ENDED_FILE, GIVEN_FILE, RESTART_FILE, GivenAgent, dump_given
+from tests.waiting import wait_until
+
+# The keeper, with other times than for real calls.
+KEEPER = """
+import sys
+from lkhub.supervise import agent_keeper
+agent_keeper.LOOK_SECONDS, agent_keeper.GONE_SECONDS, agent_keeper.ORPHANED_SECONDS = 0.05, 0.2, 0.2
+agent_keeper.AgentKeeper(sys.argv[1], (sys.executable, *sys.argv[2:])).run()
+"""
+
+# A worker connects where `connects` is there, and notes its start. When it is told to end it waits until `finish` is
+# there.
+WORKER = """
+import os, pathlib, signal, socket, sys, time
+place = pathlib.Path(sys.argv[1])
+ends = []
+signal.signal(signal.SIGTERM, lambda *_: (ends.append(1), (place / f"told-{os.getpid()}").touch()))
+if (place / "connects").exists(): connection = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+with open(place / "starts", "a") as file: print(os.getpid(), file=file, flush=True)
+if (place / "fails").exists(): sys.exit(3)
+while not (ends and (place / "finish").exists()): time.sleep(0.02)
+"""
+
+
+class Kept:
+    """A keeper with its worker. `place` is the worker's folder."""
+
+    def __init__(self, place: Path, port: int, *, ended: bool = False) -> None:
+        self.place, self.given, self.port = place, place / "given", port
+        self.given.mkdir()
+        if ended:
+            (self.given / ENDED_FILE).touch()
+        words = [sys.executable, "-c", KEEPER, str(self.given), "-c", WORKER, str(place), str(port)]
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(lkhub.__file__).parents[1])}
+        self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notices.bind(f"{place}/notify")
+        self.process = subprocess.Popen(
+            words, env={**environ, "NOTIFY_SOCKET": f"{place}/notify"}, stderr=subprocess.PIPE, text=True
+        )
+
+    def give(self, word: str) -> None:
+        """What the hub gives, which differs by `word`."""
+        variables = {"LIVEKIT_URL": f"ws://127.0.0.1:{self.port}", "WORD": word}
+        agent = GivenAgent("bmo", "x", (), "x", "", "", {"agent-bmo": 8081}, variables)
+        (self.given / "new").write_text(dump_given(agent))
+        (self.given / "new").rename(self.given / GIVEN_FILE)
+
+    @property
+    def starts(self) -> list[int]:
+        path = self.place / "starts"
+        return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def wait_starts(self, number: int) -> int:
+        """The pid of this worker, counted from 1."""
+        return wait_until(lambda: self.starts[number - 1] if len(self.starts) >= number else None, "a worker starts")
+
+    def wait_told(self, text: str) -> None:
+        """Return when the service manager was told this."""
+        self._notices.settimeout(60)
+        while text not in self._notices.recv(1000).decode():
+            pass
+
+    def finish(self) -> None:
+        (self.place / "finish").touch()
+
+    def close(self) -> None:
+        self.process.kill()
+        for pid in self.starts:
+            if runs(pid):
+                os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+        self._notices.close()
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def media() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture
+def kept(short_dir: Path, media: socket.socket) -> Iterator[Kept]:
+    made = Kept(short_dir, media.getsockname()[1])
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="units and containers are of Linux")
+
+
+def test_worker_starts_once_the_hub_has_given_something(kept: Kept) -> None:
+    kept.wait_told("waits for the hub; 0 restarts")
+    assert kept.starts == []
+    kept.give("a")
+    kept.wait_told("running; 0 restarts")
+    kept.wait_starts(1)
+
+
+@pytest.mark.parametrize("how", ["given", "asked", "signal"])
+def test_change_takes_a_new_worker_beside_the_one_that_finishes_its_calls(kept: Kept, how: str) -> None:
+    kept.give("a")
+    first = kept.wait_starts(1)
+    if how == "given":
+        kept.give("b")
+    elif how == "asked":
+        (kept.given / RESTART_FILE).write_text("1")
+    else:
+        kept.process.send_signal(signal.SIGHUP)
+    second = kept.wait_starts(2)
+    assert (runs(first), runs(second)) == (True, True)
+    kept.finish()
+    wait_until(lambda: not runs(first), "the first worker ends")
+    assert runs(second)
+
+
+@pytest.fixture
+def connected(kept: Kept) -> int:
+    """The pid of a worker that is connected to media."""
+    (kept.place / "connects").touch()
+    kept.give("a")
+    return kept.wait_starts(1)
+
+
+def is_told(kept: Kept, pid: int) -> bool:
+    return (kept.place / f"told-{pid}").exists()
+
+
+def test_worker_takes_rooms_until_its_successor_does(kept: Kept, connected: int) -> None:
+    (kept.place / "connects").unlink()
+    kept.give("b")
+    second = kept.wait_starts(2)
+    # One more, in place of the second, which never took a room.
+    kept.give("c")
+    kept.wait_starts(3)
+    wait_until(lambda: is_told(kept, second), "the second is told to end")
+    assert not is_told(kept, connected)
+    (kept.place / "connects").touch()
+    kept.give("d")
+    kept.wait_starts(4)
+    wait_until(lambda: is_told(kept, connected), "the first is told to end")
+
+
+def test_stop_tells_those_too_that_wait_for_a_successor(kept: Kept, connected: int) -> None:
+    (kept.place / "connects").unlink()
+    kept.give("b")
+    kept.wait_starts(2)
+    kept.finish()
+    kept.process.terminate()
+    assert kept.process.wait(60) == 0
+    assert is_told(kept, connected)
+
+
+def test_what_the_hub_writes_again_without_a_change_takes_no_worker(kept: Kept) -> None:
+    kept.give("a")
+    kept.wait_starts(1)
+    kept.give("a")
+    (kept.given / GIVEN_FILE).unlink()
+    # It was read in between.
+    kept.process.send_signal(signal.SIGHUP)
+    kept.wait_starts(2)
+    assert len(kept.starts) == 2
+
+
+def test_worker_that_was_killed_starts_again_at_once_and_one_that_fails_less_and_less_often(kept: Kept) -> None:
+    kept.give("a")
+    os.kill(kept.wait_starts(1), signal.SIGKILL)
+    second = kept.wait_starts(2)
+    kept.wait_told("running; 1 restarts")
+    (kept.place / "fails").touch()
+    os.kill(second, signal.SIGKILL)
+    kept.wait_told("starts again soon; 2 restarts")
+    kept.wait_starts(3)
+    kept.wait_told("starts again soon; 3 restarts")
+    (kept.place / "fails").unlink()
+    kept.process.kill()
+    assert kept.process.stderr
+    said = kept.process.stderr.read().splitlines()
+    assert said == [
+        "the worker ended with SIGKILL; it starts again in 0 s",
+        "the worker ended with SIGKILL; it starts again in 1 s",
+        "the worker ended with exit code 3; it starts again in 2 s",
+    ]
+
+
+def test_stop_waits_for_calls_and_a_second_one_does_not(kept: Kept) -> None:
+    kept.give("a")
+    worker = kept.wait_starts(1)
+    kept.process.terminate()
+    kept.wait_told("finishes its calls")
+    assert (runs(worker), kept.process.poll()) == (True, None)
+    kept.process.terminate()
+    assert kept.process.wait(60) == 0
+    assert not runs(worker)
+
+
+def test_stop_returns_when_the_calls_have_ended(kept: Kept) -> None:
+    kept.give("a")
+    kept.wait_starts(1)
+    kept.finish()
+    kept.process.terminate()
+    assert kept.process.wait(60) == 0
+    assert len(kept.starts) == 1
+
+
+def test_stop_waits_for_no_call_where_media_is_gone(kept: Kept, media: socket.socket) -> None:
+    kept.give("a")
+    worker = kept.wait_starts(1)
+    media.close()
+    kept.process.terminate()
+    assert kept.process.wait(60) == 0
+    assert not runs(worker)
+
+
+def test_hub_that_has_ended_takes_the_worker_with_it(kept: Kept, media: socket.socket) -> None:
+    kept.give("a")
+    worker = kept.wait_starts(1)
+    kept.wait_told("running")
+    (kept.given / ENDED_FILE).touch()
+    kept.wait_told("waits for the hub")
+    assert runs(worker), "it may finish what it does"
+    media.close()
+    assert kept.process.wait(60) == 0
+    assert not runs(worker)
+
+
+def test_hub_that_comes_back_gets_a_worker(kept: Kept) -> None:
+    kept.give("a")
+    kept.wait_starts(1)
+    kept.wait_told("running")
+    (kept.given / ENDED_FILE).touch()
+    kept.wait_told("waits for the hub")
+    (kept.given / ENDED_FILE).unlink()
+    kept.wait_starts(2)
+    assert kept.process.poll() is None
+
+
+def test_unit_that_starts_before_the_hub_waits_for_it(short_dir: Path, media: socket.socket) -> None:
+    """For as long as it takes."""
+    kept = Kept(short_dir, media.getsockname()[1], ended=True)
+    try:
+        kept.give("a")
+        with pytest.raises(subprocess.TimeoutExpired):
+            kept.process.wait(1)
+        assert kept.starts == []
+        (kept.given / ENDED_FILE).unlink()
+        kept.wait_starts(1)
+    finally:
+        kept.close()
+
+
+def test_ends_are_described() -> None:
+    assert [describe_exit(code) for code in (0, 3, -9, -200)] == ["exit code 0", "exit code 3", "SIGKILL", "signal 200"]

@@ -1,0 +1,96 @@
+"""What a hostile agent tries from inside: a program of the standard library alone, run as an agent of a hub.
+
+It prints one line of JSON: what it has got, and which variables it has. Its arguments are the files of the hub that it
+tries to read or to enter.
+"""
+
+import ctypes
+import glob
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def list_read(paths: list[str]) -> list[str]:
+    got = []
+    for path in paths:
+        try:
+            if os.listdir(path) if os.path.isdir(path) else Path(path).read_bytes():
+                got.append(path)
+        except OSError:
+            continue
+    return got
+
+
+def reaches(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as tried:
+        try:
+            tried.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def list_others() -> list[str]:
+    """The environments of processes of other users that can be read, or that can be traced."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    got = []
+    for folder in glob.glob("/proc/[0-9]*"):
+        try:
+            if os.stat(folder).st_uid == os.geteuid():
+                continue
+            if libc.ptrace(16, int(folder[6:]), 0, 0) == 0:  # PTRACE_ATTACH
+                got.append(f"{folder} traced")
+            if Path(f"{folder}/environ").read_bytes():
+                got.append(f"{folder}/environ")
+        except OSError:
+            continue
+    return got
+
+
+def gains_rights() -> bool:
+    attempts: list[Callable[[], object]] = [lambda: os.setuid(0), lambda: os.chown("/etc/passwd", 0, 0)]
+    attempts.append(lambda: os.kill(1, signal.SIGHUP))
+    for attempt in attempts:
+        try:
+            attempt()
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def list_written(folders: list[str]) -> list[str]:
+    got = []
+    for folder in folders:
+        try:
+            Path(f"{folder}/written-by-an-agent").touch()
+        except OSError:
+            continue
+        got.append(folder)
+    return got
+
+
+told = {
+    "read": list_read(sys.argv[1:]),
+    "reached": [path for path in sys.argv[1:] if path.endswith(".sock") and reaches(path)],
+    "others": list_others(),
+    "rights": gains_rights(),
+    "written": list_written(["/", "/etc", "/usr", "/var/lib", "/run", "/run/lkhub-agent", "/opt/lkhub"]),
+    "home": list_written([os.environ["HOME"]]),
+    "uid": os.geteuid(),
+    "variables": dict(os.environ),
+}
+print("TRIED", json.dumps(told), flush=True)
+
+# A worker that is told to end finishes its calls first.
+ends: list[float] = []
+signal.signal(signal.SIGTERM, lambda *_: ends.append(time.monotonic() + float(os.environ.get("CALL_SECONDS", "0"))))
+while not ends or time.monotonic() < ends[0]:
+    time.sleep(0.1)
+print("ENDED", os.environ["LIVEKIT_API_KEY"], flush=True)
