@@ -38,7 +38,7 @@ func relayTo(t *testing.T, ports relay.PortRange) (calltest.Server, *testRelay) 
 	r, listen := startRelay(t, loopbackPort(t, udp), turntest.Quota, func(r *testRelay) { r.config.RelayPorts = ports })
 	server := startSFU(t, udp, "0", turnServer(t, "127.0.0.1", strings.TrimPrefix(listen, "127.0.0.1:"), "udp"))
 	config := r.config
-	config.MediaControl = server.Control
+	config.MediaControl = []string{server.Control}
 	r.bounds.Use(config)
 	return server, r
 }

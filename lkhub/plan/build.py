@@ -28,7 +28,8 @@ from lkhub.plan.model import (
 from lkhub.plan.network import LOOPBACK, NetworkFacts
 from lkhub.plan.paths import StatePaths, name_secret
 from lkhub.plan.ports import find_collisions, list_listeners
-from lkhub.plan.processes import plan_processes
+from lkhub.plan.processes import plan_handover, plan_processes
+from lkhub.plan.redis import note_redis, plan_redis
 from lkhub.plan.sites import list_notes, plan_builds
 from lkhub.plan.stun import plan_stun
 from lkhub.secret import FromEnv, FromFile, Secret
@@ -62,6 +63,13 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
     if edge is not None:
         edge = plan_builds(loaded, edge, urls, serve.application.access, installation)
         notes += list_notes(edge)
+    redis = plan_redis(loaded)
+    processes, spare = plan_handover(
+        plan_processes(spec, installation, media, urls, serve, relay, edge, turn_servers, listeners),
+        installation,
+        media,
+        redis,
+    )
     return Plan(
         name=spec.name,
         reach=spec.reach,
@@ -73,10 +81,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         stun=plan_stun(loaded, media, relay),
         serve=serve,
         urls=urls,
-        processes=(
-            *plan_processes(spec, installation, media, urls, serve, relay, edge, turn_servers, listeners),
-            *plan_agent_processes(agents, installation),
-        ),
+        processes=(*processes, *plan_agent_processes(agents, installation)),
         listeners=listeners,
         probes=_plan_probes(spec, media, relay),
         resolve=_override_addresses(media, edge),
@@ -84,8 +89,16 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         drain=spec.drain,
         secrets=tuple(_list_secrets(spec, installation)),
         written_out=tuple(each.path for each in list_references(spec) if isinstance(each.source, Secret)),
-        findings=(*notes, *_warn(spec, serve, edge), *warn_of_codecs(spec), *warn_of_agents(agents)),
+        findings=(
+            *notes,
+            *_warn(spec, serve, edge),
+            *warn_of_codecs(spec),
+            *warn_of_agents(agents),
+            *note_redis(spec, media),
+        ),
         agents=agents,
+        redis=redis,
+        spare=spare,
     )
 
 

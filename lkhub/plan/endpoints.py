@@ -1,19 +1,26 @@
 """Where a hub is reached: the ports of its paths, and the addresses that clients and a proxy use."""
 
+from collections.abc import Iterable
+
 from lkhub.plan.model import EdgePlan, MediaPlan, Plan, TurnEndpoint, as_host, in_url
 from lkhub.plan.network import LOOPBACK
 
 
 def list_ports(plan: Plan) -> dict[str, str]:
     """The port that clients need for each path that the hub itself offers, as `{"udp": "7882/udp"}`."""
-    ports = {"udp": f"{plan.media.udp}/udp"}
+    ports = {"udp": _name_ports((each.udp for each in plan.media.ports), "udp")}
     if plan.media.tcp is not None:
-        ports["tcp"] = f"{plan.media.tcp}/tcp"
+        ports["tcp"] = _name_ports((each.tcp for each in plan.media.ports), "tcp")
     if plan.relay and plan.relay.udp:
         ports["turn-udp"] = f"{plan.relay.udp}/udp"
     if plan.edge and plan.edge.turn:
         ports["turn-tls"] = f"{plan.edge.turn.port}/tcp"
     return ports
+
+
+def _name_ports(ports: Iterable[object], protocol: str) -> str:
+    """Of two media processes, clients need the ports of both."""
+    return " and ".join(f"{each}/{protocol}" for each in ports)
 
 
 def describe_endpoints(plan: Plan) -> dict[str, str]:

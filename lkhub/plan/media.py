@@ -10,7 +10,14 @@ from lkhub.findings.catalogue.choices import (
     address_passed_over,
     ipv4_left_out,
 )
-from lkhub.findings.catalogue.spec import address_missing, address_not_here, key_unused, keys_conflict, name_unled
+from lkhub.findings.catalogue.spec import (
+    address_missing,
+    address_not_here,
+    key_unused,
+    keys_conflict,
+    name_unled,
+    value_wrong,
+)
 from lkhub.findings.declare import Statement
 from lkhub.findings.finding import Edit, Finding
 from lkhub.plan.address import (
@@ -22,7 +29,7 @@ from lkhub.plan.address import (
     list_candidates,
     list_public_on_vpn,
 )
-from lkhub.plan.model import Advertised, MediaPlan
+from lkhub.plan.model import Advertised, MediaPlan, MediaPorts
 from lkhub.plan.network import LOOPBACK, NetworkFacts
 from lkhub.shown import printable
 from lkhub.spec.address import Address, AskStun
@@ -54,10 +61,7 @@ def plan_media(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding], *,
             "name one IPv4 and one IPv6, or use engine: bundled",
         )
     interfaces = spec.media.interfaces or _interfaces_of(facts, addresses)
-    tcp = spec.media.tcp
-    if tcp is None:
-        # LiveKit binds ICE/TCP on every interface: a hub for this machine only must not have it.
-        tcp = "off" if spec.reach == "local" else DEFAULT_ICE_TCP
+    first, *others = _list_ports(loaded)
     local = tuple(dict.fromkeys(address.local for address in addresses))
     return MediaPlan(
         addresses=addresses,
@@ -66,10 +70,41 @@ def plan_media(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding], *,
         bind=(LOOPBACK,) if has_edge else local if LOOPBACK in local else (*local, LOOPBACK),
         interfaces=interfaces,
         loopback=all(address.is_loopback for address in local),
-        udp=spec.media.udp,
-        tcp=None if tcp == "off" else tcp,
+        udp=first.udp,
+        tcp=first.tcp,
         signal=spec.media.signal,
+        second=next(iter(others), None),
     )
+
+
+def _list_ports(loaded: LoadedSpec) -> tuple[MediaPorts, ...]:
+    """The ports of one media process, or of two. Where the two can't be told apart, that is a fault, and there is
+    one."""
+    media, reach = loaded.spec.media, loaded.spec.reach
+    tcp: tuple[int | None, ...]
+    if media.tcp is None:
+        # LiveKit binds ICE/TCP on every interface: a hub for this machine only must not have it.
+        tcp = (None if reach == "local" else DEFAULT_ICE_TCP,)
+    else:
+        tcp = (None,) if media.tcp == "off" else media.tcp
+    two = {"udp": len(media.udp) == 2, "tcp": len(tcp) == 2}
+    if two["udp"] and tcp == (None,):
+        tcp, two["tcp"] = (None, None), True
+    if two["udp"] != two["tcp"]:
+        has, lacks = ("udp", "tcp") if two["udp"] else ("tcp", "udp")
+        one = keys_conflict(f"two ports for two media processes, and media.{lacks} has one")
+        other = "media.tcp: [7881, 7891], or off" if lacks == "tcp" else "media.udp: [7882, 7892]"
+        loaded.add(("media", has), one, f"write {other}; or one port in both")
+        return (MediaPorts(media.udp[0], tcp[0]),)
+    for key, is_one in (("udp", two["udp"] and media.udp[0].overlaps(media.udp[1])), ("tcp", _is_twice(tcp))):
+        if is_one:
+            same = value_wrong("two media processes can't have the same port")
+            loaded.add(("media", key), same, "write two that differ, or one")
+    return tuple(map(MediaPorts, media.udp, tcp))
+
+
+def _is_twice(tcp: tuple[int | None, ...]) -> bool:
+    return len(tcp) == 2 and tcp[0] is not None and tcp[0] == tcp[1]
 
 
 def _interfaces_of(facts: NetworkFacts, addresses: tuple[Advertised, ...]) -> tuple[str, ...]:

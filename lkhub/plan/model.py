@@ -70,10 +70,18 @@ class Advertised(NamedTuple):
     local: Address
 
 
+class MediaPorts(NamedTuple):
+    """The ports of one media process. `tcp` None: no ICE/TCP."""
+
+    udp: PortRange
+    tcp: int | None
+
+
 @dataclass(frozen=True)
 class MediaPlan:
     """The plan of media. `addresses` are what clients are told, `bind` are the addresses on which signalling listens,
-    `interfaces` are those that media may use. `loopback`: media is for this machine only."""
+    `interfaces` are those that media may use. `loopback`: media is for this machine only. `second` are the ports of a
+    second media process; None: there is only one at a time."""
 
     addresses: tuple[Advertised, ...]
     bind: tuple[Address, ...]
@@ -82,6 +90,12 @@ class MediaPlan:
     udp: PortRange
     tcp: int | None
     signal: int
+    second: MediaPorts | None = None
+
+    @property
+    def ports(self) -> tuple[MediaPorts, ...]:
+        """The ports of each process, the first one's first."""
+        return (MediaPorts(self.udp, self.tcp), *([self.second] if self.second else ()))
 
     @property
     def advertise(self) -> tuple[Address, ...]:
@@ -277,6 +291,22 @@ class AgentPlan:
 
 
 @dataclass(frozen=True)
+class RedisPlan:
+    """The Redis server of media: its `address` as HOST:PORT, and its `url` without a login. The password is the secret
+    of the spec at REDIS_PASSWORD."""
+
+    address: str
+    url: str
+    database: int
+    tls: bool
+    username: str
+    has_password: bool
+
+
+REDIS_PASSWORD: Path = ("redis", "password")
+
+
+@dataclass(frozen=True)
 class KeptSecret:
     """A secret that the spec refers to and does not hold: in the file `file`, an absolute path, or in the variable
     `variable` of the environment. `name` tells the secrets of a spec apart."""
@@ -294,7 +324,8 @@ class Plan:
     address of this machine, since this machine may not be able to reach its own names and public addresses. `drain` is
     how long a stop waits for calls. `findings` are choices that the user should hear of, as notes, and what will not
     work, as warnings. `secrets` are those that whoever starts the hub must be able to read. `written_out` are the
-    places in the spec where a secret itself stands, and no reference to one.
+    places in the spec where a secret itself stands, and no reference to one. `spare` are processes that can take the
+    place of the one of the same name in `processes`, on other ports: the old one then goes on beside the new one.
     """
 
     name: str
@@ -317,6 +348,8 @@ class Plan:
     written_out: tuple[Path, ...]
     findings: tuple[Finding, ...]
     agents: tuple[AgentPlan, ...] = ()
+    redis: RedisPlan | None = None
+    spare: tuple[ProcessPlan, ...] = ()
 
     @property
     def notes(self) -> tuple[Finding, ...]:

@@ -16,12 +16,17 @@ def list_listeners(
     media: MediaPlan, relay: RelayPlan | None, serve: ServePlan, edge: EdgePlan | None
 ) -> tuple[Listener, ...]:
     """What will listen where, in the order of a firewall table."""
-    found = [Listener("media", "udp", local, media.udp, "media", ("media", "udp"), True) for local in media.local]
-    if media.tcp is not None:
-        # LiveKit binds ICE/TCP on every interface, whatever bind_addresses says (measured).
-        found.append(
-            Listener("media", "tcp", None, _one(media.tcp), "media over TCP", ("media", "tcp"), not media.loopback)
-        )
+    found = [
+        Listener("media", "udp", local, udp, "media", ("media", "udp"), True)
+        for udp, _ in media.ports
+        for local in media.local
+    ]
+    # LiveKit binds ICE/TCP on every interface, whatever bind_addresses says (measured).
+    found += [
+        Listener("media", "tcp", None, _one(tcp), "media over TCP", ("media", "tcp"), not media.loopback)
+        for _, tcp in media.ports
+        if tcp is not None
+    ]
     for address in _everywhere(edge.bind) if edge else ():
         assert edge
         what = "HTTPS, signalling, TURN over TLS" if edge.turn else "HTTPS and signalling"

@@ -71,6 +71,28 @@ class Resumed:
     file: str
 
 
+class OwnPorts(NamedTuple):
+    """Ports that a process opens itself, and that no other process can have meanwhile: `start` to `end`, both
+    included."""
+
+    protocol: str
+    start: int
+    end: int
+
+    def meets(self, other: "OwnPorts") -> bool:
+        return self.protocol == other.protocol and self.start <= other.end and other.start <= self.end
+
+
+@dataclass(frozen=True)
+class Handover:
+    """How a process hands over to another one of its name that runs beside it: the new one takes what begins, and the
+    old one ends when its calls are over. `through` is where both find each other's rooms, and `ports` are those that it
+    opens itself."""
+
+    through: str
+    ports: tuple[OwnPorts, ...]
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """Tells two versions of a process apart. `program` is a digest of the program, its arguments and its environment;
@@ -106,7 +128,8 @@ class ProcessPlan:
     then it takes the change over without a restart. It always takes over a change of `rereads` so. `watched` are files
     of the operator that it reads too, and reads again when they are replaced. `restart`: see RestartPolicy. `retires`:
     it is told to end and may finish what it does beside the process that takes its place, for so many seconds; None: it
-    is killed first.
+    is killed first. `handover`: see Handover; None: it can't run beside another of its name. A
+    restart without a change kills it first all the same.
 
     What it has to do with calls: `carries_calls`: its restart interrupts participants. `knows_participants`: it can be
     asked for the participants in calls, at its control socket, or at the `health` URL of a livekit-server.
@@ -130,6 +153,7 @@ class ProcessPlan:
     user: str = ""
     restart: RestartPolicy = "always"
     retires: int | None = None
+    handover: Handover | None = None
     reloads: bool = False
     carries_calls: bool = False
     knows_participants: bool = False
@@ -159,6 +183,13 @@ class ProcessPlan:
         if self.registers:
             found.append("registers")
         return tuple(found)
+
+
+def are_apart(one: ProcessPlan, other: ProcessPlan) -> bool:
+    """Whether processes of both plans can run at once: they have neither ports nor a control socket in common."""
+    if one.handover is None or other.handover is None or one.health == other.health:
+        return False
+    return not any(ports.meets(others) for ports in one.handover.ports for others in other.handover.ports)
 
 
 def list_only_through(restarted: Iterable[ProcessPlan]) -> tuple[str, ...]:

@@ -1,12 +1,26 @@
 """The processes of a hub: the one place that gives them names and roles."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lkhub.plan.installation import Installation
-from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, ServePlan, TurnServer, Urls
-from lkhub.plan.process import EngineProgram, Health, HeldSocket, ProcessPlan, Resumed
+from lkhub.plan.model import (
+    EdgePlan,
+    Listener,
+    MediaPlan,
+    MediaPorts,
+    RedisPlan,
+    RelayPlan,
+    ServePlan,
+    TurnServer,
+    Urls,
+)
+from lkhub.plan.process import EngineProgram, Handover, Health, HeldSocket, OwnPorts, ProcessPlan, Resumed
 from lkhub.spec.model import Spec
 from lkhub.wire.site_build import SiteBuild, name_site_file
+
+SECOND_LIVEKIT = "livekit-2.yaml"
+"""The configuration of media on its second ports."""
 
 PROCESS_NAMES = ("media", "relay", "serve", "edge")
 """The names of the processes that a hub may have, for commands about a hub that does not run."""
@@ -69,6 +83,34 @@ def _plan_media(
         stop_order=0,
         drain=int(spec.drain),
     )
+
+
+def plan_handover(
+    processes: Iterable[ProcessPlan], installation: Installation, media: MediaPlan, redis: RedisPlan | None
+) -> tuple[tuple[ProcessPlan, ...], tuple[ProcessPlan, ...]]:
+    """The processes, and those that can take the place of one of them on other ports. Only the bundled engine can be
+    told to let another process accept its clients."""
+    planned = tuple(processes)
+    if redis is None or media.second is None or not any(each.engine == "media" for each in planned):
+        return planned, ()
+    paths = installation.paths
+
+    def hand_over(plan: ProcessPlan, ports: MediaPorts) -> ProcessPlan:
+        own = [OwnPorts("udp", *ports.udp), *([OwnPorts("tcp", ports.tcp, ports.tcp)] if ports.tcp else ())]
+        through = f"{redis.url} as {redis.username}" if redis.username else redis.url
+        return replace(plan, handover=Handover(through, tuple(own)))
+
+    [plan] = [each for each in planned if each.engine == "media"]
+    first = hand_over(plan, media.ports[0])
+    config, control = paths.render(SECOND_LIVEKIT), paths.socket("media-2")
+    renamed = {paths.render("livekit.yaml"): config, paths.socket("media"): control}
+    second = replace(
+        hand_over(plan, media.second),
+        argv=tuple(renamed.get(word, word) for word in plan.argv),
+        health=Health(socket=control),
+        files=tuple(renamed.get(file, file) for file in plan.files),
+    )
+    return tuple(first if each is plan else each for each in planned), (second,)
 
 
 def _plan_relay(installation: Installation) -> ProcessPlan:

@@ -26,7 +26,7 @@ def plan_stun(loaded: LoadedSpec, media: MediaPlan, relay: RelayPlan | None) -> 
         return spec.stun
     if relay is not None or spec.turn.external:
         return ()
-    port = next(port for port in (*range(_PORT, 65536), *range(_PORT)) if port not in media.udp)
+    port = next(port for port in (*range(_PORT, 65536), *range(_PORT)) if not _is_medias(media, port))
     return (f"{in_url(media.advertise[0])}:{port}",)
 
 
@@ -36,9 +36,13 @@ def _refuse_media_ports(loaded: LoadedSpec, media: MediaPlan) -> None:
     TURN turn_port.cc, TurnPort::HandleIncomingPacket). So browsers and SDKs built on it would get no media over UDP."""
     own = {*map(str, media.advertise), loaded.spec.domain}
     for path, host, port in _list_servers(loaded):
-        if _in_one_form(host) in own and port in media.udp:
+        if _in_one_form(host) in own and _is_medias(media, port):
             hint, edit = "take it out: clients find media without it", Edit(dotted(path), None)
             loaded.add(path, server_is_media(f"{host}:{port}"), hint, edit)
+
+
+def _is_medias(media: MediaPlan, port: int) -> bool:
+    return any(port in each.udp for each in media.ports)
 
 
 def _in_one_form(host: str) -> str:

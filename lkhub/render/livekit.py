@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from lkhub.plan.model import Plan, RelayPlan, as_host, in_url
+from lkhub.plan.model import REDIS_PASSWORD, MediaPorts, Plan, RedisPlan, RelayPlan, as_host, in_url
+from lkhub.plan.processes import SECOND_LIVEKIT
 from lkhub.render.files import HEADER, RenderedFile
 from lkhub.render.yaml_text import dump_yaml
 from lkhub.secret import Secret
@@ -43,11 +44,23 @@ def render_livekit(
     login: those are among the `secrets` of the spec, by their place there. LiveKit could read a login from a file
     (`credentials_file`, of name and password together); this file is as private.
     """
+    return _render("livekit.yaml", plan, plan.media.ports[0], secrets, key)
+
+
+def render_second_livekit(
+    plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({}), key: str = _HIDDEN.reveal()
+) -> RenderedFile:
+    """livekit-2.yaml: the same with the second ports."""
+    return _render(SECOND_LIVEKIT, plan, plan.media.ports[1], secrets, key)
+
+
+def _render(name: str, plan: Plan, ports: MediaPorts, secrets: Mapping[Path, Secret], key: str) -> RenderedFile:
     config: dict[str, Json] = {
         "port": plan.media.signal,
         "bind_addresses": [str(address) for address in plan.media.bind],
         "key_file": plan.paths.keys,
-        "rtc": _render_rtc(plan, secrets),
+        "rtc": _render_rtc(plan, ports, secrets),
+        **({"redis": _render_redis(plan.redis, secrets)} if plan.redis else {}),
         # LiveKit's embedded TURN relays TCP to anywhere; the hub's own relay replaces it.
         "turn": {"enabled": False},
         **({"room": {"auto_create": False}} if plan.serve.application.access.create == "operator" else {}),
@@ -56,7 +69,7 @@ def render_livekit(
     merged = merge(config, plan.livekit)
     if plan.serve.application.used:
         merged["webhook"] = _render_webhook(plan, merged.get("webhook"), key)
-    return RenderedFile("livekit.yaml", f"# {HEADER}\n{dump_yaml(merged)}")
+    return RenderedFile(name, f"# {HEADER}\n{dump_yaml(merged)}")
 
 
 def _render_webhook(plan: Plan, raw: Json, key: str) -> Json:
@@ -71,18 +84,32 @@ def _render_webhook(plan: Plan, raw: Json, key: str) -> Json:
     return {**merge(own, others), "urls": [*listed, f"{plan.urls.local_serve}{LIVEKIT_WEBHOOKS}"]}
 
 
-def _render_rtc(plan: Plan, secrets: Mapping[Path, Secret]) -> dict[str, Json]:
+def _render_redis(redis: RedisPlan, secrets: Mapping[Path, Secret]) -> Json:
+    told: dict[str, Json] = {"address": redis.address}
+    if redis.username:
+        told["username"] = redis.username
+    if redis.has_password:
+        # LiveKit reads it from no file.
+        told["password"] = secrets.get(REDIS_PASSWORD, _HIDDEN).reveal()
+    if redis.database:
+        told["db"] = redis.database
+    if redis.tls:
+        told["tls"] = {"enabled": True}
+    return told
+
+
+def _render_rtc(plan: Plan, ports: MediaPorts, secrets: Mapping[Path, Secret]) -> dict[str, Json]:
     media = plan.media
     rtc: dict[str, Json] = {
         "node_ip": ",".join(str(address) for address in _one_of_each_family(media.advertise)),
         "use_external_ip": False,
-        "tcp_port": media.tcp or 0,
+        "tcp_port": ports.tcp or 0,
         "interfaces": {"includes": list(media.interfaces)},
     }
-    if media.udp.start == media.udp.end:
-        rtc["udp_port"] = media.udp.start
+    if ports.udp.start == ports.udp.end:
+        rtc["udp_port"] = ports.udp.start
     else:
-        rtc["port_range_start"], rtc["port_range_end"] = media.udp.start, media.udp.end
+        rtc["port_range_start"], rtc["port_range_end"] = ports.udp
     if media.loopback:
         rtc["enable_loopback_candidate"] = True
     else:

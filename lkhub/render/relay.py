@@ -34,12 +34,15 @@ def _describe(plan: Plan, ports: PortRange, urls: int) -> dict[str, Json]:
         "relay_address": str(media.local[0]),
         "relay_ports": {"min": ports.start, "max": ports.end},
         "peers": [
-            {"address": str(address), "min": media.udp.start, "max": media.udp.end} for address in media.advertise
+            {"address": str(address), "min": each.udp.start, "max": each.udp.end}
+            for each in media.ports
+            for address in media.advertise
         ],
         "quota": ALLOCATIONS_PER_URL * urls,
     }
-    if control := next((process.health.socket for process in plan.processes if process.knows_participants), None):
-        config["media_control"] = control  # a livekit-server of the user's doesn't say which clients are in a call
+    media_processes = [process for process in (*plan.processes, *plan.spare) if process.knows_participants]
+    if controls := [process.health.socket for process in media_processes if process.health.socket]:
+        config["media_control"] = controls  # a livekit-server of the user's doesn't say which clients are in a call
     if media.is_translated:
         config["translate"] = [
             {"advertised": str(address.external), "local": str(address.local)}

@@ -19,7 +19,8 @@ from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.issuer import Issuer
 from lkhub.spec.keys import MIN_SECRET_LENGTH, KeySource, parse_key_source
 from lkhub.spec.part import Part
-from lkhub.spec.ports import Port, PortOrOff, PortRange, Ports
+from lkhub.spec.ports import Port, PortOrOff, PortRange, Ports, PortsOfMedia, TcpOfMedia
+from lkhub.spec.redis import RedisServer
 from lkhub.spec.rooms import RoomPreset
 from lkhub.spec.sites import Site
 from lkhub.spec.store import SqliteStore, Store
@@ -126,12 +127,15 @@ class Media(Part):
     only that server. `auto` is 127.0.0.1 for `reach: local`; this machine's address on each LAN for
     `reach: lan`; for `reach: public` its public address, or what `domain` resolves to where it is behind a NAT."""
 
-    udp: Annotated[Ports, Field(json_schema_extra={"default": 7882})] = PortRange(7882, 7882)
-    """UDP port of media: one port, or a range such as `50000-60000`."""
+    udp: Annotated[PortsOfMedia, Field(json_schema_extra={"default": 7882})] = (PortRange(7882, 7882),)
+    """UDP port of media: one port, or a range such as `50000-60000`. A list of two, such as `[7882, 7892]`, is for two
+    media processes: with `redis`, a change of media starts a new process on the other port, and the old one keeps its
+    rooms until they end. Clients need both ports."""
 
-    tcp: PortOrOff | None = Field(default=None, examples=[7881])
+    tcp: TcpOfMedia | None = Field(default=None, examples=[7881])
     """Port of ICE/TCP, for clients whose UDP is blocked, or `off`. LiveKit binds it on every interface,
-    so it is `off` by default for `reach: local`; else 7881."""
+    so it is `off` by default for `reach: local`; else 7881. With two ports in `udp`, two of them too, such as
+    `[7881, 7891]`."""
 
     signal: Port = 7880
     """TCP port of signalling (HTTP and WebSocket). With TLS only this machine can connect to it, and clients
@@ -235,6 +239,12 @@ class Spec(Part):
     directory. Or `postgresql://USER@HOST/DATABASE`, or `{url: …, password: SECRET}`, where the secret may be
     `{file: PATH}` or `{env: NAME}`. Another store begins empty: every application needs a new API key, and what waits
     for receivers stays in the store of before."""
+
+    redis: RedisServer | None = Field(default=None, examples=["redis://127.0.0.1:6379"])
+    """A Redis server through which media processes share their rooms: `redis://HOST:PORT/DATABASE`, `rediss://` with
+    TLS, or `{url: …, username: NAME, password: SECRET}`, where the secret may be `{file: PATH}` or `{env: NAME}`. With
+    it and two ports in `media.udp`, a change of media waits for no call and interrupts none. Each hub needs a database
+    of its own, since LiveKit's keys have no prefix. Media doesn't start without this server."""
 
     drain: Annotated[Drain, Field(json_schema_extra={"default": "30s"})] = DEFAULT_DRAIN
     """How long a stop (`lkhub down`, Ctrl-C, SIGTERM) waits for people to leave their calls before it cuts them off: a

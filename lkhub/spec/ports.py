@@ -9,9 +9,9 @@ from lkhub.shown import shown
 
 Off: TypeAlias = Literal["off"]
 
-_PORT_SCHEMA = {"type": "integer", "minimum": 1, "maximum": 65535}
-_RANGE_SCHEMA = {"type": "string", "pattern": r"^\d+-\d+$"}
-_OFF_SCHEMA = {"const": "off"}
+_PORT_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 1, "maximum": 65535}
+_RANGE_SCHEMA: dict[str, object] = {"type": "string", "pattern": r"^\d+-\d+$"}
+_OFF_SCHEMA: dict[str, object] = {"const": "off"}
 
 
 class PortRange(NamedTuple):
@@ -57,6 +57,27 @@ def parse_port_range(value: Any) -> PortRange:
     return PortRange(port, port)
 
 
+def parse_one_or_two_ranges(value: Any) -> tuple[PortRange, ...]:
+    """A port or a range, or a list of two of them."""
+    return tuple(parse_port_range(each) for each in _list_one_or_two(value, "[7882, 7892]"))
+
+
+def parse_one_or_two_ports(value: Any) -> tuple[int, ...] | Off:
+    """A port, a list of two ports, or the word off."""
+    if isinstance(value, list | tuple):
+        return tuple(parse_port(each) for each in _list_one_or_two(value, "[7881, 7891]"))
+    found = parse_port_or_off(value)
+    return "off" if found == "off" else (found,)
+
+
+def _list_one_or_two(value: Any, form: str) -> tuple[Any, ...]:
+    # A range is a tuple too.
+    items = (value,) if isinstance(value, PortRange) or not isinstance(value, list | tuple) else tuple(value)
+    if len(items) not in (1, 2):
+        raise ValueError(f"{len(items)} ports; write one, or the two of two media processes, such as {form}")
+    return items
+
+
 def parse_port_or_off(value: Any) -> int | Off:
     """A port, or the word off."""
     if value == "off":
@@ -76,4 +97,30 @@ Ports: TypeAlias = Annotated[
 ]
 PortOrOff: TypeAlias = Annotated[
     int | Off, PlainValidator(parse_port_or_off), WithJsonSchema({"anyOf": [_PORT_SCHEMA, _OFF_SCHEMA]})
+]
+
+
+def _dump_ports(ports: tuple[object, ...] | Off) -> Any:
+    if ports == "off":
+        return ports
+    texts = [each if isinstance(each, int) else str(each) for each in ports]
+    return texts[0] if len(texts) == 1 else texts
+
+
+def _one_or_two(*schemas: dict[str, object]) -> dict[str, object]:
+    each: dict[str, object] = {"anyOf": [*schemas]} if len(schemas) > 1 else schemas[0]
+    return {"type": "array", "items": each, "minItems": 1, "maxItems": 2}
+
+
+PortsOfMedia: TypeAlias = Annotated[
+    tuple[PortRange, ...],
+    PlainValidator(parse_one_or_two_ranges),
+    PlainSerializer(_dump_ports),
+    WithJsonSchema({"anyOf": [_PORT_SCHEMA, _RANGE_SCHEMA, _one_or_two(_PORT_SCHEMA, _RANGE_SCHEMA)]}),
+]
+TcpOfMedia: TypeAlias = Annotated[
+    tuple[int, ...] | Off,
+    PlainValidator(parse_one_or_two_ports),
+    PlainSerializer(_dump_ports),
+    WithJsonSchema({"anyOf": [_PORT_SCHEMA, _OFF_SCHEMA, _one_or_two(_PORT_SCHEMA)]}),
 ]

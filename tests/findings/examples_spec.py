@@ -39,6 +39,8 @@ FAULTY: tuple[tuple[str, NetworkFacts], ...] = (
 )
 
 CHOOSING: tuple[tuple[str, NetworkFacts], ...] = (
+    ("media: {udp: [7882, 7892], tcp: off}", make_facts()),
+    ("redis: redis://db.example.com", make_facts()),
     ("reach: lan\ntls: {mode: off}", make_facts()),
     ("reach: lan", MACHINES["two-lans"]),
     ("reach: public\ndomain: rtc.example.com", replace(MACHINES["home-dual"], looked_up=LookedUp(domain=()))),

@@ -42,7 +42,7 @@ def test_keys_are_those_of_the_contract_with_the_engine() -> None:
     assert rendered["realm"] == "my-hub"
     assert rendered["relay_ports"] == {"min": 40000, "max": 40009}
     assert rendered["secret_file"] == "/var/lib/lkhub/relay.secret"
-    assert rendered["media_control"] == "/var/lib/lkhub/run/media.sock"
+    assert rendered["media_control"] == ["/var/lib/lkhub/run/media.sock"]
 
 
 def test_livekit_server_of_the_users_is_not_asked_who_is_in() -> None:

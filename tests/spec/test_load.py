@@ -21,7 +21,7 @@ def list_faults(text: str) -> list[tuple[int | None, str]]:
 def test_sound_spec_is_given() -> None:
     loaded = load("name: a\nmedia:\n  udp: 1000-2000\n")
     assert loaded.require_sound().name == "a"
-    assert loaded.spec.media.udp == PortRange(1000, 2000)
+    assert loaded.spec.media.udp == (PortRange(1000, 2000),)
     assert (loaded.faults, loaded.broken) == ([], set())
 
 
@@ -62,7 +62,7 @@ def test_all_faults_come_together_in_the_order_of_the_file() -> None:
 def test_what_is_wrong_has_its_default_so_that_checks_go_on() -> None:
     loaded = load("name: good\nweb: 0\nmedia: {udp: 1, signal: x}\nreach: lan\n")
     assert (loaded.spec.name, loaded.spec.reach, loaded.spec.web) == ("good", "lan", 8080)
-    assert (loaded.spec.media.udp.start, loaded.spec.media.signal) == (1, 7880)
+    assert (loaded.spec.media.udp[0].start, loaded.spec.media.signal) == (1, 7880)
     assert loaded.broken == {("web",), ("media", "signal")}
 
 

@@ -11,7 +11,7 @@ from lkhub.spec.ports import PortRange
 def test_defaults_are_a_hub_for_this_machine() -> None:
     spec = Spec()
     assert (spec.version, spec.name, spec.reach) == (1, "hub", "local")
-    assert (spec.media.advertise, spec.media.udp, spec.media.tcp) == ("auto", PortRange(7882, 7882), None)
+    assert (spec.media.advertise, spec.media.udp, spec.media.tcp) == ("auto", (PortRange(7882, 7882),), None)
     assert (spec.media.signal, spec.web, spec.media.interfaces) == (7880, 8080, ())
     assert (spec.turn.enabled, spec.turn.udp, spec.turn.relay) == (True, 3478, PortRange(30000, 39999))
     assert (spec.stun, spec.keys.source, spec.engine, spec.livekit) == ("own", "managed", "bundled", {})

@@ -21,6 +21,7 @@ turn:
   - {url: "turn:a", secret: XYZ}
   - {url: "turn:b", username: u, credential: {env: CREDENTIAL}}
 store: {url: "postgresql://a/b", password: {env: STORE}}
+redis: {url: "redis://a", password: {env: REDIS}}
 """
 
 
@@ -41,6 +42,7 @@ def test_every_secret_of_a_spec_is_found_at_its_place() -> None:
         ("turn", "external", 1, "credential"): FromEnv("CREDENTIAL"),
         ("keys", "source", "secret"): FromEnv("HUB_SECRET"),
         ("store", "password"): FromEnv("STORE"),
+        ("redis", "password"): FromEnv("REDIS"),
     }
     assert [reference.fault_path for reference in refer(EVERY)] == [
         ("tls", "account"),
@@ -48,6 +50,7 @@ def test_every_secret_of_a_spec_is_found_at_its_place() -> None:
         ("turn", "external", 1),
         ("keys", "source"),
         ("store",),
+        ("redis",),
     ]
     assert "XYZ" not in repr(refer(EVERY))
 
@@ -66,7 +69,7 @@ def test_sources_of_keys_are_references_too(source: str, found: dict[str, Secret
 
 
 def test_variables_are_those_of_references_each_once() -> None:
-    assert list_variables(refer(EVERY)) == ("CREDENTIAL", "HUB_SECRET", "STORE")
+    assert list_variables(refer(EVERY)) == ("CREDENTIAL", "HUB_SECRET", "STORE", "REDIS")
     assert list_variables(refer("keys: {source: {env: [K, K]}}")) == ("K",)
     assert list_variables(refer("")) == ()
 
@@ -166,6 +169,7 @@ def test_spec_of_these_tests_has_every_secret_that_stands_in_a_form_of_its_own()
         "Login.credential",
         "GivenKey.secret",
         "PostgresStore.password",
+        "Redis.password",
     }
     assert set(list_secret_types(Spec)) == known
     assert len(find(EVERY)) == len(known)

@@ -54,7 +54,7 @@ func SID(p *participant.Participant) string { return p.Welcome().Participant.Sid
 // Presence is what media knows of these participants, by SID.
 func (s Server) Presence(t *testing.T, participants ...string) roster.Presence {
 	t.Helper()
-	said, err := roster.NewClient(s.Control).Ask(t.Context(), participants)
+	said, err := roster.NewClient([]string{s.Control}).Ask(t.Context(), participants)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -124,7 +125,7 @@ func (b *Bounds) Use(config Config) {
 	b.ports = int(config.RelayPorts.Max-config.RelayPorts.Min) + 1
 	b.size = min(b.ports, b.most)
 	b.quota = config.Quota
-	if b.roster == nil || b.roster.Socket != config.MediaControl {
+	if b.roster == nil || !slices.Equal(b.roster.Sockets, config.MediaControl) {
 		b.roster = roster.NewClient(config.MediaControl)
 	}
 }

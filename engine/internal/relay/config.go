@@ -22,7 +22,7 @@ type Config struct {
 	Peers        Peers            `json:"peers"` // at the addresses that clients name
 	Translate    Translations     `json:"translate"`
 	Quota        int              `json:"quota"`                   // allocations of one participant at a time
-	MediaControl string           `json:"media_control,omitempty"` // control socket of media, which knows the participants in its rooms
+	MediaControl []string         `json:"media_control,omitempty"` // control sockets of media, which knows the participants in its rooms
 }
 
 // PortRange includes both ends.

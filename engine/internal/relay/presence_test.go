@@ -68,7 +68,7 @@ func startAskingRelay(t *testing.T, m *mediaTest) (r *Server, skew *atomic.Int64
 	t.Helper()
 	skew = &atomic.Int64{}
 	r, _ = startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24, func(r *Server) {
-		r.config.MediaControl = m.socket
+		r.config.MediaControl = []string{m.socket}
 		r.bounds.clock = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
 	})
 	return r, skew

@@ -56,7 +56,7 @@ func TestARosterThatMakesNoSenseIsNoAnswer(t *testing.T) {
 		}
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) })}
 		go func() { _ = server.Serve(listener) }()
-		if said, err := NewClient(socket).Ask(t.Context(), []string{"PA_one"}); err == nil {
+		if said, err := NewClient([]string{socket}).Ask(t.Context(), []string{"PA_one"}); err == nil {
 			t.Errorf("%s: %v", name, said)
 		}
 		server.Close()
@@ -83,8 +83,8 @@ func TestAsManyAreAskedAboutAsThereArePorts(t *testing.T) {
 		participants[i] = fmt.Sprintf("PA_%012d", i)
 		kept.Join(participants[i], strings.Repeat("long ", 20), "RM_one")
 	}
-	client := NewClient(socket)
-	client.http.Timeout = time.Minute // the test is about the size, and this machine may be slow
+	client := NewClient([]string{socket})
+	client.https[0].Timeout = time.Minute // the test is about the size, and this machine may be slow
 	said, err := client.Ask(t.Context(), participants)
 	if err != nil || len(said.In) != len(participants) {
 		t.Errorf("%d of %d: %v", len(said.In), len(participants), err)
@@ -95,4 +95,63 @@ func isIn(r *Roster, participant string) bool { return len(r.Presence([]string{p
 
 func hasLeft(r *Roster, participant string) bool {
 	return len(r.Presence([]string{participant}).Left) == 1
+}
+
+// One of two media processes is ending, or is gone.
+func TestTheRosterIsThatOfAllMediaProcesses(t *testing.T) {
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	serve := func(socket string, kept *Roster) *http.Server {
+		listener, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			answer, _ := kept.Answer(request.Context(), request.Body)
+			_ = json.NewEncoder(w).Encode(answer)
+		})}
+		go func() { _ = server.Serve(listener) }()
+		return server
+	}
+	client := NewClient([]string{first, second})
+	all := []string{"PA_old", "PA_new", "PA_left", "PA_back"}
+	if said, err := client.Ask(t.Context(), all); err == nil {
+		t.Errorf("%+v, and no media process is there", said)
+	}
+	old, latest := New(), New()
+	old.Join("PA_old", "one", "RM_old")
+	old.Leave("PA_left")
+	old.Leave("PA_back")
+	latest.Join("PA_new", "two", "RM_new")
+	latest.Join("PA_back", "three", "RM_new")
+	ending, other := serve(first, old), serve(second, latest)
+	defer other.Close()
+	said, err := client.Ask(t.Context(), all)
+	if err != nil || len(said.In) != 3 || said.In["PA_old"] != "one" || said.In["PA_new"] != "two" || len(said.Left) != 1 || said.Left[0] != "PA_left" {
+		t.Errorf("%+v, %v", said, err)
+	}
+	ending.Close()
+	if said, err := client.Ask(t.Context(), all); err != nil || len(said.In) != 2 {
+		t.Errorf("%+v, %v after the end of one", said, err)
+	}
+}
+
+func TestAMediaProcessThatHangsLeavesTheRosterUnknown(t *testing.T) {
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	kept, err := net.Listen("unix", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{}`)) })}
+	defer server.Close()
+	listener, err := net.Listen("unix", second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	if said, err := NewClient([]string{first, second}).Ask(t.Context(), []string{"PA_one"}); err == nil {
+		t.Errorf("%+v", said)
+	}
 }

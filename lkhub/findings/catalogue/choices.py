@@ -179,3 +179,29 @@ def site_build_not_apart(site: str) -> Says:
     site is then built by a user of its own.
     """
     return Says(f"the build of the site {site} runs as the hub's own user, and can read the hub's keys")
+
+
+@declare("second-ports-unused", "info")
+def second_ports_unused(why: str) -> Says:
+    """The second ports of media do nothing. The subject is `media.udp`.
+
+    **Why.** Two media processes, the old one and the new one of a change, can run at once only if they share their
+    rooms through Redis, and if both are the bundled engine. Otherwise a change of media waits for an empty hub.
+
+    **What to do.** Name a Redis server: `redis: redis://127.0.0.1:6379`
+    ([changes that nobody hears](guides/redis.md)). Or write one port in `media.udp` and `media.tcp`.
+    """
+    return Says(f"the second ports of media do nothing: {why}")
+
+
+@declare("redis-in-clear", "info")
+def redis_in_clear(host: str) -> Says:
+    """Redis is on another machine, and is spoken to without TLS. The subject is `redis`.
+
+    **Why.** Whoever can read the network between the two machines learns the password of Redis and who is in which
+    room. Sound and picture don't go through Redis.
+
+    **What to do.** Nothing in a network that is yours, or inside a VPN. Else write `rediss://`, and have Redis listen
+    with TLS.
+    """
+    return Says(f"what media tells Redis at {host} crosses the network in clear; rediss:// encrypts it")

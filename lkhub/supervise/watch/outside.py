@@ -25,9 +25,10 @@ def describe_paths(plan: Plan) -> dict[str, str]:
     addresses = " ".join(f"{address.external}={address.local}" for address in media.addresses)
     told = {}
     if any(process.knows_participants and process.sees_clients for process in plan.processes):
-        told["udp"] = f"{addresses} {media.udp}"
+        # Of two media processes, a use of either's ports stands for both.
+        told["udp"] = " ".join([addresses, *(str(each.udp) for each in media.ports)])
         if media.tcp:
-            told["tcp"] = f"{addresses} {media.tcp}"
+            told["tcp"] = " ".join([addresses, *(str(each.tcp) for each in media.ports)])
     if relay and relay.udp:
         told["turn-udp"] = f"{addresses} {relay.udp}"
     if relay and relay.tls:

@@ -152,9 +152,9 @@ def _why_no_balancer(plan: Plan) -> tuple[str, str] | None:
             "write tls.trusted_proxies with the addresses that the proxy connects from, such as those of the cluster's "
             "pods, or render with --format host-network",
         )
-    if plan.media.udp.start != plan.media.udp.end:
+    if ranges := [str(each.udp) for each in plan.media.ports if each.udp.start != each.udp.end]:
         return (
-            f"a Service names each port, and media.udp is the range {plan.media.udp}",
+            f"a Service names each port, and media.udp is the range {ranges[0]}",
             "write one port, as media.udp: 7882, or render with --format host-network",
         )
     return None
