@@ -30,6 +30,7 @@ require (
 	github.com/pion/turn/v5 v5.0.13
 	github.com/pion/webrtc/v4 v4.2.19
 	github.com/pires/go-proxyproto v0.15.0
+	github.com/redis/go-redis/v9 v9.22.0
 	github.com/tailscale/tscert v0.0.0-20251216020129-aea342f6d747
 	github.com/twitchtv/twirp v8.1.3+incompatible
 	go.uber.org/zap v1.28.0
@@ -162,7 +163,6 @@ require (
 	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/quic-go/quic-go v0.63.0 // indirect
 	github.com/quic-go/webtransport-go v0.12.0 // indirect
-	github.com/redis/go-redis/v9 v9.22.0 // indirect
 	github.com/rs/cors v1.11.1 // indirect
 	github.com/rs/xid v1.6.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect

@@ -229,3 +229,30 @@ func keptToken(t *testing.T, job, room string) string {
 	}
 	return token
 }
+
+// Its worker registers with the other process, and so gets the jobs of the rooms that begin there.
+func TestMediaThatHandsOverLetsItsWorkersGoAndKeepsTheirAgents(t *testing.T) {
+	m := startKeyedMedia(t, "", "APIold")
+	alice := m.enter(keyedToken(t, "APIold", "alice", auth.VideoGrant{RoomJoin: true, Room: "den"}))
+	w := m.register("APIold", "")
+	one := m.takeJob(w, "a person is in the room")
+	m.expectIn(2)
+	response, err := enginetest.ControlClient(m.control).Post("http://control/drain", "application/json", strings.NewReader(`{"seconds": 60, "hand_over": true}`))
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatal(response, err)
+	}
+	response.Body.Close()
+	select {
+	case <-w.gone:
+	case <-time.After(enginetest.Patience):
+		t.Fatal("the worker is still connected")
+	}
+	m.expectIn(2)
+	for who, session := range map[string]agent{"alice": alice, "the agent": one} {
+		select {
+		case <-session.Ended():
+			t.Errorf("%s was cut off", who)
+		default:
+		}
+	}
+}

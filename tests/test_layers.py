@@ -334,6 +334,7 @@ def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) 
         "lkhub.hub.probe",
         # For the type of a process that host started.
         "lkhub.supervise.child",
+        "lkhub.supervise.predecessors",
         "lkhub.supervise.retired",
         "lkhub.supervise.shared",
         "lkhub.supervise.spawn",

@@ -66,10 +66,25 @@ def check_upgrade(source: str, target: str, *, own: bool) -> Iterator[Finding]:
     )
 
 
+def describe_retired(people: int | None, pids: Collection[int]) -> str:
+    """What a change waits for whose ports a process of an earlier change still has."""
+    named = " and ".join(str(pid) for pid in pids)
+    begin = "people may still be" if people is None else f"{begin_with_people(people)} still"
+    return f"{begin} in a call of the media process before (pid {named}), and its ports are needed when it has ended"
+
+
 def check_pending(pending: bool, waits: PendingChange | None = None, apply: str = "lkhub up") -> Iterator[Finding]:
     """A finding for a pending change. `waits` says what the change restarts; None where the supervisor does not say.
     `apply` is the command that applies a spec to this hub."""
     if not pending:
+        return
+    if waits and waits.retired:
+        yield change_pending(known=True).about(
+            "hub",
+            detail="media has two sets of ports, and both are in use: by the one that runs, and by the one before it",
+            cause=describe_retired(waits.people, waits.retired),
+            fix=(Fix("apply it now and have the people in that call reconnect", f"{apply} --now"),),
+        )
         return
     people = waits.people if waits else None
     restarts = ", ".join(waits.restarts) if waits else "processes that may carry calls"

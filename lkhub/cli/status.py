@@ -34,6 +34,8 @@ def show_status(hub: HubStatus) -> None:
     rows = {name: url for name, url in urls.items() if url}
     for process in hub.processes:
         rows[process.name] = _describe(process)
+    for process in hub.retired:
+        rows[f"{process.name}, before"] = f"finishing its calls ({_describe_retired(process)})"
     show_rows(rows)
     if verified := hub.current_verification:
         out.print(f"verified {lasting(verified.at)} ago, from this machine:")
@@ -44,6 +46,12 @@ def show_status(hub: HubStatus) -> None:
         since = "has its certificate" if hub.is_certified_since else "started"
         out.print(f"not verified since it {since}: `lkhub verify{hub.options}`")
     show_findings(fold(hub.find()))
+
+
+def _describe_retired(process: ProcessReport) -> str:
+    people = process.people
+    told = "" if people is None else ", 1 person in them" if people == 1 else f", {people} people in them"
+    return f"pid {process.pid}, for {lasting(process.since)}{told}"
 
 
 def _describe(process: ProcessReport) -> str:

@@ -23,6 +23,7 @@ from lkhub.checks.edge import check_edge, check_root
 from lkhub.checks.kernel import check_kernel
 from lkhub.checks.openid import check_openid
 from lkhub.checks.paths import PathResult, WebResult
+from lkhub.checks.redis import check_redis
 from lkhub.checks.relay import check_relay
 from lkhub.checks.router import check_router
 from lkhub.checks.sends import check_sends
@@ -141,6 +142,11 @@ class HubStatus:
     agents: tuple[AgentProcess, ...] = ()
 
     @property
+    def retired(self) -> tuple[ProcessReport, ...]:
+        """The processes that finish what they do, beside those that took their places."""
+        return self.supervisor.retired if self.supervisor else ()
+
+    @property
     def processes(self) -> tuple[ProcessReport, ...]:
         return self.supervisor.processes if self.supervisor else self.left
 
@@ -222,6 +228,7 @@ class HubStatus:
             *check_taken(report.refused, _list_errors(self.certificate_files)),
             *check_edge(report.edge, now, called.tls),
             *check_connections(report, now, self.runs_in),
+            *check_redis(report.media.redis if report.media else None),
             *check_sends(report, verified.paths if verified else (), now),
             *(check_root(self.root_change.at, self.root_change.reason, now) if self.root_change else ()),
             *check_router(report.renewal_failure, now),
@@ -255,6 +262,7 @@ class HubStatus:
             },
             "urls": self.urls,
             "processes": [{key: getattr(process, key) for key in _OF_A_PROCESS} for process in self.processes],
+            "retired": [{key: getattr(process, key) for key in _OF_A_RETIRED} for process in self.retired],
             "verified": verified.as_json() if verified else None,
             "findings": [finding.as_json() for finding in self.find()],
         }
@@ -262,6 +270,7 @@ class HubStatus:
 
 # What `status --json` has of a process.
 _OF_A_PROCESS = ("name", "pid", "state", "since", "restarts")
+_OF_A_RETIRED = ("name", "pid", "since", "people")
 
 
 def _name_refs(findings: Iterable[Finding]) -> dict[str, Ref]:

@@ -31,7 +31,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.elsewhere import imagine_network
 from lkhub.plan.installation import Installation
 from lkhub.plan.media import needs_domain
-from lkhub.plan.model import Plan
+from lkhub.plan.model import REDIS_PASSWORD, Plan
 from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.prepare.agents import judge_agents, keep_agents
@@ -49,6 +49,7 @@ from lkhub.prepare.secrets import (
 from lkhub.prepare.sites import complete_builds, judge_sites, list_private
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
+from lkhub.secret import Secret
 from lkhub.source.path import Path
 from lkhub.source.yaml import parse_document
 from lkhub.spec.load import LoadedSpec, load_spec, suggest
@@ -59,8 +60,9 @@ class PreparedHub:
     """A plan with the text of all its files.
 
     `spec` is the spec's absolute path, None for the defaults, `raw` its text. `files` maps absolute paths to texts and
-    includes the ones with secrets. `fingerprints` tell versions of a process apart. `environ` has the variables that
-    the spec refers to, for a supervisor whose own environment is another. `network` is what the plan was made for.
+    includes the ones with secrets. `fingerprints` tell versions of a process apart; `spare` are those of `plan.spare`.
+    `environ` has the variables that the spec refers to, for a supervisor whose own environment is another. `network` is
+    what the plan was made for. `redis_password`: None where Redis asks for none.
     """
 
     plan: Plan
@@ -70,6 +72,24 @@ class PreparedHub:
     fingerprints: Mapping[str, Fingerprint]
     environ: Mapping[str, str] = field(repr=False)
     network: NetworkFacts
+    spare: Mapping[str, Fingerprint] = field(default_factory=dict)
+    redis_password: Secret | None = field(default=None, repr=False)
+
+    def exchange(self, name: str) -> "PreparedHub":
+        """The same hub with the spare process of this name in the place of the other one, which becomes the spare."""
+        [planned] = [each for each in self.plan.processes if each.name == name]
+        [spare] = [each for each in self.plan.spare if each.name == name]
+        plan = replace(
+            self.plan,
+            processes=tuple(spare if each is planned else each for each in self.plan.processes),
+            spare=tuple(planned if each is spare else each for each in self.plan.spare),
+        )
+        return replace(
+            self,
+            plan=plan,
+            fingerprints={**self.fingerprints, name: self.spare[name]},
+            spare={**self.spare, name: self.fingerprints[name]},
+        )
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -177,8 +197,10 @@ def _prepare(
     if loaded.spec.keys.source == "managed":
         files[plan.paths.managed_keys] = dump_keys(keys)  # the file exists already, unless a user removed it
     fingerprints = {process.name: fingerprint(process, files, environ) for process in plan.processes}
+    spare = {process.name: fingerprint(process, files, environ) for process in plan.spare}
     referenced = list_referenced(loaded.spec, environ)
-    return PreparedHub(plan, path, raw, files, fingerprints, referenced, network)
+    password = secrets.get(REDIS_PASSWORD)
+    return PreparedHub(plan, path, raw, files, fingerprints, referenced, network, spare, password)
 
 
 def _check_engine(loaded: LoadedSpec, installation: Installation) -> None:

@@ -51,7 +51,8 @@ def replace_keys(hub: PreparedHub, keys: Keys) -> PreparedHub:
         else _follow(each, hub.fingerprints[each.name], paths.keys, files)
         for each in hub.plan.processes
     }
-    return replace(hub, files=files, fingerprints=prints)
+    spare = {each.name: _follow(each, hub.spare[each.name], paths.keys, files) for each in hub.plan.spare}
+    return replace(hub, files=files, fingerprints=prints, spare=spare)
 
 
 def _follow(process: ProcessPlan, before: Fingerprint, changed: str, files: Mapping[str, str]) -> Fingerprint:

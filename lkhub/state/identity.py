@@ -63,9 +63,11 @@ class Identity:
 
     def fill(self, planned: Iterable[ProcessPlan]) -> "Identity":
         """The identity with its unknown fields taken from the plan of the same name in `planned`."""
-        known = {plan.name: plan for plan in planned}.get(self.name)
-        if known is None:
+        named = [plan for plan in planned if plan.name == self.name]
+        if not named:
             return self
+        # Of media there may be two, with other ports.
+        known = next((plan for plan in named if plan.health == self.plan.health), named[0])
         told = {name: getattr(known, name) for name in self.unknown}
         return replace(self, plan=replace(self.plan, **told), unknown=())
 

@@ -1,19 +1,18 @@
 """Take over the processes that an earlier supervisor left running. A process that may carry a call is not killed."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lkhub.errors import MachineError, describe_error
 from lkhub.host import files
 from lkhub.host.processes import is_alive
 from lkhub.plan.process import ProcessPlan
 from lkhub.state.identity import Identity, list_records, list_retired, remove_retired
+from lkhub.supervise.ask import ask_status
 from lkhub.supervise.child import Child
-from lkhub.supervise.ending import Ending, end_process, limit_drain, tell_to_drain
+from lkhub.supervise.ending import FOREVER_SECONDS, Ending, end_process, limit_drain, tell_to_drain
 from lkhub.supervise.left import Left, find_running
 from lkhub.supervise.supervisor import Supervisor
-
-# The longest limit that the engine accepts (maxDrainSeconds in engine/internal/process/control.go).
-FOREVER_SECONDS = 365 * 24 * 3600
 
 
 async def adopt(supervisor: Supervisor, planned: Iterable[ProcessPlan] = ()) -> None:
@@ -24,7 +23,11 @@ async def adopt(supervisor: Supervisor, planned: Iterable[ProcessPlan] = ()) -> 
     for ended in list_retired(supervisor.paths):
         if not is_alive(ended.process):
             remove_retired(supervisor.paths, ended)
-    for found in find_running(supervisor.paths):
+    retiring: list[Left] = []
+    for found in await _tell_apart(find_running(supervisor.paths), supervisor.shared.timings.status):
+        if found.retired and found.plan.handover:
+            retiring.append(found)
+            continue
         if found.retired:
             supervisor.fleet.retired.adopt(found.identity)
             continue
@@ -44,12 +47,51 @@ async def adopt(supervisor: Supervisor, planned: Iterable[ProcessPlan] = ()) -> 
             supervisor.say(f"{error.message}\nit is started anew")
             await child.stop("replace")
             del children[name]
+    for found in retiring:
+        await _adopt_retiring(supervisor, found)
     for child in children.values():
+        if child.plan.handover and child.process:  # its successor needs them while it has them
+            supervisor.shared.held.take(child.process.pid, child.plan.listens)
         await _keep_calls(supervisor, child)
     if children:
         for identity in records:
             if identity.name not in children:
                 await _start_dead(supervisor, identity.fill(planned))
+
+
+async def _tell_apart(found: list[Left], seconds: float) -> list[Left]:
+    """The same processes. Where several of one name run that hand over and their records are lost, only the newest that
+    does not drain is not retired."""
+    ordered: list[Left] = []
+    current: set[str] = set()
+    for each in sorted(found, key=lambda left: left.identity.since, reverse=True):
+        if each.plan.handover and each.adoptable and not each.retired:
+            status = await ask_status(each.plan, each.process, seconds)
+            drains = status is not None and status.state == "draining"
+            several = len([other for other in found if other.name == each.name]) > 1
+            each = replace(each, retired=each.name in current or (drains and several))
+            current |= set() if each.retired else {each.name}
+        ordered.append(each)
+    places = [each.process for each in found]
+    return sorted(ordered, key=lambda left: places.index(left.process))
+
+
+async def _adopt_retiring(supervisor: Supervisor, found: Left) -> None:
+    """Watch a process that hands over. The earlier supervisor may have ended before it told the process so, which is
+    told again; or before another process was there, and then this one stays."""
+    name, identity = found.name, found.identity
+    children = supervisor.fleet.children
+    if name not in children:
+        status = await ask_status(found.plan, found.process, supervisor.shared.timings.status)
+        if status is not None and status.state == "running":
+            children[name] = child = Child.adopt(identity, supervisor.shared)
+            await child.start(supervisor.tasks)
+            child.stay()
+            supervisor.took_over = True
+            supervisor.say(f"{name} (pid {found.process.pid}) is still running; taking it over")
+            return
+    supervisor.say(f"{name} (pid {found.process.pid}) goes on beside its successor, until its calls are over")
+    await supervisor.fleet.predecessors.add(found.plan, found.process)
 
 
 async def _keep_calls(supervisor: Supervisor, child: Child) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from lkhub.errors import MachineError
 from lkhub.host import files
+from lkhub.host.processes import ProcessId, is_alive
 from lkhub.plan.process import ProcessPlan
 from lkhub.supervise.fleet import Fleet
 from lkhub.supervise.participants import count_participants, resume_clients
@@ -21,17 +22,24 @@ class Calls:
 
     async def count(self) -> int | None:
         """How many participants are in a call; None if a process that knows them can't be asked."""
+        # The children decide, not the applied record: it may be lost while participants are in calls.
+        running = [child for child in self._fleet.children.values() if child.state == "running"]
+        asked = [(child.plan, child.process) for child in running if child.process is not None]
+        asked += [(each.plan, each.process) for each in self._fleet.predecessors.list()]
         total = 0
-        for child in list(self._fleet.children.values()):
-            if not child.plan.knows_participants or child.process is None or child.state != "running":
+        for plan, process in asked:
+            if not plan.knows_participants:
                 continue
-            # The children decide, not the applied record: it may be lost while participants are in calls.
-            keys, seconds = self._shared.paths.keys, self._shared.timings.participants
-            found = await count_participants(child.plan.health, child.process, keys, seconds)
-            if found is None:
+            found = await self.count_in(plan, process)
+            if found is None and is_alive(process):
                 return None
-            total += found
+            total += found or 0
         return None if total == 0 and time.monotonic() < self._rejoined_by else total
+
+    async def count_in(self, plan: ProcessPlan, process: ProcessId) -> int | None:
+        """How many participants are in a call of this process; None if it can't be asked."""
+        keys, seconds = self._shared.paths.keys, self._shared.timings.participants
+        return await count_participants(plan.health, process, keys, seconds)
 
     def expect_back(self) -> None:
         """Note that participants were cut off and that their clients are about to reconnect."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
+import anyio.to_thread
+
 from lkhub.errors import HubError, MachineError, describe_error
 from lkhub.host import files
 from lkhub.host.ports import require_free_ports
+from lkhub.host.redis import require_redis
 from lkhub.plan.model import Listener
 from lkhub.plan.process import HeldSocket, ProcessPlan
 from lkhub.prepare.hub import PreparedHub
@@ -86,14 +89,15 @@ class Change:
         self._wanted = wanted
         self._differences = differences
         self._plans = {process.name: process for process in wanted.plan.processes}
-        self._old = {name: fleet.children[name] for name in differences.replaced if name in fleet.children}
+        self._old = {name: fleet.children[name] for name in differences.ended if name in fleet.children}
+        self._beside = [fleet.children[name] for name in differences.beside]
         self._needed = [listener for listener in wanted.plan.listeners if self._must_be_free(listener)]
         self._undos = UndoList()
 
     async def make(self) -> None:
         """Make the change. If it fails, the processes from before run again, and the HubError says so. An exception
         that is a bug is raised unchanged, after the same undo."""
-        self._require_what_can_be_known()
+        await self._require_what_can_be_known()
         self._texts = FileChange(self._fleet, self._wanted.files, self._old.values())
         try:
             self._write()
@@ -102,9 +106,12 @@ class Change:
             await self._stop_old()
             self._close_sockets()
             # What retires may have its port for an hour, and whatever comes instead of it takes another one.
-            needed = [listener for listener in self._needed if self._plans[listener.process].retires is None]
+            needed = [listener for listener in self._needed if not self._retires(listener.process)]
             require_free_ports(needed, self._wanted.plan.processes)
             await self._start_new()
+            # Nothing can fail from here on.
+            for child in self._beside:
+                await child.hand_over()
         except Exception as error:
             if self._old:
                 self._shared.say(describe_error(error))
@@ -123,23 +130,36 @@ class Change:
             message = f"{error.message}\nand what ran before does not start again: {why}"
         elif self._fleet.children:
             runs = all(child.state == "running" or child.done for child in self._fleet.children.values())
+            if runs and self._beside and not self._old:
+                return type(error)(
+                    f"{error.message}\nthe change was not made, and nothing was interrupted", hints=error.hints
+                )
             those = "what ran before is running again" if runs else "`lkhub status` shows what does not run"
             message = f"{error.message}\nthe change was not made; {those}"
         else:
             return error
         return type(error)(message, hints=error.hints)
 
-    def _require_what_can_be_known(self) -> None:
+    async def _require_what_can_be_known(self) -> None:
         """Raise MachineError if the change can't be made, before it interrupts a call."""
         try:
             for name in self._differences.changed:
                 require_program(self._plans[name])
             require_free_ports(self._needed, self._wanted.plan.processes, but=self._fleet.is_own)
+            redis = self._wanted.plan.redis
+            if redis and any(self._plans[name].knows_participants for name in self._differences.changed):
+                # In a thread: a server that is not there may take seconds, and a process that dies meanwhile must be
+                # started again at once.
+                password = self._wanted.redis_password
+                await anyio.to_thread.run_sync(require_redis, redis, password, abandon_on_cancel=True)
         except MachineError as error:
             if not self._fleet.children:
                 raise
             message = f"{error.message}\nthe change was not made, and nothing was interrupted"
             raise MachineError(message, hints=error.hints) from error
+
+    def _retires(self, name: str) -> bool:
+        return self._plans[name].retires is not None or name in self._differences.beside
 
     def _must_be_free(self, listener: Listener) -> bool:
         held = self._shared.held.is_open(HeldSocket(str(listener.address or ""), listener.ports.start))
@@ -193,7 +213,8 @@ class Change:
         self._close_sockets_except(self._wanted.plan.processes)
 
     def _close_sockets_except(self, kept: Iterable[ProcessPlan]) -> None:
-        plans = tuple(kept)
+        before = (each.plan for each in self._fleet.predecessors.list())
+        plans = (*kept, *before, *(child.plan for child in self._beside))
         controls = [process.health.socket for process in plans]
         self._shared.held.close_except({held for process in plans for held in process.listens}, controls)
 
@@ -206,6 +227,8 @@ class Change:
 
         async def undo() -> None:
             failures = await self._fleet.stop((child, "replace") for child in new.values())
+            for child in self._beside:
+                child.stay()
             # A new process that can't be ended still runs, and keeps the place of the old one.
             stays = {name: child for name, child in new.items() if child.process is not None}
             self._fleet.children = before | stays
@@ -213,6 +236,8 @@ class Change:
                 raise MachineError("\n".join(failures))
 
         self._undos.add(undo)
+        for child in self._beside:
+            child.note_handover()
         gone = self._differences.gone
         self._fleet.children = {name: child for name, child in before.items() if name not in gone} | new
         await self._fleet.start(new.values())

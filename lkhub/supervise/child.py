@@ -1,6 +1,5 @@
 """One process of the supervisor: its states, its restarts, its end."""
 
-import contextlib
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -12,23 +11,20 @@ import anyio.to_thread
 
 from lkhub.errors import MachineError, describe_error, is_refusal
 from lkhub.host import files, processes
-from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
 from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
-from lkhub.source.typed import unpack
-from lkhub.state.identity import Identity
+from lkhub.state.identity import Identity, remove_retired, write_retired
+from lkhub.supervise.ask import ask_status
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.ending import Ending, end_process, end_session
 from lkhub.supervise.life import watch_life
-from lkhub.supervise.ready import read_own
 from lkhub.supervise.recorded import Recorded
 from lkhub.supervise.shared import Shared
 from lkhub.supervise.spawn import spawn
-from lkhub.wire.engine import STATUSES, ProcessStatus
-from lkhub.wire.message import unpack_message
+from lkhub.wire.engine import ProcessStatus
 
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
 
@@ -126,19 +122,37 @@ class Child:
         self.process, self._popen = None, None
         self._set("stopped")
 
+    async def hand_over(self) -> None:
+        """Leave the process to finish its calls beside the one that has taken its place, and whose record is now the
+        one of this name. A process that has ended meanwhile is not started again."""
+        self._wanted = False
+        process, popen = self.process, self._popen
+        self._scope.cancel()
+        if self._settled.is_set():
+            await self._ended.wait()
+        self.process, self._popen = None, None
+        self._set("stopped")
+        if process is not None:
+            await self.shared.hand_over(self.plan, process, popen)
+
+    def note_handover(self) -> None:
+        """Write the record of a process that is about to hand over, for a supervisor that comes after a crash. Raises
+        MachineError."""
+        if identity := self._identify():
+            write_retired(self.shared.paths, identity)
+
+    def stay(self) -> None:
+        """Take `note_handover` back: the process goes on in its place."""
+        if identity := self._identify():
+            self._record.write(identity)
+            remove_retired(self.shared.paths, identity)
+
     async def ask_status(self) -> ProcessStatus | None:
         """The status that the process gives on its control socket; None if it does not answer. Of a process of another
         version whose status can't be read, only pid and state are known."""
-        if self.process is None or self.state != "running" or self.plan.health.socket is None:
+        if self.process is None or self.state != "running":
             return None
-        try:
-            async with local_client(self.shared.timings.status, socket=self.plan.health.socket) as client:
-                answer = read_own((await client.get("http://control/status")).raise_for_status(), self.process)
-            with contextlib.suppress(ValueError):
-                return unpack_message(STATUSES.get(self.plan.engine, ProcessStatus), answer)
-            return unpack(ProcessStatus, {key: answer.get(key) for key in ("pid", "state")})
-        except (httpx.HTTPError, ValueError):
-            return None
+        return await ask_status(self.plan, self.process, self.shared.timings.status)
 
     def follow(self, plan: ProcessPlan) -> None:
         """Take `plan` as the plan of this process. It differs only in what the process need not be told."""

@@ -25,6 +25,9 @@ livekit-server tells clients to leave for good (reason SERVER_SHUTDOWN); after a
 
 Item = TypeVar("Item")
 
+# The longest limit that the engine accepts (maxDrainSeconds in engine/internal/process/control.go).
+FOREVER_SECONDS = 365 * 24 * 3600
+
 
 def order_ends(items: Iterable[Item], plan_of: Callable[[Item], ProcessPlan], how: Ending) -> list[tuple[Item, Ending]]:
     """The order in which processes are ended, and how each of them ends, as their plans say."""
@@ -89,8 +92,11 @@ def limit_drain(plan: ProcessPlan) -> int:
     return UNKNOWN_DRAIN if plan.drain is None else plan.drain
 
 
-async def tell_to_drain(process: ProcessId, plan: ProcessPlan, seconds: int, timings: Timings = USUAL) -> bool:
-    """Tell a process to wait up to `seconds` for its calls and then end. Returns whether it will.
+async def tell_to_drain(
+    process: ProcessId, plan: ProcessPlan, seconds: int, timings: Timings = USUAL, *, hand_over: bool = False
+) -> bool:
+    """Tell a process to wait up to `seconds` for its calls and then end. Returns whether it will. `hand_over`: it
+    leaves new clients to the process that took its place.
 
     The limit is a message, not an argument of the process, so another limit needs no restart. A second message, such as
     the next supervisor sends, cuts no call off; a second signal would. The user's own livekit-server has no such
@@ -102,7 +108,7 @@ async def tell_to_drain(process: ProcessId, plan: ProcessPlan, seconds: int, tim
         async with local_client(timings.status, socket=plan.health.socket) as client:
             # By now the socket may belong to another process.
             read_own(await client.get("http://control/status"), process)
-            answer = await client.post("http://control/drain", json=pack_message(DrainRequest(seconds)))
+            answer = await client.post("http://control/drain", json=pack_message(DrainRequest(seconds, hand_over)))
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         return False
     return answer.is_success

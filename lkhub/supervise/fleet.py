@@ -11,10 +11,11 @@ import anyio.abc
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.host.given import write_given
-from lkhub.plan.process import ProcessPlan
+from lkhub.plan.process import ProcessPlan, are_apart
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.child import Child
 from lkhub.supervise.ending import Ending
+from lkhub.supervise.predecessors import Predecessors
 from lkhub.supervise.reload import can_reload
 from lkhub.supervise.retired import Retired
 from lkhub.supervise.shared import Shared
@@ -24,16 +25,33 @@ from lkhub.supervise.succession import Succession
 @dataclass(frozen=True)
 class Differences:
     """How the children differ from the processes of a prepared hub, by name. `changed` have to be started, in place of
-    an old process or anew; `reloaded` take their change over without a restart; `gone` are no longer wanted."""
+    an old process or anew; `reloaded` take their change over without a restart; `gone` are no longer wanted. `beside`
+    are those of `changed` that start beside the old process, which keeps its calls until they end."""
 
     changed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     reloaded: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> tuple[str, ...]:
+        """The processes whose clients the change interrupts, if it ends or starts them."""
+        return tuple(name for name in self.replaced if name not in self.beside)
 
     @property
     def replaced(self) -> tuple[str, ...]:
         """The processes that the change ends or starts."""
         return (*self.changed, *self.gone)
+
+
+def can_start_beside(plan: ProcessPlan, child: Child | None) -> bool:
+    """Whether a process of this plan can take over from the child while that one goes on."""
+    if child is None or child.state != "running" or child.process is None:
+        return False
+    if not all(child.shared.held.is_open(held) for held in plan.listens if held in child.plan.listens):
+        return False  # the child alone has them: another supervisor had started it
+    old, new = child.plan.handover, plan.handover
+    return old is not None and new is not None and old.through == new.through and are_apart(child.plan, plan)
 
 
 class Fleet:
@@ -44,9 +62,36 @@ class Fleet:
         self.tasks = tasks
         self.children: dict[str, Child] = {}
         self.retired = Retired(tasks, shared, Succession(lambda: self.children))
+        self.predecessors = Predecessors(tasks, shared)
         shared.retire = self.retired.add
+        shared.hand_over = self.predecessors.add
+
+    def choose(self, wanted: PreparedHub) -> PreparedHub:
+        """`wanted` with each process of which there are two on the ports that it has now, or on the others where it
+        changes: there the new one can start beside the old one."""
+        for spare in wanted.plan.spare:
+            if self._takes_spare(wanted, spare):
+                wanted = wanted.exchange(spare.name)
+        return wanted
+
+    def _takes_spare(self, wanted: PreparedHub, spare: ProcessPlan) -> bool:
+        [planned] = [each for each in wanted.plan.processes if each.name == spare.name]
+        child = self.children.get(spare.name)
+        if child is None or child.state != "running":
+            # One that retires may still have the ports.
+            in_the_way = self.predecessors.find_in_the_way(planned)
+            return in_the_way is not None and self.predecessors.find_in_the_way(spare) is None
+        has_spare = child.plan.health == spare.health
+        here, print_of_here = (spare, wanted.spare) if has_spare else (planned, wanted.fingerprints)
+        there = planned if has_spare else spare
+        goes_on = child.fingerprint == print_of_here[here.name] or can_reload(child, here, print_of_here[here.name])
+        if goes_on or not can_start_beside(there, child):
+            return has_spare
+        return not has_spare
 
     def compare(self, wanted: PreparedHub) -> Differences:
+        """How the children differ from `wanted`, whose processes were chosen."""
+
         def is_same(name: str) -> bool:
             child = self.children.get(name)
             is_there = child is not None and (child.state == "running" or child.done)
@@ -54,10 +99,12 @@ class Fleet:
 
         differ = [process for process in wanted.plan.processes if not is_same(process.name)]
         reloaded = tuple(process.name for process in differ if self._can_reload(process, wanted))
+        changed = [process for process in differ if process.name not in reloaded]
         return Differences(
-            changed=tuple(process.name for process in differ if process.name not in reloaded),
+            changed=tuple(process.name for process in changed),
             gone=tuple(name for name in self.children if name not in wanted.fingerprints),
             reloaded=reloaded,
+            beside=tuple(each.name for each in changed if can_start_beside(each, self.children.get(each.name))),
         )
 
     def _can_reload(self, process: ProcessPlan, wanted: PreparedHub) -> bool:
@@ -70,7 +117,8 @@ class Fleet:
 
     def is_own(self, pid: int) -> bool:
         """Whether a process is a child or was started by a child: a port that it holds may be free in a moment."""
-        own = {child.process.pid for child in self.children.values() if child.process} | self.retired.pids
+        own = {child.process.pid for child in self.children.values() if child.process}
+        own |= self.retired.pids | self.predecessors.pids
         with contextlib.suppress(OSError):
             return os.getsid(pid) in own or pid == os.getpid()
         return True  # the process has ended meanwhile

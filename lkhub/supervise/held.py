@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.host.control import is_served
+from lkhub.host.listening import take_listener
 from lkhub.plan.process import HeldSocket
 
 # The kernel's default maximum (net.core.somaxconn): room for all clients of a hub that reconnect at once.
@@ -40,13 +41,20 @@ class HeldSockets:
         opened = [self._open(held) for held in wanted]
         return [listener.fileno() for listener in opened if listener is not None]
 
+    def take(self, pid: int, wanted: tuple[HeldSocket, ...]) -> None:
+        """Take over those of the sockets `wanted` that a process has, as another supervisor has given them to it. One
+        that can't be taken stays the process's own."""
+        for held in wanted:
+            if held not in self._sockets and (taken := take_listener(pid, *held)):
+                self._sockets[held] = taken
+
     def open_control(self, path: str) -> int | None:
         """A file descriptor that listens on the Unix socket `path`. None if another process listens there or the socket
         can't be bound: the child then tries to bind it, and its log says why that fails."""
         control = self._controls.get(path)
         if control is None or control.file != files.identify(path):
             # A socket whose file was removed can't be reached any more, and the child may have bound a new one.
-            self._close_control(path)
+            self.close_control(path)
             try:
                 self._controls[path] = control = _listen_control(path)
             except OSError:
@@ -58,9 +66,11 @@ class HeldSockets:
         for held in [held for held in self._sockets if held not in kept]:
             self._sockets.pop(held).close()
         for path in [path for path in self._controls if path not in controls]:
-            self._close_control(path)
+            self.close_control(path)
 
-    def _close_control(self, path: str) -> None:
+    def close_control(self, path: str) -> None:
+        """Close the control socket of a process that has ended, and that no other one follows: whoever asks there would
+        wait for an answer."""
         if control := self._controls.pop(path, None):
             control.socket.close()
             with contextlib.suppress(OSError):  # a file that stays is harmless: the next process replaces it

@@ -45,6 +45,7 @@ class KeyChange:
         self._fleet.write(texts)
         for child in self._list_readers():
             await reload(child, child.plan, step.fingerprints[child.plan.name])
+        await self._fleet.predecessors.reread(self._paths.keys)
 
     async def _put_back(self) -> None:
         """Where that fails, the next start or `lkhub up` finds what is on disk, and tells the processes again."""

@@ -113,7 +113,11 @@ def _read_words(paths: StatePaths, argv: tuple[str, ...]) -> Mark | None:
     service. Only a supervisor of this state directory starts the engine, or lkhub, with these arguments."""
     health = Health()
     match argv[1:]:
-        case (name, "--config", config, "--control", control, *_) if control == paths.socket(name):
+        # Of media there may be two, with a socket each.
+        case (name, "--config", config, "--control", control, *_) if control in (
+            paths.socket(name),
+            paths.socket(f"{name}-2"),
+        ):
             health = Health(socket=control)
         case ("-P", "-m", "lkhub", "serve" | "build-site", "--config", config, *_):
             name = os.path.basename(config).removesuffix(".json")

@@ -4,13 +4,11 @@ import anyio
 
 from lkhub.errors import MachineError
 from lkhub.host import files, processes
-from lkhub.host.http import httpx, local_client
-from lkhub.host.processes import ProcessId
+from lkhub.host.http import httpx
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.supervise.child import Child
 from lkhub.supervise.ready import NotItsAnswerError, require_own
-from lkhub.wire.failure import FailureAnswer
-from lkhub.wire.message import parse_message
+from lkhub.supervise.reread import post_reload, read_refusal
 
 
 def can_reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> bool:
@@ -50,9 +48,9 @@ async def reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> N
         raise MachineError(f"{child.plan.name} has ended meanwhile, and is started again; try the change once more")
     child.remember()
     try:
-        answer = await _post(process, child.plan, child.shared.timings.ready)
+        answer = await post_reload(process, child.plan, child.shared.timings.ready)
         require_own(answer, process)
-        refusal = "" if answer.is_success else _read_refusal(answer)
+        refusal = "" if answer.is_success else read_refusal(answer)
     except (httpx.HTTPError, NotItsAnswerError) as error:
         another = isinstance(error, NotItsAnswerError)
         refusal = f"{error} in its place" if another else f"it does not answer ({type(error).__name__})"
@@ -64,36 +62,6 @@ async def reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> N
         raise MachineError(f"{child.plan.name} refuses its new configuration: {refusal}")
     child.plan, child.fingerprint, child.taken = plan, fingerprint, taken
     child.remember()
-
-
-def _read_refusal(answer: httpx.Response) -> str:
-    """Why a process refuses its files. Never empty: an empty text would count as consent."""
-    try:
-        return parse_message(FailureAnswer, answer.content).error.message or "it gives no reason"
-    except ValueError:
-        return f"it answers with status {answer.status_code}, and its reason can't be read"
-
-
-async def _post(process: ProcessId, plan: ProcessPlan, seconds: float) -> httpx.Response:
-    """The process's answer. Raises httpx.HTTPError if there is none, or if the process ends first: its control socket
-    stays open for the next process, so a connection would wait until that process is started."""
-    answer: httpx.Response | httpx.HTTPError = httpx.ReadError("it has ended")
-
-    async def end_with_it() -> None:
-        await processes.wait_until_gone(process)
-        tasks.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(end_with_it)
-        async with local_client(seconds, socket=plan.health.socket) as client:
-            try:
-                answer = await client.post("http://control/reload")
-            except httpx.HTTPError as error:
-                answer = error
-        tasks.cancel_scope.cancel()
-    if isinstance(answer, httpx.HTTPError):
-        raise answer
-    return answer
 
 
 async def take_back(child: Child, plan: ProcessPlan, fingerprint: Fingerprint, tasks: anyio.abc.TaskGroup) -> None:

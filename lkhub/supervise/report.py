@@ -4,6 +4,7 @@ import os
 
 from lkhub.host import files
 from lkhub.supervise.child import Child, ShownState
+from lkhub.supervise.predecessors import Predecessor
 from lkhub.supervise.retired import RetiredProcess
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.watchers import Watchers
@@ -40,7 +41,10 @@ def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
         edge=watchers.reports.find(EdgeStatus),
         relay=watchers.reports.find(RelayStatus),
         ages=watchers.reports.list_ages(),
-        retired=tuple(map(_report_retired, supervisor.fleet.retired.list())),
+        retired=(
+            *map(_report_retired, supervisor.fleet.retired.list()),
+            *(_report_predecessor(each, watchers) for each in supervisor.fleet.predecessors.list()),
+        ),
     )
 
 
@@ -48,6 +52,11 @@ def _report_retired(retired: RetiredProcess) -> ProcessReport:
     plan = retired.plan
     state: ShownState = "running" if retired.waits else "stopping"
     return ProcessReport(plan.name, retired.process.pid, state, retired.since, roles=plan.roles)
+
+
+def _report_predecessor(before: Predecessor, watchers: Watchers) -> ProcessReport:
+    plan, people = before.plan, watchers.reports.count_in(before.process)
+    return ProcessReport(plan.name, before.process.pid, "stopping", before.since, roles=plan.roles, people=people)
 
 
 def _report_process(child: Child, hangs: bool) -> ProcessReport:

@@ -62,7 +62,7 @@ async def run_hub(
         remove_half_written(paths.root)
         async with _supervision(paths, say, timings) as supervisor:
             supervisor.shared.use_environ(hub.environ)
-            await adopt(supervisor, hub.plan.processes)
+            await adopt(supervisor, (*hub.plan.processes, *hub.plan.spare))
             handlers: dict[type[Request[Any]], Handler] = {}
             answering = Answering(paths.control, handlers, supervisor.tasks, say, timings)
             watchers = Watchers(supervisor, lock, answering)

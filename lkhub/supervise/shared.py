@@ -24,9 +24,16 @@ async def ignore(_: ProcessPlan) -> None:
 Retire = Callable[[ProcessPlan, ProcessId, "subprocess.Popen[bytes] | None"], None]
 """Called with a process that was told to end, and need not be waited for."""
 
+HandOver = Callable[[ProcessPlan, ProcessId, "subprocess.Popen[bytes] | None"], Awaitable[None]]
+"""Called with a process whose successor runs."""
+
 
 def forget(_: ProcessPlan, __: ProcessId, ___: "subprocess.Popen[bytes] | None") -> None:
     """Do not watch a process that was told to end."""
+
+
+async def leave(_: ProcessPlan, __: ProcessId, ___: "subprocess.Popen[bytes] | None") -> None:
+    """Do not watch a process whose successor runs."""
 
 
 @dataclass
@@ -38,6 +45,7 @@ class Shared:
     say: Say
     returned: Returned = ignore
     retire: Retire = forget
+    hand_over: HandOver = leave
     timings: Timings = USUAL
     held: HeldSockets = field(default_factory=HeldSockets)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -25,6 +25,7 @@ from lkhub.supervise.fleet import Differences, Fleet
 from lkhub.supervise.in_force import InForce
 from lkhub.supervise.key_change import KeyChange
 from lkhub.supervise.pending import Pending
+from lkhub.supervise.predecessors import Predecessor
 from lkhub.supervise.reload import reload
 from lkhub.supervise.shared import Say, Shared
 from lkhub.supervise.spawn import require_program
@@ -165,7 +166,11 @@ class Supervisor:
         if self.gave_way_to or self._leaves:
             return
         self.stopping = True
-        failures = await self.fleet.stop(self._order_ends(how))
+        async with anyio.create_task_group() as tasks:
+            # Calls of predecessors get as much time as the others, and the relay and the edge stay meanwhile.
+            tasks.start_soon(self.fleet.predecessors.end, "now" if self._hurries else how)
+            failures = await self.fleet.stop(self._order_ends(how, hand_over=True))
+        failures += await self.fleet.stop(self._order_ends(how, hand_over=False))
         await self.fleet.retired.end()
         if failures:
             self.stopping = self._hurries = False
@@ -187,6 +192,7 @@ class Supervisor:
     def stop_now(self) -> None:
         """End every drain at once, also those that have not begun."""
         self._hurries = True
+        self.fleet.predecessors.stop_now()
         for child in self.children.values():
             child.stop_now()
 
@@ -227,11 +233,14 @@ class Supervisor:
         if self.stopping:
             raise MachineError("the hub is stopping", hints=("`lkhub up` starts it again once it is down",))
 
-    def _order_ends(self, how: Ending) -> Iterator[tuple[Child, Ending]]:
-        for child, ending in order_ends(list(self.children.values()), lambda child: child.plan, how):
+    def _order_ends(self, how: Ending, *, hand_over: bool) -> Iterator[tuple[Child, Ending]]:
+        children = [child for child in self.children.values() if (child.plan.handover is not None) == hand_over]
+        for child, ending in order_ends(children, lambda child: child.plan, how):
             yield child, "now" if self._hurries else ending
 
     async def _apply(self, wanted: PreparedHub, *, now: bool = False) -> Outcome:
+        asked = wanted
+        wanted = self.fleet.choose(asked)
         self.in_force.keep_edited(wanted)
         if given := [agent for agent in wanted.plan.agents if agent.given]:
             # In a thread: a project may have a gigabyte.
@@ -243,22 +252,41 @@ class Supervisor:
             self._put_in_force(wanted)
             return Outcome(())
         replaced = differences.replaced
-        plans = self.fleet.list_plans(replaced)
+        plans = self.fleet.list_plans(differences.ended)
         people: int | None = 0
         if any(plan.carries_calls for plan in plans):
             people = await self.calls.count()
             if people != 0 and not now:
-                self.pending = Pending(wanted, PendingChange(replaced, people, list_only_through(plans)))
+                self.pending = Pending(asked, PendingChange(replaced, people, list_only_through(plans)))
                 return Outcome(replaced, pending=True, people=people)
-            if people != 0:
-                self.calls.expect_back()
-        resumed = self.calls.read_resumed(replaced)
+        elif in_the_way := self._find_in_the_way(wanted, differences):
+            people = sum([await self.calls.count_in(each.plan, each.process) or 0 for each in in_the_way])
+            if not now:
+                retired = tuple(each.process.pid for each in in_the_way)
+                self.pending = Pending(asked, PendingChange(replaced, people, retired=retired))
+                return Outcome(replaced, pending=True, people=people, retired=retired)
+            for each in in_the_way:
+                await self.fleet.predecessors.cut(each)
+        if people != 0:
+            self.calls.expect_back()
+        resumed = self.calls.read_resumed(differences.ended)
         await self._announce(plans)
         await Change(self.fleet, wanted, differences).make()
         self._put_in_force(wanted)
         await self.calls.resume(resumed)
         only_through = list_only_through(plans) if people else ()
-        return Outcome(replaced, cut=people or 0, reloaded=differences.reloaded, only_through=only_through)
+        return Outcome(
+            replaced,
+            cut=people or 0,
+            reloaded=differences.reloaded,
+            only_through=only_through,
+            beside=differences.beside,
+        )
+
+    def _find_in_the_way(self, wanted: PreparedHub, differences: Differences) -> list[Predecessor]:
+        """The processes of an earlier change that still have their calls, on the ports of what starts now."""
+        starts = [each for each in wanted.plan.processes if each.name in differences.changed]
+        return [found for each in starts if (found := self.fleet.predecessors.find_in_the_way(each))]
 
     async def _renew_retiring(self, hub: PreparedHub) -> None:
         """Start those processes anew that have a key in their environment. No call ends by that."""

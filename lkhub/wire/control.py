@@ -17,7 +17,8 @@ from lkhub.wire.exchange import Request
 
 class ProcessReport(Struct, frozen=True):
     """One process. `state` is starting, running, hanging, backoff, stopping, stopped or failed, and `since` is when it
-    began. `roles` are those of `lkhub.plan.process` that findings need. `done`: the process has ended as planned."""
+    began. `roles` are those of `lkhub.plan.process` that findings need. `done`: the process has ended as planned.
+    `people`: how many participants are in its calls, of a process that retired; None: not known."""
 
     name: str
     pid: int | None
@@ -26,6 +27,7 @@ class ProcessReport(Struct, frozen=True):
     restarts: int = 0
     roles: tuple[str, ...] = ()
     done: bool = False
+    people: int | None = None
 
 
 class WatcherFailure(Struct, frozen=True):
@@ -57,11 +59,13 @@ class Removal(Struct, frozen=True):
 class PendingChange(Struct, frozen=True):
     """The processes that a pending change restarts, and how many people were in a call when that was last checked;
     None: not known. `only_through`: only people who are connected through these processes are interrupted; (): all
-    are."""
+    are. `retired`: the change waits for the end of these processes (pids) alone, which an earlier change has left to
+    their calls, and `people` are in those."""
 
     restarts: tuple[str, ...]
     people: int | None
     only_through: tuple[str, ...] = ()
+    retired: tuple[int, ...] = ()
 
 
 class HubReport(Struct, frozen=True):
@@ -126,7 +130,8 @@ class Outcome(Struct, frozen=True):
     """What an `apply` did. `changed` are the processes that it started or, if the change is `pending`, that the change
     will start; then `people` are in a call, or None if their number is not known. `cut` people lost their connection
     for a moment, `only_through` as in PendingChange. `reloaded` are the processes that took their change over without
-    a restart."""
+    a restart. `beside` are those of `changed` that run beside the process before them, which keeps its calls.
+    `retired`: the change waits only for the end of such processes (pids), which have the `people`."""
 
     changed: tuple[str, ...]
     pending: bool = False
@@ -134,6 +139,8 @@ class Outcome(Struct, frozen=True):
     cut: int = 0
     reloaded: tuple[str, ...] = ()
     only_through: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    retired: tuple[int, ...] = ()
 
 
 class ApplyRequest(Request[Outcome], frozen=True):

@@ -158,15 +158,22 @@ class AgentsStatus(Struct, frozen=True):
     again: int = 0
 
 
+class RedisStatus(Struct, frozen=True):
+    """What media sees of its Redis server: `error` is why it does not answer, "" while it does."""
+
+    error: str = ""
+
+
 class MediaStatus(ProcessStatus, frozen=True):
     """Media's status. `rooms` are those with participants; None: not known. `keys` are the API keys that media accepts,
-    the current one first; None: not known. `agents`: None: not known."""
+    the current one first; None: not known. `agents`: None: not known. `redis`: None: it uses none, or not known."""
 
     rooms: tuple[Room, ...] | None = None
     connections: MediaConnections = field(default_factory=MediaConnections)
     sends: Sends | None = None
     keys: tuple[KeyUses, ...] | None = None
     agents: AgentsStatus | None = None
+    redis: RedisStatus | None = None
 
 
 class MostPorts(Struct, frozen=True):
@@ -259,10 +266,12 @@ STATUSES: Mapping[str, type[ProcessStatus]] = {"media": MediaStatus, "relay": Re
 """The class of the status of each program of the engine (lkhub.plan.process.EngineProgram)."""
 
 
-class DrainRequest(Struct, frozen=True):
-    """`POST /drain`: end once no participant is in a room, or after so many seconds."""
+class DrainRequest(Struct, frozen=True, omit_defaults=True):
+    """`POST /drain`: end once no participant is in a room, or after so many seconds. `hand_over`: another process takes
+    new clients from now on, from the same held sockets."""
 
     seconds: int
+    hand_over: bool = False
 
 
 class ResumeAnswer(Struct, frozen=True):

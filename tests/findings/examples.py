@@ -21,6 +21,7 @@ from lkhub.checks.edge import check_edge, check_root
 from lkhub.checks.kernel import check_kernel
 from lkhub.checks.openid import check_openid
 from lkhub.checks.paths import PathResult, WebResult
+from lkhub.checks.redis import check_redis
 from lkhub.checks.relay import check_relay
 from lkhub.checks.router import check_router
 from lkhub.checks.sends import check_sends
@@ -49,7 +50,7 @@ from lkhub.state.store import StoreRecord
 from lkhub.state.webhooks import ReceiverRecord
 from lkhub.store.owner import refuse
 from lkhub.wire.control import PendingChange, Removal, RenewalFailure, WatcherFailure
-from lkhub.wire.engine import AgentsStatus, WaitingRoom
+from lkhub.wire.engine import AgentsStatus, RedisStatus, WaitingRoom
 from tests.checks.called import OWN, PROXIED
 from tests.reports import edge_status, hub_report, process_report, relay_status
 
@@ -113,6 +114,8 @@ def list_hub() -> Iterator[Finding]:
     yield from check_processes([process_report(state="backoff")], {"media": "exit 1"})
     yield from check_hanging({"relay": "no answer for 20 s"}, {"relay": 4711})
     yield from check_pending(True, PendingChange(("media",), 2))
+    yield from check_pending(True, PendingChange(("media",), 1, retired=(4711,)))
+    yield from check_redis(RedisStatus("dial tcp 127.0.0.1:6379: connect: connection refused"))
     yield from check_edited("hub.yaml")
     text = "port: 7880\nredis:\n  password: "
     yield from check_drift([EditedFile("/s/livekit.yaml", "/s/livekit.yaml.edited", f"{text}b\nnew: 1", f"{text}a")])

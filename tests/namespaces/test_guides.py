@@ -20,6 +20,7 @@ from tests.kit.acme import AUTHORITIES, certifying
 from tests.kit.guide import PUBLIC, STRANGE, Desk, follow, sit_down, sit_elsewhere
 from tests.kit.netns import Namespace, connect, namespace, tunnel
 from tests.kit.person import taking_part
+from tests.kit.redis import run_redis
 from tests.kit.tailscaled import Tailscaled, run_tailscaled
 from tests.namespaces.home_network import EXTERNAL, HUB, STRANGER, make_home_network
 from tests.namespaces.lan import NAME_SERVER, make_lan
@@ -200,6 +201,13 @@ def tailnet() -> Iterator[Scene]:
             yield Scene(desk, elsewhere)
 
 
+@contextmanager
+def with_redis() -> Iterator[Scene]:
+    """As `home`, with a Redis server where Debian's listens."""
+    with home() as scene, run_redis(prefix=scene.hub.prefix, port=6379):
+        yield scene
+
+
 PUBLIC_SPEC = f"reach: public\ndomain: {NAME}\n"
 
 SCENES: dict[str, Callable[[], AbstractContextManager[Scene]]] = {
@@ -209,6 +217,7 @@ SCENES: dict[str, Callable[[], AbstractContextManager[Scene]]] = {
     "docs/guides/home-public.md": behind_a_router,
     "docs/guides/home-server.md": home,
     "docs/guides/no-domain.md": without_a_name,
+    "docs/guides/redis.md": with_redis,
     "docs/guides/rooms.md": team,
     "docs/guides/sites.md": with_a_site,
     "docs/guides/office-firewall.md": lambda: server(OFFICE),

@@ -4,7 +4,8 @@ The configuration is JSON, every key optional:
     say         a line for its log
     exit        end at once with this code
     deaf        ignore SIGTERM
-    drains      accept and print the time limit of a drain; without it, act as an engine of the first version
+    drains      accept and print the time limit of a drain, and be draining from then on; without it, act as an engine
+                of the first version
     binds       a TCP port at 127.0.0.1
     draining    report that an earlier supervisor was stopping it
     never_ready bind no control socket
@@ -43,6 +44,7 @@ def answer(connection: socket.socket, config: dict[str, object], path: str) -> d
     elif request.startswith(b"POST /drain "):
         if config.get("drains"):
             print("drain", (request.partition(b"\r\n\r\n")[2] or connection.recv(4096)).decode(), flush=True)
+            config = {**config, "draining": True}
         else:
             status, told = b"404 Not Found", "404 page not found"
     elif request.startswith(b"POST /reload "):

@@ -18,8 +18,8 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.state.identity import read_record
 from lkhub.supervise import adopt as adopt_module
-from lkhub.supervise.adopt import FOREVER_SECONDS, adopt
-from lkhub.supervise.ending import end_process
+from lkhub.supervise.adopt import adopt
+from lkhub.supervise.ending import FOREVER_SECONDS, end_process
 from lkhub.supervise.left import find_running, make_mark
 from lkhub.wire.control import Outcome
 from tests.supervise.conftest import (

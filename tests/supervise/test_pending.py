@@ -30,7 +30,12 @@ async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: 
         assert applied == Outcome(("media",), pending=True, people=2)
         assert pids(supervisor) == before
         assert status_of(supervisor)["pending"] is True
-        assert status_of(supervisor)["pending_change"] == {"restarts": ("media",), "people": 2, "only_through": ()}
+        assert status_of(supervisor)["pending_change"] == {
+            "restarts": ("media",),
+            "people": 2,
+            "only_through": (),
+            "retired": (),
+        }
 
 
 async def test_change_that_interrupts_no_call_is_not_pending(
@@ -66,7 +71,12 @@ async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said
         os.unlink(paths.socket("media"))
         applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
         assert (applied.pending, applied.people) == (True, None)
-        assert status_of(supervisor)["pending_change"] == {"restarts": ("media",), "people": None, "only_through": ()}
+        assert status_of(supervisor)["pending_change"] == {
+            "restarts": ("media",),
+            "people": None,
+            "only_through": (),
+            "retired": (),
+        }
 
 
 async def test_pending_change_is_made_when_nobody_is_left(

@@ -21,6 +21,12 @@ type reloader interface {
 	Reload() error
 }
 
+// successor is an engine that can leave new clients to another process, which accepts from the same sockets.
+type successor interface {
+	// HandOver accepts no more clients from the sockets that the supervisor holds. Connected clients stay.
+	HandOver()
+}
+
 // Controlled is an engine that answers additional requests.
 type Controlled interface {
 	// Controls are the additional POST requests, by path.
@@ -139,7 +145,8 @@ const maxDrainSeconds = 365 * 24 * 3600
 
 func (p *process) handleDrain(w http.ResponseWriter, request *http.Request) {
 	var wanted struct {
-		Seconds *int64 `json:"seconds"`
+		Seconds  *int64 `json:"seconds"`
+		HandOver bool   `json:"hand_over"`
 	}
 	err := json.NewDecoder(request.Body).Decode(&wanted)
 	if err != nil || wanted.Seconds == nil || *wanted.Seconds < 0 || *wanted.Seconds > maxDrainSeconds {
@@ -147,6 +154,9 @@ func (p *process) handleDrain(w http.ResponseWriter, request *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		failure.Report(w, failure.Config("the limit of a drain: seconds from 0 to %d are needed", maxDrainSeconds))
 		return
+	}
+	if e, ok := p.engine.(successor); ok && wanted.HandOver {
+		e.HandOver()
 	}
 	p.drain(time.Duration(*wanted.Seconds) * time.Second)
 	p.handleStatus(w, request)

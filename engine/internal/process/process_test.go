@@ -345,3 +345,31 @@ func duplicate(t *testing.T, file *os.File) int {
 	}
 	return fd
 }
+
+// successorEngine is an engine that can leave new clients to another process.
+type successorEngine struct {
+	*fakeEngine
+	handedOver atomic.Bool
+}
+
+func (s *successorEngine) HandOver() { s.handedOver.Store(true) }
+
+func TestADrainHandsOverOnlyIfItIsToldTo(t *testing.T) {
+	for body, want := range map[string]bool{`{"seconds": 60}`: false, `{"seconds": 60, "hand_over": true}`: true} {
+		f := &successorEngine{fakeEngine: newFake()}
+		f.busy.Store(true)
+		s := &served{f.fakeEngine, filepath.Join(t.TempDir(), "c"), make(chan os.Signal, 3), make(chan error, 1)}
+		go func() { s.ended <- Serve(f, s.path, nil, time.Hour, s.signals) }()
+		enginetest.AskControl(t, s.path, "/ready")
+		if code := tellToDrain(t, s.path, body); code != http.StatusOK {
+			t.Errorf("POST /drain %s: %d", body, code)
+		}
+		if got := f.handedOver.Load(); got != want {
+			t.Errorf("%s: handed over: %v", body, got)
+		}
+		f.busy.Store(false)
+		if err := s.wait(t); err != nil {
+			t.Error(err)
+		}
+	}
+}

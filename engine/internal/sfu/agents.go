@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -92,16 +93,19 @@ func (s *Server) keepAgents(ctx context.Context) {
 	}
 }
 
-// agentRooms are all rooms of this node, also those without participants. If a field is renamed,
-// TestMediaReplacesLostAgents fails.
-func (s *Server) agentRooms() []agents.Room {
+// openRooms are all rooms of this node, also those without participants. Upstream exports no list of them. If a field is
+// renamed, TestMediaReplacesLostAgents fails.
+func (s *Server) openRooms() []*rtc.Room {
 	manager := s.server.RoomManager()
 	lock := private.Field[sync.RWMutex](manager, "lock")
 	lock.RLock()
-	open := maps.Clone(*private.Field[map[livekit.RoomName]*rtc.Room](manager, "rooms"))
-	lock.RUnlock()
+	defer lock.RUnlock()
+	return slices.Collect(maps.Values(*private.Field[map[livekit.RoomName]*rtc.Room](manager, "rooms")))
+}
+
+func (s *Server) agentRooms() []agents.Room {
 	var found []agents.Room
-	for _, room := range open {
+	for _, room := range s.openRooms() {
 		found = append(found, agentRoom{room})
 	}
 	return found

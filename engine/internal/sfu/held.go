@@ -31,3 +31,19 @@ func serveHeld(server any, held heldSockets, counter *connlimit.Counter) {
 		go func() { _ = httpServer.Serve(bound(listener, "signalling", counter, true)) }() // ends with the server
 	}
 }
+
+// HandOver leaves new clients to another process, which accepts from the same sockets. The connections that stay are
+// those of calls: a kept connection of the edge would bring the next client here, and a worker gets jobs for new rooms
+// where it is connected.
+func (s *Server) HandOver() {
+	select {
+	case <-s.up:
+	default:
+		return // the held sockets are not served yet
+	}
+	for _, listener := range s.held {
+		listener.Close()
+	}
+	(*private.Field[*http.Server](s.server, "httpServer")).SetKeepAlivesEnabled(false)
+	s.keys.workers.closeAll()
+}

@@ -1,7 +1,6 @@
 package sfu
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -220,7 +219,7 @@ func (s *Server) Reload() error {
 	}
 	s.keys.workers.closeGone()
 	if s.keys.ring.Current() != before {
-		s.refreshTokens(context.Background())
+		s.refreshTokens()
 	}
 	slog.Info("the keys were read again", "keys", len(read), "gone", len(gone))
 	return nil
@@ -228,12 +227,8 @@ func (s *Server) Reload() error {
 
 // refreshTokens sends each participant a refresh token, as upstream does every five minutes (roommanager.go,
 // refreshToken).
-func (s *Server) refreshTokens(ctx context.Context) {
-	rooms, err := s.listRooms(ctx)
-	if err != nil {
-		slog.Error("the participants get their refresh tokens later", "error", err)
-	}
-	for _, room := range rooms {
+func (s *Server) refreshTokens() {
+	for _, room := range s.listRooms() {
 		for _, participant := range room.GetParticipants() {
 			if err := s.refreshToken(participant); err != nil {
 				slog.Error("a participant gets its refresh token later", "participant", participant.Identity(), "error", err)

@@ -30,21 +30,19 @@ func (s *Server) Controls() map[string]process.Control {
 }
 
 // answerResume answers how many participants were told.
-func (s *Server) answerResume(ctx context.Context, body io.Reader) (any, error) {
+func (s *Server) answerResume(_ context.Context, body io.Reader) (any, error) {
 	var by relayPlace
 	if err := json.NewDecoder(body).Decode(&by); err != nil {
 		return nil, failure.Config("the relay's place: %v", err)
 	}
-	participants, err := s.resume(ctx, by)
-	return map[string]int{"participants": participants}, err
+	return map[string]int{"participants": s.resume(by)}, nil
 }
 
 // resume ends signalling with the reason that upstream gives when a transport has failed (participant.go,
 // onAnyTransportFailed). Clients then open signalling again and restart ICE, without leaving the room.
-func (s *Server) resume(ctx context.Context, by relayPlace) (int, error) {
-	rooms, err := s.listRooms(ctx)
+func (s *Server) resume(by relayPlace) int {
 	told := 0
-	for _, room := range rooms {
+	for _, room := range s.listRooms() {
 		for _, participant := range room.GetParticipants() {
 			if slices.ContainsFunc(participant.GetICEConnectionInfo(), by.isSelected) {
 				participant.CloseSignalConnection(types.SignallingCloseReasonTransportFailure)
@@ -52,7 +50,7 @@ func (s *Server) resume(ctx context.Context, by relayPlace) (int, error) {
 			}
 		}
 	}
-	return told, err
+	return told
 }
 
 // resumeStalled makes one participant resume, as resume does. It returns false while the transport is not connected,

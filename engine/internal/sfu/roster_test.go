@@ -138,7 +138,7 @@ func startDeaf(t *testing.T) (calltest.Server, *Server, deaf) {
 	*heard = lost
 	over := make(chan error)
 	go func() { over <- server.server.Start() }()
-	if err := server.rooms.waitForAnswer(t.Context()); err != nil {
+	if err := waitForAnswer(t.Context(), "127.0.0.1:"+port); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

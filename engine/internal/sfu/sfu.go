@@ -2,12 +2,13 @@
 package sfu
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -21,6 +22,8 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/logger"
 	"github.com/livekit/protocol/logger/zaputil"
+	redisLiveKit "github.com/livekit/protocol/redis"
+	"github.com/redis/go-redis/v9"
 
 	"lkhub/engine/internal/connlimit"
 	"lkhub/engine/internal/failure"
@@ -45,10 +48,10 @@ type Server struct {
 	sends  sendcount.Counter  // from media's own ports; nothing is counted with a range of ports
 	roster *roster.Roster     // the participants in the rooms
 	server *service.LivekitServer
-	rooms  *roomsClient
 	keys   *keys
-	up     chan struct{} // closed when server, rooms and keys are set and clients are accepted
-	ended  chan struct{} // closed when Run returns
+	redis  redis.UniversalClient // nil without Redis
+	up     chan struct{}         // closed when server and keys are set and clients are accepted
+	ended  chan struct{}         // closed when Run returns
 
 	reloading sync.Mutex
 }
@@ -76,7 +79,7 @@ func (s *Server) Run(ready func()) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
-		if s.rooms.waitForAnswer(ctx) == nil {
+		if waitForAnswer(ctx, reachable(bindAddresses(conf)[0])) == nil {
 			serveHeld(s.server, s.held, s.signal)
 			close(s.up)
 			go s.keepAgents(ctx)
@@ -97,7 +100,7 @@ func initLogger(conf *logger.Config) {
 	slog.SetDefault(slog.New(logger.ToSlogHandler(short)))
 }
 
-// initialize sets server and rooms, as upstream's own main does before Start. After it the media ports are bound.
+// initialize sets server and keys, as upstream's own main does before Start. After it the media ports are bound.
 func (s *Server) initialize(conf *config.Config) error {
 	initLogger(&conf.Logging.Config)
 	if err := conf.ValidateKeys(); err != nil {
@@ -129,6 +132,12 @@ func (s *Server) initialize(conf *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if conf.Redis.IsConfigured() {
+		node.SetNodeID(nodeID(conf))
+		if s.redis, err = redisLiveKit.GetRedisClient(&conf.Redis); err != nil {
+			return err
+		}
+	}
 	if err := prometheus.Init(string(node.NodeID()), node.NodeType()); err != nil {
 		return err
 	}
@@ -159,8 +168,6 @@ func (s *Server) initialize(conf *config.Config) error {
 	}
 	seen.WatchICE(&transport.SettingEngine, s.seen, s.first)
 	keepRoster(s.server.RoomManager(), s.roster, s.keys.agents)
-	own := s.keys.ring.Own()
-	s.rooms = newRoomsClient(reachable(bindAddresses(conf)[0]), own.ID, own.Secret)
 	return nil
 }
 
@@ -275,10 +282,7 @@ func (s *Server) Status(ctx context.Context) (map[string]any, error) {
 		Participants int    `json:"participants"`
 	}
 	rooms := []room{}
-	all, err := s.listRooms(ctx)
-	if err != nil {
-		return nil, err
-	}
+	all := s.listRooms()
 	for _, r := range all {
 		// The list's own numbers lag by up to a second and do not count agents.
 		if r.GetParticipantCount() > 0 {
@@ -291,6 +295,9 @@ func (s *Server) Status(ctx context.Context) (map[string]any, error) {
 	}
 	select {
 	case <-s.up:
+		if s.redis != nil {
+			status["redis"] = map[string]string{"error": s.askRedis(ctx)}
+		}
 		status["keys"], status["agents"] = s.keys.status(participantsIn(all)), s.keys.agents.Status(s.agentRooms())
 	default:
 	}
@@ -307,19 +314,13 @@ func participantsIn(rooms []*rtc.Room) []signal.Participant {
 	return present
 }
 
-func (s *Server) listRooms(ctx context.Context) ([]*rtc.Room, error) {
+// listRooms lists the rooms of this node, by name. The API would ask Redis, if there is one, and list the rooms of other
+// nodes too.
+func (s *Server) listRooms() []*rtc.Room {
 	if !s.Busy() {
-		return nil, nil
+		return nil
 	}
-	names, err := s.rooms.names(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("listing the rooms: %w", err)
-	}
-	var rooms []*rtc.Room
-	for _, name := range names {
-		if r := s.server.RoomManager().GetRoom(ctx, livekit.RoomName(name)); r != nil {
-			rooms = append(rooms, r)
-		}
-	}
-	return rooms, nil
+	rooms := s.openRooms()
+	slices.SortFunc(rooms, func(a, b *rtc.Room) int { return cmp.Compare(a.Name(), b.Name()) })
+	return rooms
 }

@@ -54,6 +54,15 @@ func (w *workers) closeGone() {
 	}
 }
 
+// closeAll ends all connections. Workers connect again at once, and go on with their jobs meanwhile.
+func (w *workers) closeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for conn := range w.key {
+		conn.Close()
+	}
+}
+
 // hijackedWriter is used by one handler.
 type hijackedWriter struct {
 	http.ResponseWriter

@@ -1,6 +1,6 @@
 """What a change did to a running hub, for people."""
 
-from lkhub.checks.checks import describe_cut, describe_people
+from lkhub.checks.checks import describe_cut, describe_people, describe_retired
 from lkhub.cli.shared.show import err
 from lkhub.wire.control import Outcome
 
@@ -8,14 +8,18 @@ from lkhub.wire.control import Outcome
 def show_outcome(outcome: Outcome, now: str = "--now") -> None:
     """Say on stderr which processes were restarted, what waits, and how many people it has cut off. `now` is what does
     not wait."""
-    names = ", ".join(outcome.changed)
-    if outcome.pending:
+    names = ", ".join(name for name in outcome.changed if name not in outcome.beside)
+    if outcome.pending and outcome.retired:
+        err.print(f"pending: {describe_retired(outcome.people, outcome.retired)}; applied then, or with {now}")
+    elif outcome.pending:
         when = "when they left" if outcome.people else "when it is known that nobody is"
         people = describe_people(outcome.people)
         err.print(f"pending: {names} would restart, and {people}; applied {when}, or with {now}")
     elif outcome.cut:
         err.print(f"restarted {names}; {describe_cut(outcome.cut, outcome.only_through)}")
-    elif outcome.changed:
+    elif names:
         err.print(f"restarted {names}")
+    for name in outcome.beside:
+        err.print(f"a new {name} takes the calls that begin; the one before keeps its own until they end")
     if outcome.reloaded:
         err.print(f"{', '.join(outcome.reloaded)} took its change over without a restart")

@@ -40,6 +40,9 @@ def change_pending(known: bool) -> Says:
     two seconds whether the hub is empty. It does not know that where media does not say who is in a call, or where
     media was restarted a moment ago: the people who were in a call may be about to come back. The finding says so.
 
+    With [two media processes](guides/redis.md) a change of media waits only while the one before is still in a call
+    from an earlier change.
+
     **What to do.** Nothing, or apply the change now: everyone in a call has to reconnect, which their clients do by
     themselves.
 
@@ -269,3 +272,17 @@ def drift(unit: bool) -> Says:
     return Says(
         "a rendered file was edited, and the edit is not in force", "lkhub writes rendered files as the spec says"
     )
+
+
+@declare("redis-down", "error")
+def redis_down(reason: str) -> Says:
+    """Redis does not answer media. The subject is `redis`.
+
+    **Why.** The detail has what media was told. Calls go on, and people in them hear each other. Nobody can join a
+    room, and nobody whose connection breaks comes back, until Redis answers. A media process that ends does not start
+    again without Redis.
+
+    **What to do.** Start Redis again. Media connects to it by itself, within seconds. Rooms whose calls go on are
+    known again then, also if Redis has lost what it knew: but for rooms of a media process that has ended meanwhile.
+    """
+    return Says("Redis does not answer media", f"nobody can join a room: {reason}")

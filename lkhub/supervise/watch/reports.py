@@ -8,10 +8,13 @@ from typing import TypeVar
 import anyio
 
 from lkhub.host.processes import ProcessId
+from lkhub.livekit.tokens import is_probe_room
+from lkhub.supervise.ask import ask_status
 from lkhub.supervise.child import Child
+from lkhub.supervise.predecessors import Predecessor
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.hanging import Hanging
-from lkhub.wire.engine import ProcessStatus
+from lkhub.wire.engine import MediaStatus, ProcessStatus
 
 Status = TypeVar("Status", bound=ProcessStatus)
 
@@ -32,11 +35,22 @@ class Reports:
         self._supervisor = supervisor
         self._hanging = hanging
         self._kept: dict[str, Report] = {}
+        self._before: dict[ProcessId, ProcessStatus] = {}
         self._asking = anyio.Lock()
 
     def list_statuses(self) -> tuple[ProcessStatus, ...]:
         """The last status of each process. The status of a process that was replaced is left out."""
         return tuple(report.status for _, report in self._list_current() if report.status)
+
+    def list_before(self) -> tuple[ProcessStatus, ...]:
+        """The last statuses of predecessors."""
+        return tuple(self._before.values())
+
+    def count_in(self, process: ProcessId) -> int | None:
+        """How many participants were in the calls of a predecessor when it was last asked; None: not known."""
+        status = self._before.get(process)
+        rooms = status.rooms if isinstance(status, MediaStatus) else None
+        return None if rooms is None else sum(room.participants for room in rooms if not is_probe_room(room.name))
 
     def list_ages(self) -> dict[str, float]:
         """The age of each status in seconds, by the process's name."""
@@ -63,6 +77,11 @@ class Reports:
                 is_fresh = kept and kept.process == child.process and kept.at >= asked_at - max_age
                 if not is_fresh and not self._hanging.find(child):
                     tasks.start_soon(self._ask, child)
+            before = self._supervisor.fleet.predecessors.list()
+            there = {each.process for each in before}
+            self._before = {process: status for process, status in self._before.items() if process in there}
+            for each in before:
+                tasks.start_soon(self._ask_before, each)
 
     def _list_children(self) -> list[Child]:
         children = list(self._supervisor.children.values())
@@ -74,3 +93,8 @@ class Reports:
         if process is None or child.process != process:
             return
         self._kept[name] = Report(process, at, status)
+
+    async def _ask_before(self, before: Predecessor) -> None:
+        status = await ask_status(before.plan, before.process, self._supervisor.shared.timings.status)
+        if status is not None:
+            self._before[before.process] = status

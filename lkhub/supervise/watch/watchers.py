@@ -84,7 +84,7 @@ class Watchers:
     async def look_outside(self, max_age: float = 0.0) -> None:
         """Refresh the statuses of the engine's processes, and the record of which paths clients have used."""
         await self.reports.refresh(max_age)
-        self.outside.note(self.reports.list_statuses())
+        self.outside.note((*self.reports.list_statuses(), *self.reports.list_before()))
 
     async def look_for_status(self, max_age: float) -> None:
         """`look_outside` for a command. A failure is in the answer to the command, among the watchers that fail."""

@@ -1,0 +1,141 @@
+"""Processes that have handed over: another of the name takes what begins, and they keep their calls to the end."""
+
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.abc
+
+from lkhub.errors import MachineError, describe_error
+from lkhub.host import processes
+from lkhub.host.http import httpx
+from lkhub.host.processes import ProcessId
+from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import UNKNOWN, ProcessPlan, are_apart
+from lkhub.state.identity import Identity, remove_retired, write_retired
+from lkhub.supervise.ending import FOREVER_SECONDS, Ending, end_process, tell_to_drain
+from lkhub.supervise.reread import post_reload, read_refusal
+from lkhub.supervise.shared import Shared
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """`since`: when it handed over, or was found by this supervisor, in epoch seconds. `popen` is None where another
+    supervisor had started it. `draining` is cancelled where its calls get no more time."""
+
+    plan: ProcessPlan
+    process: ProcessId
+    popen: "subprocess.Popen[bytes] | None"
+    since: float = field(default_factory=time.time)
+    draining: anyio.CancelScope = field(default_factory=anyio.CancelScope, compare=False)
+
+    def identify(self, paths: StatePaths) -> Identity:
+        """Its record."""
+        return Identity(self.process, paths.root, self.plan, UNKNOWN, self.since)
+
+
+class Predecessors:
+    """Those of one supervisor, in `tasks`."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup, shared: Shared) -> None:
+        self._tasks, self._shared = tasks, shared
+        self._there: list[Predecessor] = []
+
+    def list(self) -> tuple[Predecessor, ...]:
+        """Those that still run."""
+        return tuple(self._there)
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The pids of those that still run."""
+        return frozenset(each.process.pid for each in self._there)
+
+    def find_in_the_way(self, plan: ProcessPlan) -> Predecessor | None:
+        """One that still has what a process of this plan needs."""
+        there = (each for each in self._there if each.plan.name == plan.name)
+        return next((each for each in there if not are_apart(each.plan, plan)), None)
+
+    async def add(self, plan: ProcessPlan, process: ProcessId, popen: "subprocess.Popen[bytes] | None" = None) -> None:
+        """Tell a process to leave new clients to the one that took its place, and watch it to its end. It is told as
+        often as needed, since until then it takes new clients too; being told twice cuts no call."""
+        before = Predecessor(plan, process, popen)
+        try:
+            write_retired(self._shared.paths, before.identify(self._shared.paths))
+        except MachineError as error:  # the next supervisor recognises it by its mark
+            self._shared.say(error.message)
+        self._there.append(before)
+        self._tasks.start_soon(self._await_end, before)
+        if not await self._tell(before):
+            self._shared.say(f"{plan.name} (pid {process.pid}) can't be told yet to leave new calls to its successor")
+            self._tasks.start_soon(self._tell_until_told, before)
+
+    async def reread(self, file: str) -> None:
+        """Have those that read this file again do it. One that does not goes on with what it has."""
+        for each in self.list():
+            if file not in each.plan.rereads:
+                continue
+            try:
+                answer = await post_reload(each.process, each.plan, self._shared.timings.status)
+                refusal = "" if answer.is_success else read_refusal(answer)
+            except httpx.HTTPError as error:
+                refusal = type(error).__name__ if processes.is_alive(each.process) else ""
+            if refusal:
+                self._shared.say(f"{each.plan.name} (pid {each.process.pid}) does not take the new {file}: {refusal}")
+
+    async def end(self, how: Ending) -> None:
+        """End all of them at once, with as much time for their calls as `how` gives."""
+        async with anyio.create_task_group() as tasks:
+            for each in self._there:
+                tasks.start_soon(self._end, each, how)
+
+    async def cut(self, before: Predecessor) -> None:
+        """Kill one, because another process takes its ports at once: its clients connect again by themselves."""
+        await end_process(before.process, "replace", before.plan, self._shared.timings)
+        self._forget(before)
+
+    def stop_now(self) -> None:
+        """Give calls no more time."""
+        for each in self._there:
+            each.draining.cancel()
+
+    async def _tell(self, before: Predecessor) -> bool:
+        timings = self._shared.timings
+        return await tell_to_drain(before.process, before.plan, FOREVER_SECONDS, timings, hand_over=True)
+
+    async def _tell_until_told(self, before: Predecessor) -> None:
+        while before in self._there and not await self._tell(before):
+            await anyio.sleep(self._shared.timings.watch_again)
+
+    async def _end(self, before: Predecessor, how: Ending) -> None:
+        process, plan, timings = before.process, before.plan, self._shared.timings
+        try:
+            with before.draining:
+                if how == "drain":
+                    await end_process(process, how, plan, timings)
+            if how != "drain" or before.draining.cancelled_caught:
+                await end_process(process, "now", plan, timings, drains=True)
+        except OSError as error:
+            self._shared.say(f"can't end {plan.name} (pid {process.pid}): {describe_error(error)}")
+
+    async def _await_end(self, before: Predecessor) -> None:
+        while True:
+            try:
+                await processes.wait_until_gone(before.process)
+                break
+            except OSError as error:  # such as no free descriptor, which must not end the supervisor
+                self._shared.say(f"can't watch {before.plan.name} (pid {before.process.pid}): {describe_error(error)}")
+                await anyio.sleep(self._shared.timings.watch_again)
+        self._forget(before)
+
+    def _forget(self, before: Predecessor) -> None:
+        """It has ended."""
+        if before not in self._there:
+            return
+        self._there.remove(before)
+        if before.popen is not None:
+            before.popen.wait()
+        remove_retired(self._shared.paths, before.identify(self._shared.paths))
+        if before.plan.health.socket:
+            self._shared.held.close_control(before.plan.health.socket)
+        self._shared.say(f"{before.plan.name} (pid {before.process.pid}) has ended, after its last call")

@@ -1,0 +1,357 @@
+"""A process that starts beside the one before it, which keeps its calls until they end."""
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host.keyfile import dump_keys
+from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import Handover, Health, OwnPorts, ProcessPlan
+from lkhub.prepare.hub import PreparedHub
+from lkhub.secret import Secret
+from lkhub.state.identity import list_records, list_retired
+from lkhub.supervise.adopt import adopt
+from lkhub.supervise.child import Child
+from lkhub.supervise.ending import FOREVER_SECONDS
+from lkhub.supervise.left import find_running
+from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.control import Outcome, PendingChange
+from tests.supervise.conftest import (
+    IN_A_CALL,
+    MakeHub,
+    list_running,
+    pids,
+    states,
+    status_of,
+    supervising,
+)
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+REDIS = "redis://127.0.0.1:6379/0"
+PORTS = (OwnPorts("udp", 7882, 7882), OwnPorts("udp", 7892, 7892))
+
+
+def with_spare(hub: PreparedHub, through: str = REDIS, ports: Sequence[OwnPorts] = PORTS, **roles: Any) -> PreparedHub:
+    """The hub, of whose media two processes can run at once."""
+    paths = hub.plan.paths
+
+    def hand_over(process: ProcessPlan, own: OwnPorts) -> ProcessPlan:
+        return replace(process, handover=Handover(through, (own,)), **roles)
+
+    [media] = [process for process in hub.plan.processes if process.name == "media"]
+    config, control = paths.render("livekit.yaml"), paths.socket("media")
+    second, other = paths.render("livekit-2.yaml"), paths.socket("media-2")
+    argv = tuple({config: second, control: other}.get(word, word) for word in media.argv)
+    spare = replace(hand_over(media, ports[1]), argv=argv, health=Health(socket=other), files=(second,))
+    first = tuple(hand_over(each, ports[0]) if each is media else each for each in hub.plan.processes)
+    return replace(
+        hub,
+        plan=replace(hub.plan, processes=first, spare=(spare,)),
+        files={**hub.files, second: hub.files[config]},
+        spare={"media": hub.fingerprints["media"]},
+    )
+
+
+def busy(calls: Path, say: str = "old") -> dict[str, Any]:
+    """Media with a call, which ends when its calls are over."""
+    return {"say": say, "drains": True, "deaf": True, "rooms": IN_A_CALL, "die_when": str(calls)}
+
+
+@pytest.fixture
+def calls(paths: StatePaths) -> Path:
+    """The calls of the old process are over when this file is there."""
+    return Path(paths.root, "calls-are-over")
+
+
+@pytest.fixture
+def old(make_hub: MakeHub, calls: Path) -> PreparedHub:
+    return with_spare(make_hub(media=busy(calls), relay={}, serve={}))
+
+
+def hub_saying(make_hub: MakeHub, say: str, **config: Any) -> PreparedHub:
+    return with_spare(make_hub(media={"say": say, "drains": True, **config}, relay={}, serve={}))
+
+
+def retired(supervisor: Supervisor) -> list[int]:
+    return [row["pid"] for row in status_of(supervisor)["retired"]]
+
+
+def drains(paths: StatePaths) -> list[dict[str, Any]]:
+    """What media was told, of drains."""
+    lines = Path(paths.log("media")).read_text().splitlines()
+    return [json.loads(line.removeprefix("drain ")) for line in lines if line.startswith("drain")]
+
+
+LEAVES_NEW_CLIENTS = {"version": 1, "seconds": FOREVER_SECONDS, "hand_over": True}
+
+
+async def test_new_process_takes_over_and_the_call_goes_on(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        before = pids(supervisor)
+        done = await supervisor.apply(hub_saying(make_hub, "new"))
+        assert done == Outcome(("media",), beside=("media",))
+        after = pids(supervisor)
+        assert {name for name in before if before[name] != after[name]} == {"media"}
+        assert supervisor.children["media"].plan.health == Health(socket=paths.socket("media-2"))
+        assert retired(supervisor) == [before["media"]]
+        assert drains(paths) == [LEAVES_NEW_CLIENTS]
+        assert await supervisor.calls.count() == 2
+
+        calls.touch()
+        await until(lambda: not retired(supervisor), "its end")
+        assert (pids(supervisor), list_retired(paths)) == (after, ())
+        assert not os.path.exists(paths.socket("media")), "whoever asks there would wait"
+        assert said == [f"media (pid {before['media']}) has ended, after its last call"]
+
+
+async def test_nothing_differs_once_the_new_process_runs(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        before = pids(supervisor)
+        assert await supervisor.apply(hub_saying(make_hub, "new")) == Outcome(())
+        assert pids(supervisor) == before
+
+
+async def test_next_change_takes_the_first_ports_again(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        calls.touch()
+        await until(lambda: not retired(supervisor), "its end")
+        calls.unlink()
+        assert (await supervisor.apply(hub_saying(make_hub, "newer"))).beside == ("media",)
+        assert supervisor.children["media"].plan.health == Health(socket=paths.socket("media"))
+
+
+async def test_third_process_waits_for_the_end_of_the_first(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        [first] = retired(supervisor)
+        before = pids(supervisor)
+        newest = hub_saying(make_hub, "newest")
+        assert await supervisor.apply(newest) == Outcome(("media",), pending=True, people=2, retired=(first,))
+        assert supervisor.pending
+        assert supervisor.pending.change == PendingChange(("media",), 2, retired=(first,))
+        await supervisor.apply_pending()
+        assert pids(supervisor) == before
+        calls.touch()
+        await until(lambda: not retired(supervisor), "its end")
+        calls.unlink()
+        await supervisor.apply_pending()
+        assert supervisor.pending is None
+        assert pids(supervisor)["media"] not in (first, before["media"])
+        assert (await supervisor.apply(newest)) == Outcome(())
+
+
+async def test_now_cuts_the_calls_of_the_first_alone(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new", rooms=IN_A_CALL, deaf=True))
+        [first], second = retired(supervisor), pids(supervisor)["media"]
+        done = await supervisor.apply(hub_saying(make_hub, "newest"), now=True)
+        assert done == Outcome(("media",), cut=2, beside=("media",))
+        assert retired(supervisor) == [second]
+        assert not psutil.pid_exists(first)
+
+
+async def test_failed_start_leaves_the_old_process_untouched(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        before = pids(supervisor)
+        with pytest.raises(MachineError) as failed:
+            await supervisor.apply(hub_saying(make_hub, "new", exit=3))
+        assert failed.value.message.endswith("the change was not made, and nothing was interrupted")
+        assert (pids(supervisor), retired(supervisor), drains(paths)) == (before, [], [])
+        assert list_retired(paths) == ()
+        assert {each.process.pid for each in list_records(paths)} == set(before.values())
+        assert Path(paths.render("livekit.yaml")).read_text() == old.files[paths.render("livekit.yaml")]
+        assert await supervisor.apply(old) == Outcome(())
+
+
+@pytest.mark.parametrize("what", ["another Redis", "none before", "the same ports"])
+async def test_without_common_rooms_or_ports_of_its_own_it_waits_for_the_calls(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, calls: Path, what: str
+) -> None:
+    new = make_hub(media={"say": "new"}, relay={}, serve={})
+    if what == "another Redis":
+        new = with_spare(new, through="redis://127.0.0.1:6380/0")
+    elif what == "none before":
+        old, new = make_hub(media=busy(calls), relay={}, serve={}), with_spare(new)
+    else:  # the ports were exchanged: the place that is free has the port of the old process
+        new = with_spare(new, ports=(PORTS[1], PORTS[0]))
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        before = pids(supervisor)
+        assert await supervisor.apply(new) == Outcome(("media",), pending=True, people=2)
+        assert (pids(supervisor), retired(supervisor)) == (before, [])
+
+
+async def test_change_of_another_process_that_carries_calls_waits_for_both(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        other = with_spare(make_hub(media={"say": "new", "drains": True}, relay={"say": "other"}, serve={}))
+        assert await supervisor.apply(other) == Outcome(("relay",), pending=True, people=2)
+        calls.touch()
+        await until(lambda: not retired(supervisor), "its end")
+        await supervisor.apply_pending()
+        assert supervisor.pending is None
+
+
+async def test_both_read_new_keys(paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path) -> None:
+    def make(config: dict[str, Any]) -> PreparedHub:
+        hub = with_spare(make_hub(media={**config, "keys": paths.keys}), rereads=(paths.keys,))
+        ring = dump_keys({"APIold": Secret("s" * 32)})
+        return replace(hub, files={**hub.files, paths.keys: ring, paths.managed_keys: ring})
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make(busy(calls)))
+        await supervisor.apply(make({"say": "new", "drains": True}))
+        await supervisor.take_keys(lambda keys: {"APInew": Secret("n" * 32), **keys})
+        log = Path(paths.log("media")).read_text().splitlines()
+        assert log.count("keys APInew APIold") == 2, log
+
+
+# --- the next supervisor
+
+
+async def test_next_supervisor_watches_both(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, calls: Path
+) -> None:
+    new = hub_saying(make_hub, "new")
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(old)
+        await first.apply(new)
+        before, left = pids(first), retired(first)
+    async with supervising(paths, said) as second:
+        await adopt(second, new.plan.processes)
+        assert (pids(second), retired(second)) == (before, left)
+        assert drains(paths) == [LEAVES_NEW_CLIENTS] * 2, "it is told again, which cuts no call"
+        assert await second.apply(new) == Outcome(())
+        calls.touch()
+        await until(lambda: not retired(second), "its end")
+        assert pids(second) == before
+
+
+async def test_killed_before_the_new_process_was_there(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(old)
+        before = pids(first)
+        first.children["media"].note_handover()
+    async with supervising(paths, said) as second:
+        await adopt(second, old.plan.processes)
+        assert (pids(second), retired(second), drains(paths)) == (before, [], [])
+        assert list_retired(paths) == ()
+        assert (await second.apply(hub_saying(make_hub, "new"))).beside == ("media",)
+
+
+async def test_killed_before_the_old_process_was_told(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_: Child) -> None:
+        """The supervisor is killed here."""
+
+    new = hub_saying(make_hub, "new")
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(old)
+        before = pids(first)["media"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Child, "hand_over", nothing)
+            await first.apply(new)
+        assert drains(paths) == []
+        after = pids(first)
+    assert [(left.process.pid, left.retired) for left in find_running(paths) if left.name == "media"] == [
+        (after["media"], False),
+        (before, True),
+    ]
+    async with supervising(paths, said) as second:
+        await adopt(second, new.plan.processes)
+        assert (pids(second), retired(second)) == (after, [before])
+        assert drains(paths) == [LEAVES_NEW_CLIENTS]
+
+
+@pytest.mark.parametrize("lost", ["both", "the old one's"])
+async def test_killed_and_records_are_lost(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, lost: str
+) -> None:
+    """The marks say what runs, and not which of the two has retired: the one that does not drain takes the place."""
+    new = hub_saying(make_hub, "new")
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(old)
+        await first.apply(new)
+        before, [left] = pids(first), retired(first)
+    for record in Path(paths.run).glob("media*.json"):
+        if lost == "both" or "." in record.stem:
+            record.unlink()
+    async with supervising(paths, said) as second:
+        await adopt(second, new.plan.processes)
+        assert (pids(second), retired(second)) == (before, [left])
+
+
+async def test_new_process_that_died_with_the_supervisor_starts_again_beside_the_old_one(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    new = hub_saying(make_hub, "new")
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(old)
+        await first.apply(new)
+        [left] = retired(first)
+        os.kill(pids(first)["media"] or 0, signal.SIGSTOP)  # it can't be started again before its end
+        for child in first.children.values():
+            child._wanted = False
+        os.kill(pids(first)["media"] or 0, signal.SIGKILL)
+    async with supervising(paths, said) as second:
+        await adopt(second, new.plan.processes)
+        assert retired(second) == [left]
+        await second.apply(new)
+        assert states(second)["media"] == "running"
+        assert second.children["media"].plan.health == Health(socket=paths.socket("media-2"))
+
+
+# --- the end of the hub
+
+
+async def test_end_of_the_hub_gives_the_calls_of_both_their_time(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        running = list_running(paths)
+        told = len(drains(paths))
+        supervisor.tasks.start_soon(supervisor.stop, "drain")
+        # Of the same log: which of the two was told first is not known.
+        await until(lambda: len(drains(paths)) == told + 2, "both are told")
+        assert drains(paths)[told:] == [{"version": 1, "seconds": 30}] * 2
+        assert all(each.is_running() for each in running), "the relay ended before the calls"
+        supervisor.stop_now()
+        await until(lambda: not list_running(paths), "the end")
