@@ -38,8 +38,13 @@ def compare_processes(records: tuple[Identity, ...], planned: tuple[ProcessPlan,
             why = f"{_OWN_PROGRAM}, and starts this one in another way"
         else:
             why = _OWN_PROGRAM
-        # One that retires finishes what it does beside the one that takes its place.
-        yield ReplacedProcess(identity.name, why, interrupts=before.carries_calls and before.retires is None)
+        yield ReplacedProcess(identity.name, why, interrupts=before.carries_calls and not _finishes(before, after))
+
+
+def _finishes(before: ProcessPlan, after: ProcessPlan | None) -> bool:
+    """Whether a process finishes what it does beside the one that takes its place."""
+    hands_over = before.handover is not None and after is not None and after.handover is not None
+    return before.retires is not None or hands_over
 
 
 def _without_program(plan: ProcessPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from lkhub.host.processes import ProcessId
 from lkhub.hub.look import compare_processes
-from lkhub.plan.process import UNKNOWN, ProcessPlan
+from lkhub.plan.process import UNKNOWN, Handover, ProcessPlan
 from lkhub.state.identity import Identity
 from lkhub.wire.message import dump_message, parse_message
 from lkhub.wire.upgrade import Look, ReplacedProcess, StoreChange
@@ -38,6 +38,10 @@ def test_process_that_is_gone_is_told_of() -> None:
 def test_only_a_process_that_ends_with_its_calls_interrupts() -> None:
     assert not compare(replace(CARRYING, carries_calls=False)).interrupts
     assert not compare(replace(CARRYING, retires=3600)).interrupts
+    handing = replace(CARRYING, handover=Handover("redis", ()))
+    assert not compare(handing, handing).interrupts
+    assert compare(handing, CARRYING).interrupts
+    assert compare(CARRYING, handing).interrupts
 
 
 def test_store_is_changed_one_way_if_the_version_before_could_not_use_it() -> None:
