@@ -36,7 +36,10 @@ def write_given(path: str, text: str) -> bool:
 
 def ensure_given_dir(folder: str) -> None:
     """Make the folder of an agent. Raises MachineError."""
-    ensure_private_dir(os.path.dirname(folder))
+    above = os.path.dirname(folder)
+    # Docker makes it as root where it mounts a volume in it. Nobody gets through the state directory anyway.
+    if not os.path.isdir(above) or os.stat(above).st_uid == os.geteuid():
+        ensure_private_dir(above)
     with explain_os_errors(folder, "create"):
         os.makedirs(folder, mode=_FOLDER_MODE, exist_ok=True)
         if os.stat(folder).st_uid == os.geteuid():

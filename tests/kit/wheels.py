@@ -6,7 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from types import MappingProxyType
 
@@ -49,9 +49,9 @@ def make_release(built: Path, version: str, changes: Mapping[str, Callable[[byte
 
 
 def make_wheels(folder: Path) -> None:
-    """Write into `folder` the wheel of lkhub, and of all that it needs here."""
+    """Write into `folder` the wheel of lkhub, and of all that it and its agents need here."""
     build_wheel(folder)
-    for found in list_distributions("lkhub"):
+    for found in (*list_distributions("lkhub"), distribution("uv")):
         if found.name != "lkhub":
             _pack(found, folder)
 

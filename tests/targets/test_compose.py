@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lkhub.plan.container import UID
+from lkhub.plan.container import AGENT_UID, UID
 from tests.documents import ROOT
 from tests.kit.call import LISTENER, SPEAKER, Call, calling
 from tests.kit.docker import BASE, Docker, docker_daemon
@@ -22,6 +22,13 @@ from tests.kit.netns import Namespace
 from tests.kit.wheels import make_wheels
 from tests.targets.conftest import ADDRESS
 from tests.waiting import wait_until
+
+# What an agent tries to read or to reach.
+STATE = "/var/lib/lkhub"
+FILES = (
+    *("/etc/lkhub/hub.yaml", "/etc/shadow", "/root", "/run/secrets"),
+    *(f"{STATE}/keys.yaml", f"{STATE}/ca/root.key", f"{STATE}/store.db", f"{STATE}/run/control.sock", STATE),
+)
 
 SPEC = f"""\
 reach: lan
@@ -34,6 +41,7 @@ turn:
     - {{url: "turn:{ADDRESS}:3481", secret: {{file: third.secret}}}}
 store: sqlite
 access: {{modes: [api-keys]}}
+agents: [{{name: bmo, project: bmo, command: "python3 tries.py {" ".join(FILES)}", env: {{WORD: a-word}}}}]
 """
 
 IN_ENVIRONMENT = "a-secret-that-stands-in-no-file"
@@ -121,6 +129,8 @@ def folder(docker: Docker, network: tuple[Namespace, Namespace]) -> Path:
         path.write_text(f"{secret}\n")
         path.chmod(0o400)
         subprocess.run(["chown", str(UID), path], check=True)
+    (folder / "bmo").mkdir()
+    shutil.copy(Path(__file__).parent / "agent/tries.py", folder / "bmo")
     # Docker's folder is for root alone.
     docker.folder.chmod(0o711)
     subprocess.run(
@@ -169,7 +179,7 @@ def test_image_has_nothing_of_the_spec(docker: Docker, folder: Path) -> None:
     [image] = docker.must("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "lkhub").split()
     folders = ["/etc/lkhub", "/var/lib/lkhub", "/tmp"]
     found = docker.must("docker", "run", "--rm", "--network=none", "--entrypoint=find", image, *folders)
-    assert found.split() == folders
+    assert found.split() == ["/etc/lkhub", STATE, f"{STATE}/for-agents", f"{STATE}/for-agents/bmo", "/tmp"]
 
 
 def test_hub_is_verified_from_another_machine(hub: Deployed, network: tuple[Namespace, Namespace]) -> None:
@@ -225,8 +235,9 @@ def test_secrets_reach_the_hub_and_no_file_or_log(hub: Deployed) -> None:
     for number, secret in enumerate(SECRETS, 1):
         assert (hub.state / f"rendered/turn-{number}.secret").read_text() == f"{secret}\n"
     rendered = [path for path in hub.folder.iterdir() if path.suffix not in (".whl", ".secret")]
-    assert {path.name for path in rendered} == {"compose.yaml", "Dockerfile", "lkhub.sh", ".dockerignore", "hub.yaml"}
-    shown = hub.logs + "".join(path.read_text() for path in rendered)
+    names = {"compose.yaml", "Dockerfile", "lkhub.sh", ".dockerignore", "hub.yaml", "bmo"}
+    assert {path.name for path in rendered} == names
+    shown = hub.logs + "".join(path.read_text() for path in rendered if path.is_file())
     assert not [secret for secret in SECRETS if secret in shown]
 
 
@@ -238,6 +249,34 @@ def test_no_token_is_in_the_logs(hub: Deployed) -> None:
     assert "█" not in hub.logs
     secret = dict(line.split("=", 1) for line in hub.exec("lkhub env --format dotenv").split())["LIVEKIT_API_SECRET"]
     assert secret not in hub.logs
+
+
+def tell(hub: Deployed) -> list[dict[str, Any]]:
+    """What each worker of the agent has told of its attempts, the newest last."""
+    log = hub.docker.must("docker-compose", "logs", "--no-color", "agent-bmo", cwd=hub.folder)
+    return [json.loads(found) for found in re.findall(r"TRIED (.*)$", log, re.MULTILINE)]
+
+
+def test_agent_in_a_container_of_its_own_gets_nothing_of_the_hub(hub: Deployed) -> None:
+    wait_until(lambda: tell(hub), "the agent has started")
+    told = tell(hub)[-1]
+    assert (told["read"], told["reached"], told["others"], told["rights"], told["written"]) == ([], [], [], False, [])
+    assert (told["uid"], told["home"]) == (AGENT_UID, [told["variables"]["HOME"]])
+    assert (told["variables"]["WORD"], told["variables"]["LIVEKIT_URL"]) == ("a-word", "ws://127.0.0.1:7880")
+    [agent] = hub.docker.must("docker-compose", "ps", "--quiet", "agent-bmo", cwd=hub.folder).split()
+    described = json.loads(hub.docker.must("docker", "inspect", agent))[0]
+    assert described["HostConfig"]["ReadonlyRootfs"]
+    status = Path(f"/proc/{described['State']['Pid']}/status").read_text()
+    assert set(re.findall(r"Cap(?:Prm|Eff|Bnd|Amb):\t0*(\w*)$", status, re.MULTILINE)) == {"0"}
+    assert (
+        "in a container of its own" in hub.docker.run("docker", "exec", hub.container, "lkhub", "agents", "list").stderr
+    )
+
+
+def test_new_key_reaches_the_agent(hub: Deployed) -> None:
+    hub.exec("lkhub keys rotate")
+    key = dict(line.split("=", 1) for line in hub.exec("lkhub env --format dotenv").split())["LIVEKIT_API_KEY"]
+    wait_until(lambda: tell(hub)[-1]["variables"]["LIVEKIT_API_KEY"] == key, "the agent has the new key")
 
 
 def test_changed_spec_is_taken_over(hub: Deployed) -> None:

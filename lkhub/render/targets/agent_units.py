@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 
 from lkhub.plan.agents import RETIRING_SECONDS
+from lkhub.plan.container import AGENT_FOLDER
 from lkhub.plan.model import Plan
 from lkhub.plan.service import AGENTS_STATE, RESTART_SECONDS, STOP_MARGIN_SECONDS, UNIT, name_unit
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
-
-AGENT_FOLDER = "/run/lkhub-agent"
-"""Where an agent finds what the hub gives it."""
 
 # As SANDBOX, for other people's code: what Node runs is compiled in memory, and onnxruntime chooses the cores for its
 # threads (@resources). DynamicUser has NoNewPrivileges, PrivateTmp, ProtectSystem, RemoveIPC and RestrictSUIDSGID too.

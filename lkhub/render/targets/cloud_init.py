@@ -24,7 +24,7 @@ write_files:
   - |
     set -e
     python3 -m venv {SETUP}
-    {SETUP}/bin/pip install lkhub=={__version__}
+    {SETUP}/bin/pip install 'lkhub{{extras}}=={__version__}'
 {{install}}"""
 
 # What follows `runcmd` runs when the first boot is nearly over, and its output goes to this file.
@@ -59,7 +59,9 @@ def render_cloud_init(plan: Plan, spec: str) -> RenderedFile:
             hints=(f"write {{file: {FOLDER}/NAME.secret}} or {{env: NAME}} there; the rendered file says what to do",),
         )
     text = spec.replace("\r\n", "\n").removeprefix("\ufeff").rstrip("\n") + "\n"
-    return RenderedFile("user-data", USER_DATA.format(spec=dump_text(text, 4), install=_describe_install(plan)), 0o644)
+    extras = "[agents]" if plan.agents else ""
+    user_data = USER_DATA.format(spec=dump_text(text, 4), install=_describe_install(plan), extras=extras)
+    return RenderedFile("user-data", user_data, 0o644)
 
 
 def _describe_install(plan: Plan) -> str:
@@ -67,6 +69,7 @@ def _describe_install(plan: Plan) -> str:
     files = [
         *(secret.file for secret in plan.secrets if secret.file),
         *((tls.cert, tls.key) if tls and tls.cert else ()),
+        *(agent.project for agent in plan.agents),
         *(site.build.project if site.build else site.root for site in (plan.edge.sites if plan.edge else ())),
     ]
     variables = sorted({secret.variable for secret in plan.secrets if secret.variable})
@@ -91,5 +94,4 @@ CLOUD_INIT = Target(
     _render,
     installation=INSTALLED,
     elsewhere=True,
-    agents=False,
 )

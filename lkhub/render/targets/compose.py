@@ -5,8 +5,10 @@ from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from lkhub import __version__
-from lkhub.plan.container import CONTAINED, PROGRAMS, UID
-from lkhub.plan.model import Plan
+from lkhub.plan.agents import RETIRING_SECONDS
+from lkhub.plan.container import AGENT_FOLDER, AGENT_STATE, AGENT_UID, CONTAINED, PROGRAMS, UID
+from lkhub.plan.installation import AGENTS_VARIABLE, APART
+from lkhub.plan.model import AgentPlan, Plan
 from lkhub.plan.service import STOP_MARGIN_SECONDS
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.image import render_image
@@ -33,18 +35,22 @@ TAILSCALED = "/var/run/tailscale"
 def render_compose(plan: Plan) -> RenderedFile:
     """The compose file of a hub of this installation."""
     services = {HUB: _describe_hub(plan)}
+    for agent in plan.agents:
+        services |= {process: _describe_agent(plan, agent, process) for process, _ in agent.processes}
+    volumes = ["state", *(volume for agent in plan.agents for volume in (_name_given(agent), _name_kept(agent)))]
     secrets = {secret.name: {"file": _find_source(secret.file)} for secret in plan.secrets if secret.file}
     data: dict[str, Json] = {
         "services": {name: _escape(service) for name, service in services.items()},
-        "volumes": {"state": None},
+        "volumes": dict.fromkeys(volumes),
         **({"secrets": _escape(secrets)} if secrets else {}),
     }
     return RenderedFile("compose.yaml", HEADER + dump_yaml(data), 0o644)
 
 
 def _describe_hub(plan: Plan) -> Service:
+    variables = sorted({secret.variable for secret in plan.secrets if secret.variable})
     service: Service = {
-        "build": ".",
+        "build": _describe_build(plan),
         "image": f"lkhub:{__version__}",
         # Participants send to the addresses of this machine, and a call has ports that no list could name.
         "network_mode": "host",
@@ -55,13 +61,56 @@ def _describe_hub(plan: Plan) -> Service:
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
         "stop_grace_period": f"{plan.drain + STOP_MARGIN_SECONDS}s",
-        "volumes": [f"state:{CONTAINED.state}", f".:{CONTAINED.folder}:ro", *map(_mount, _list_outside(plan))],
+        "environment": [f"{AGENTS_VARIABLE}={APART}", *variables],
+        "volumes": [
+            f"state:{CONTAINED.state}",
+            *(f"{_name_given(agent)}:{agent.given}" for agent in plan.agents),
+            f".:{CONTAINED.folder}:ro",
+            *map(_mount, _list_outside(plan)),
+        ],
     }
-    if variables := sorted({secret.variable for secret in plan.secrets if secret.variable}):
-        service["environment"] = [*variables]
     if files := [secret.name for secret in plan.secrets if secret.file]:
         service["secrets"] = [*files]
     return service
+
+
+def _describe_agent(plan: Plan, agent: AgentPlan, process: str) -> Service:
+    """An agent has a container of its own, with nothing of the hub's but what the hub gives this agent."""
+    return {
+        "build": _describe_build(plan),
+        "image": f"lkhub:{__version__}",
+        "command": ["keep-agent", "--given", AGENT_FOLDER, "--process", process],
+        # A health check of the image asks for a hub.
+        "healthcheck": {"disable": True},
+        "user": f"{AGENT_UID}:{AGENT_UID}",
+        # Media is called at 127.0.0.1, and sends to the addresses of this machine.
+        "network_mode": "host",
+        "read_only": True,
+        "tmpfs": ["/tmp"],  # noqa: S108
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "unless-stopped",
+        # A worker that is told to end finishes its calls, and ends at once where media is gone.
+        "stop_grace_period": f"{RETIRING_SECONDS + STOP_MARGIN_SECONDS}s",
+        "environment": [f"STATE_DIRECTORY={AGENT_STATE}"],
+        "volumes": [f"{_name_given(agent)}:{AGENT_FOLDER}:ro", f"{_name_kept(agent)}:{AGENT_STATE}"],
+    }
+
+
+def _describe_build(plan: Plan) -> Json:
+    if not plan.agents:
+        return "."
+    return {"context": ".", "args": {"EXTRAS": "[agents]", "AGENTS": " ".join(agent.name for agent in plan.agents)}}
+
+
+def _name_given(agent: AgentPlan) -> str:
+    """The volume that the hub writes and the agent reads."""
+    return f"for-{agent.name}"
+
+
+def _name_kept(agent: AgentPlan) -> str:
+    """The volume with what the agent keeps."""
+    return f"agent-{agent.name}"
 
 
 def _list_outside(plan: Plan) -> Iterator[str]:
@@ -73,7 +122,8 @@ def _list_outside(plan: Plan) -> Iterator[str]:
         # A certificate is replaced while the hub runs, and a mounted file would stay the old one.
         folders = {_find_folder(path) for path in (tls.cert, tls.key)}
         yield from sorted(folder for folder in folders if not _is_beside(folder))
-    yield from sorted({folder for folder in _list_sites(plan) if not _is_beside(folder)})
+    projects = (agent.project for agent in plan.agents)
+    yield from sorted({folder for folder in (*_list_sites(plan), *projects) if not _is_beside(folder)})
     for program in sorted({process.argv[0] for process in plan.processes}):
         if not program.startswith(f"{PROGRAMS}/") and not _is_beside(program):
             yield program
@@ -125,5 +175,4 @@ COMPOSE = Target(
     "a compose file and a Dockerfile, for a hub in a container on the host's network.",
     _render,
     installation=CONTAINED,
-    agents=False,
 )

@@ -1,7 +1,7 @@
 """The image of a hub: a Dockerfile, and what it copies. It is the same for every spec."""
 
 from lkhub import __version__
-from lkhub.plan.container import COMMAND, CONTAINED, PROGRAMS, SECRETS, UID
+from lkhub.plan.container import AGENT_STATE, AGENT_UID, COMMAND, CONTAINED, PROGRAMS, SECRETS, UID
 from lkhub.render.files import RenderedFile
 
 SCRIPT = "lkhub.sh"
@@ -18,9 +18,11 @@ ARG BASE=python:3.13-slim-bookworm
 FROM $BASE AS installed
 # A wheel beside this file is taken before one that pip would fetch. With PIP_NO_INDEX=1 pip fetches none.
 ARG PIP_NO_INDEX
+# [agents] brings uv along, which installs agents.
+ARG EXTRAS
 COPY Dockerfile *.whl /tmp/wheels/
 RUN python3 -m venv {PROGRAMS} \\
-    && {PROGRAMS}/bin/pip install --no-cache-dir --find-links /tmp/wheels lkhub=={__version__} \\
+    && {PROGRAMS}/bin/pip install --no-cache-dir --find-links /tmp/wheels "lkhub$EXTRAS=={__version__}" \\
     && {PROGRAMS}/bin/pip uninstall --yes pip setuptools \\
     && ln -s ../lib/$(ls {PROGRAMS}/lib)/site-packages/lkhub/bin/lkhub-engine {CONTAINED.engine}
 
@@ -29,7 +31,15 @@ COPY --from=installed {PROGRAMS} {PROGRAMS}
 # No home directory: a new one has files of /etc/skel, and the state directory is the hub's alone.
 RUN groupadd --gid {UID} {CONTAINED.user} \\
     && useradd --uid {UID} --gid {UID} --no-create-home --home-dir /nonexistent {CONTAINED.user} \\
-    && install -d -m 700 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.state}
+    && install -d -m 700 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.state} \\
+    && install -d -m 700 -o {AGENT_UID} -g {AGENT_UID} {AGENT_STATE}
+# A new volume belongs to the owner of the folder in the image where it is mounted. The hub writes into one for each of
+# the agents, which are named by the compose file.
+ARG AGENTS
+RUN for name in $AGENTS; do \\
+        install -d -m 700 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.paths.for_agents} \\
+        && install -d -m 755 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.paths.for_agents}/$name; \\
+    done
 
 COPY {SCRIPT} {COMMAND}
 RUN chmod 755 {COMMAND}

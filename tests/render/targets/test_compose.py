@@ -29,6 +29,12 @@ store: {url: "postgresql://lkhub@db.example.com/lkhub", password: {env: DB_PASSW
 turn: {external: [{url: "turn:turn.example.com:3479", secret: {file: /root/turn.secret}}]}
 """,
     "home": "reach: lan\n",
+    "agents": """\
+reach: lan
+agents:
+  - {name: bmo, project: bmo, replicas: 2, env: {MODEL: {file: model.key}, VOICE: {env: VOICE_KEY}}}
+  - {name: other, project: /srv/other, command: node agent.js, env: {KEY: SECRETSECRET}}
+""",
 }
 
 
@@ -72,6 +78,29 @@ def test_all_that_the_image_copies_gets_to_it(name: str) -> None:
         line for line in files["Dockerfile"].text.splitlines() if line.startswith("COPY ") and "--from" not in line
     ]
     assert {name for line in copied for name in line.split()[1:-1]} == kept
+
+
+def test_agent_gets_what_the_hub_gives_it_and_nothing_else() -> None:
+    text = render_compose(make_plan(SPECS["agents"])).text
+    assert "SECRET" not in text
+    services = parse_plain(text.encode(), "compose.yaml")[0]["services"]
+    assert list(services) == ["hub", "agent-bmo", "agent-bmo-2", "agent-other"]
+    for name, service in services.items():
+        if name == "hub":
+            continue
+        agent = name.split("-")[1]
+        assert service["volumes"] == [f"for-{agent}:/run/lkhub-agent:ro", f"agent-{agent}:/var/lib/lkhub-agent"]
+        assert f"for-{agent}:/var/lib/lkhub/for-agents/{agent}" in services["hub"]["volumes"]
+        assert (service["user"], service["read_only"], service["restart"]) == ("10002:10002", True, "unless-stopped")
+        assert not {"secrets", "cap_add"} & set(service)
+        assert service["environment"] == ["STATE_DIRECTORY=/var/lib/lkhub-agent"]
+    # The hub copies it.
+    assert "/srv/other:/srv/other:ro" in services["hub"]["volumes"]
+
+
+def test_hub_in_a_container_starts_no_agent_itself() -> None:
+    for name in SPECS:
+        assert "LKHUB_AGENTS=apart" in read_service(make_plan(SPECS[name]))["environment"]
 
 
 def test_stop_waits_for_calls_and_a_margin() -> None:

@@ -55,7 +55,9 @@ def list_others() -> list[str]:
 
 def gains_rights() -> bool:
     attempts: list[Callable[[], object]] = [lambda: os.setuid(0), lambda: os.chown("/etc/passwd", 0, 0)]
-    attempts.append(lambda: os.kill(1, signal.SIGHUP))
+    # In a container of its own it is the agent's own, which takes this as a request for another worker.
+    if not os.path.exists("/proc/1") or os.stat("/proc/1").st_uid != os.geteuid():
+        attempts.append(lambda: os.kill(1, signal.SIGHUP))
     for attempt in attempts:
         try:
             attempt()
