@@ -33,6 +33,9 @@ HALF_MADE = "lkhub-new-"
 # Everybody may run it, and read it: there is no secret in it.
 _MODE = 0o755
 
+# Ten seconds on two idle cores. A busy machine takes more than a minute, and then an install must not fail.
+COMPILE_SECONDS = 600
+
 
 def name_build() -> str:
     """A name for the lkhub that runs, such as `0.1.0-3f2a9c01`. Two builds of one version have two names."""
@@ -209,7 +212,8 @@ def _add_programs(folder: str) -> None:
 
 def _compile(folder: str) -> None:
     """The service can't write beside its modules, and would compile them at each start."""
-    run_command(Command((f"{folder}/bin/python", "-I", "-m", "compileall", "-q", "-j", "0", f"{folder}/lib")))
+    argv = (f"{folder}/bin/python", "-I", "-m", "compileall", "-q", "-j", "0", f"{folder}/lib")
+    run_command(Command(argv), COMPILE_SECONDS)
 
 
 @dataclass(frozen=True)
