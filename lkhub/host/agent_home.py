@@ -29,6 +29,7 @@ from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name, write_private
 from lkhub.host.project import own_tree
 from lkhub.plan.agents import DIGEST_LETTERS, name_copy
+from lkhub.source.json_text import parse_json
 from lkhub.source.typed import Epoch, ShapeError, pack, unpack
 
 # Not copied: version control, what tools make again in the copy, and the spec and the one before it, which may have
@@ -124,7 +125,7 @@ class AgentHome:
     def read_failure(self) -> InstallFailure | None:
         """None where the last version was installed, is being installed for the first time, or this can't be read."""
         try:
-            return unpack(InstallFailure, json.loads(read_text(self._failed) or ""))
+            return unpack(InstallFailure, parse_json(read_text(self._failed) or ""))
         except (MachineError, ShapeError, ValueError):
             return None
 

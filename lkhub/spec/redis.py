@@ -51,7 +51,7 @@ def parse_redis(value: Any) -> Redis:
     raise ValueError(f"not a Redis server; {_FORM}")
 
 
-def _add_login(redis: Redis, given: dict[Any, Any]) -> Redis:
+def _add_login(redis: Redis, given: dict[Any, Any]) -> Redis:  # not judged yet
     username, password = redis.username, redis.password
     if "username" in given:
         if username:

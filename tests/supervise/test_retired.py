@@ -329,7 +329,7 @@ def keyed(paths: StatePaths, hub: PreparedHub) -> PreparedHub:
     media = replace(media, rereads=(paths.keys,))
     agent = replace(agent, variables=(Variable("KEY", file=paths.agent_key),))
     files = {**hub.files, paths.managed_keys: "", paths.keys: "", paths.agent_key: "", paths.agent_secret: ""}
-    planned: Any = (SimpleNamespace(name=AGENT),)  # that there are agents
+    planned: Any = (SimpleNamespace(name=AGENT, given=""),)  # that there are agents
     hub = replace(hub, plan=replace(hub.plan, processes=(media, agent), agents=planned), files=files)
     hub = replace_keys(hub, OLD)
     prints = {each.name: fingerprint(each, hub.files, {}) for each in hub.plan.processes}

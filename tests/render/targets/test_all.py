@@ -9,7 +9,7 @@ from lkhub.render.targets.all import TARGETS
 from lkhub.render.targets.target import Given, Target
 from tests.machines import INSTALLATION, MACHINES, plan_sound
 
-PROXIED = "reach: public\ndomain: rtc.example.com\ntls: {mode: external}\n"
+PROXIED = "reach: public\ndomain: rtc.example.com\ntls: {mode: external, trusted_proxies: [10.0.0.0/8]}\n"
 
 
 def make_plan(spec: str) -> tuple[Plan, NetworkFacts]:
