@@ -50,8 +50,8 @@ async def adopt(supervisor: Supervisor, planned: Iterable[ProcessPlan] = ()) -> 
     for found in retiring:
         await _adopt_retiring(supervisor, found)
     for child in children.values():
-        if child.plan.handover and child.process:  # its successor needs them while it has them
-            supervisor.shared.held.take(child.process.pid, child.plan.listens)
+        if child.plan.handover and child.plan.health.socket:  # its successor needs them while it has them
+            await supervisor.shared.held.take(child.plan.health.socket, child.plan.listens)
         await _keep_calls(supervisor, child)
     if children:
         for identity in records:

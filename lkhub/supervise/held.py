@@ -14,10 +14,12 @@ import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from anyio import to_thread
+
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.host.control import is_served
-from lkhub.host.listening import take_listener
+from lkhub.host.listening import take_listeners
 from lkhub.plan.process import HeldSocket
 
 # The kernel's default maximum (net.core.somaxconn): room for all clients of a hub that reconnect at once.
@@ -41,11 +43,14 @@ class HeldSockets:
         opened = [self._open(held) for held in wanted]
         return [listener.fileno() for listener in opened if listener is not None]
 
-    def take(self, pid: int, wanted: tuple[HeldSocket, ...]) -> None:
-        """Take over those of the sockets `wanted` that a process has, as another supervisor has given them to it. One
-        that can't be taken stays the process's own."""
-        for held in wanted:
-            if held not in self._sockets and (taken := take_listener(pid, *held)):
+    async def take(self, control: str, wanted: tuple[HeldSocket, ...]) -> None:
+        """Take over those of the sockets `wanted` that the process at a control socket has, as another supervisor has
+        given them to it. One that it does not give stays the process's own."""
+        for place, taken in (await to_thread.run_sync(take_listeners, control, wanted)).items():
+            held = HeldSocket(*place)
+            if held in self._sockets:  # opened meanwhile
+                taken.close()
+            else:
                 self._sockets[held] = taken
 
     def open_control(self, path: str) -> int | None:

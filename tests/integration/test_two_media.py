@@ -182,6 +182,31 @@ async def test_killed_supervisor_leaves_both_to_the_next(hub: Hub, redis: RedisS
     assert "max_participants: 8" in (hub.state / "rendered/livekit.yaml").read_text()
 
 
+async def test_the_next_supervisor_starts_a_changed_media_beside(hub: Hub, redis: RedisServer) -> None:
+    """It has the signalling socket from the process that runs."""
+    write_spec(hub, redis)
+    await run_sync(hub.up, "--no-verify")
+    before = await run_sync(hub.pids)
+    ann, bob = await start_call(hub, "old")
+    people = [ann, bob]
+    try:
+        began, interrupted = time.monotonic(), note_interruptions(ann, bob)
+        await run_sync(kill_supervisor, hub)
+        await run_sync(hub.up, "--no-verify")
+        assert await run_sync(hub.pids) == before
+        write_spec(hub, redis, "livekit: {room: {max_participants: 7}}\n")
+        await run_sync(hub.up, "--no-verify")
+        assert retired(hub) == [before["media"]]
+        people += [await join(hub, "new", "dan")]
+        assert await run_sync(rooms_of, hub) == {"new"}
+        await bob.wait_heard("ann", 50)
+        assert bob.ear_of("ann").longest_gap(began, time.monotonic()) < GAP_SECONDS
+        assert interrupted == []
+    finally:
+        for person in people:
+            await person.leave()
+
+
 async def test_killed_in_the_middle_of_the_change(hub: Hub, redis: RedisServer) -> None:
     """At several moments: whatever the supervisor had done by then, the next one has a hub without a gap."""
     write_spec(hub, redis)

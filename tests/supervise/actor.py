@@ -1,4 +1,5 @@
-"""A process for the supervisor to keep: `actor.py --config FILE --control SOCKET [--control-fd N]`, run as a program.
+"""A process for the supervisor to keep, run as a program:
+`actor.py --config FILE --control SOCKET [--listen-fd N] [--control-fd N]`.
 
 The configuration is JSON, every key optional:
     say         a line for its log
@@ -16,6 +17,7 @@ The configuration is JSON, every key optional:
     refuse      answer a `/reload` that reads this key with 422 and this message
     keys        a path: print the names in this key file when it reads its files again
     garble      answer a `/reload` that reads this key with this text
+    keeps       do not give the socket that it inherited, as an engine of an earlier version
     die_when    a path: end with code 7 as soon as it exists
 """
 
@@ -27,8 +29,9 @@ import socket
 import sys
 
 
-def answer(connection: socket.socket, config: dict[str, object], path: str) -> dict[str, object]:
+def answer(connection: socket.socket, config: dict[str, object], arguments: dict[str, str]) -> dict[str, object]:
     """Answer one request; the configuration from now on."""
+    path = arguments["--config"]
     status = b"200 OK"
     told: object = {
         "state": "draining" if config.get("draining") else "running",
@@ -47,6 +50,12 @@ def answer(connection: socket.socket, config: dict[str, object], path: str) -> d
             config = {**config, "draining": True}
         else:
             status, told = b"404 Not Found", "404 page not found"
+    elif request.startswith(b"GET /sockets "):
+        if "--listen-fd" in arguments and not config.get("keeps"):
+            socket.send_fds(connection, [b"HTTP/1.0 200 OK\r\n\r\n"], [int(arguments["--listen-fd"])])
+            connection.close()
+            return config
+        status, told = b"404 Not Found", "404 page not found"
     elif request.startswith(b"POST /reload "):
         wanted = read_config(path)
         if "garble" in wanted:
@@ -98,7 +107,7 @@ def main() -> None:
             except TimeoutError:
                 continue
             with contextlib.suppress(ConnectionError):  # the client did not wait
-                config = answer(connection, config, arguments["--config"])
+                config = answer(connection, config, arguments)
     sys.exit(7)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host.keyfile import dump_keys
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.process import Handover, Health, OwnPorts, ProcessPlan
+from lkhub.plan.process import Handover, Health, HeldSocket, OwnPorts, ProcessPlan
 from lkhub.prepare.hub import PreparedHub
 from lkhub.secret import Secret
 from lkhub.state.identity import list_records, list_retired
@@ -24,6 +25,7 @@ from lkhub.supervise.ending import FOREVER_SECONDS
 from lkhub.supervise.left import find_running
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome, PendingChange
+from tests.kit.ports import free_port
 from tests.supervise.conftest import (
     IN_A_CALL,
     MakeHub,
@@ -335,6 +337,28 @@ async def test_new_process_that_died_with_the_supervisor_starts_again_beside_the
         await second.apply(new)
         assert states(second)["media"] == "running"
         assert second.children["media"].plan.health == Health(socket=paths.socket("media-2"))
+
+
+@pytest.mark.parametrize("gives", [True, False], ids=["gives its socket", "of an earlier version"])
+async def test_next_supervisor_starts_another_that_accepts_from_the_same_socket(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, gives: bool
+) -> None:
+    listens = (HeldSocket("127.0.0.1", free_port()),)
+    old = with_spare(make_hub(media={**busy(calls), "keeps": not gives}, relay={}, serve={}), listens=listens)
+    new = with_spare(make_hub(media={"say": "new", "drains": True}, relay={}, serve={}), listens=listens)
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(old)
+        before = pids(first)["media"]
+        # The kernel closes all at its end. This would also remove the files of the control sockets, which stay then.
+        first.shared.held.close_except(set(), [each.plan.health.socket for each in first.children.values()])
+    async with supervising(paths, said) as second:
+        await adopt(second, old.plan.processes)
+        done = await second.apply(new)
+        if gives:
+            assert (done, retired(second)) == (Outcome(("media",), beside=("media",)), [before])
+        else:
+            assert (done, retired(second)) == (Outcome(("media",), pending=True, people=2), [])
+        socket.create_connection(listens[0], 5).close()
 
 
 # --- the end of the hub

@@ -90,8 +90,8 @@ func forget(listener net.Listener) {
 	listener.Close()
 }
 
-// serveControl answers requests until the listener is closed: GET /status, GET /ready, POST /drain, POST /reload if the
-// engine can, and the engine's own.
+// serveControl answers requests until the listener is closed: GET /status, GET /ready, POST /drain, POST /reload and
+// GET /sockets if the engine can, and the engine's own.
 func (p *process) serveControl(listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", p.handleStatus)
@@ -105,6 +105,9 @@ func (p *process) serveControl(listener net.Listener) error {
 	mux.HandleFunc("POST /drain", p.handleDrain)
 	if r, ok := p.engine.(reloader); ok {
 		mux.HandleFunc("POST /reload", func(w http.ResponseWriter, request *http.Request) { p.handleReload(w, request, r) })
+	}
+	if h, ok := p.engine.(holder); ok {
+		mux.HandleFunc("GET /sockets", func(w http.ResponseWriter, _ *http.Request) { giveSockets(w, h.Held()) })
 	}
 	if c, ok := p.engine.(Controlled); ok {
 		for path, control := range c.Controls() {

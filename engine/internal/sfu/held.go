@@ -32,6 +32,9 @@ func serveHeld(server any, held heldSockets, counter *connlimit.Counter) {
 	}
 }
 
+// Held are the held sockets.
+func (s *Server) Held() []net.Listener { return s.held }
+
 // HandOver leaves new clients to another process, which accepts from the same sockets. The connections that stay are
 // those of calls: a kept connection of the edge would bring the next client here, and a worker gets jobs for new rooms
 // where it is connected.
