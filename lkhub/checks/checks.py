@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from lkhub.findings.catalogue.hub import (
     change_pending,
+    earlier_program,
     no_supervisor,
     process_fails,
     spec_not_applied,
@@ -85,6 +86,14 @@ def check_pending(pending: bool, waits: PendingChange | None = None, apply: str 
             cause=describe_retired(waits.people, waits.retired),
             fix=(Fix("apply it now and have the people in that call reconnect", f"{apply} --now"),),
         )
+        return
+    if waits and waits.programs:
+        for name in waits.restarts:
+            yield earlier_program(name).about(
+                name,
+                cause=describe_people(waits.people),
+                fix=(Fix("replace it now and interrupt them for a moment", f"{apply} --now"),),
+            )
         return
     people = waits.people if waits else None
     restarts = ", ".join(waits.restarts) if waits else "processes that may carry calls"

@@ -13,6 +13,7 @@ from lkhub.state.identity import Identity, list_records
 from lkhub.wire.upgrade import Look, ReplacedProcess
 
 _OWN_PROGRAM = "each version runs programs of its own"
+_LATER = f"{_OWN_PROGRAM}, and this one goes on until nobody is in a call"
 
 
 def look_at_service(service: Service, environ: Mapping[str, str]) -> Look:
@@ -30,12 +31,18 @@ def compare_processes(records: tuple[Identity, ...], planned: tuple[ProcessPlan,
     """Which processes on record end, and why. All of them do: the version is part of what a process is
     (`lkhub.prepare.hub.fingerprint`)."""
     wanted = {process.name: process for process in planned}
+    media = [identity.plan for identity in records if identity.plan.knows_participants]
+    waits = bool(media) and all(_finishes(each, wanted.get(each.name)) for each in media)
     for identity in records:
         before, after = identity.plan, wanted.get(identity.name)
         if after is None:
             why = "the new version does without it"
         elif _without_program(before) != _without_program(after):
             why = f"{_OWN_PROGRAM}, and starts this one in another way"
+        elif waits and before.carries_calls and not _finishes(before, after):
+            # Where it gets other files after all, the whole change waits (`Fleet.split`), and no call is cut.
+            yield ReplacedProcess(identity.name, _LATER)
+            continue
         else:
             why = _OWN_PROGRAM
         yield ReplacedProcess(identity.name, why, interrupts=before.carries_calls and not _finishes(before, after))

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import anyio.abc
@@ -52,6 +52,11 @@ def can_start_beside(plan: ProcessPlan, child: Child | None) -> bool:
         return False  # the child alone has them: another supervisor had started it
     old, new = child.plan.handover, plan.handover
     return old is not None and new is not None and old.through == new.through and are_apart(child.plan, plan)
+
+
+def _describe_start(plan: ProcessPlan) -> tuple[object, ...]:
+    """How a process is started, but for where its program is."""
+    return plan.argv[1:], plan.variables, plan.listens, plan.folder, plan.user
 
 
 class Fleet:
@@ -106,6 +111,32 @@ class Fleet:
             reloaded=reloaded,
             beside=tuple(each.name for each in changed if can_start_beside(each, self.children.get(each.name))),
         )
+
+    def split(self, wanted: PreparedHub, differences: Differences) -> tuple[Differences, tuple[str, ...]] | None:
+        """What interrupts no call of a change that interrupts some, and the processes that wait. Those get nothing but
+        another program, as the relay and the edge of a new version, so they go on beside the rest. None where more of
+        them changes, and where the process that knows the participants would wait: then the change is made as a whole.
+        """
+        later = tuple(name for name in differences.ended if name in self.children and self._carries_calls(name))
+        if not later or not all(self._gets_a_program(name, wanted) for name in later):
+            return None
+        changed = tuple(name for name in differences.changed if name not in later)
+        return replace(differences, changed=changed), later
+
+    def _carries_calls(self, name: str) -> bool:
+        return self.children[name].plan.carries_calls
+
+    def _gets_a_program(self, name: str, wanted: PreparedHub) -> bool:
+        child = self.children[name]
+        after = next((each for each in wanted.plan.processes if each.name == name), None)
+        if after is None or after.knows_participants or child.state != "running":
+            return False
+        before, then = child.fingerprint, wanted.fingerprints[name]
+        if not before.files or (before.files, before.rereads) != (then.files, then.rereads):
+            return False
+        # What variables say is part of the program's digest.
+        is_ours = child.plan.engine and child.plan.engine == after.engine and not after.variables
+        return bool(is_ours) and _describe_start(child.plan) == _describe_start(after)
 
     def _can_reload(self, process: ProcessPlan, wanted: PreparedHub) -> bool:
         child = self.children.get(process.name)

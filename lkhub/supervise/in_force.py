@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import anyio.to_thread
@@ -32,11 +32,11 @@ class InForce:
         self._say = fleet.shared.say
         self._unwritten = False
 
-    def become(self, wanted: PreparedHub) -> None:
-        """`wanted` is in force from now on."""
+    def become(self, wanted: PreparedHub, but: Collection[str] = ()) -> None:
+        """`wanted` is in force from now on, but for the programs of the processes `but`, which wait."""
         self.hub = wanted
         self._fleet.shared.use_environ(wanted.environ)
-        for process in wanted.plan.processes:
+        for process in (each for each in wanted.plan.processes if each.name not in but):
             # Roles are no part of the fingerprint, and the mark of a process that was taken over may lack some.
             self._fleet.children[process.name].follow(process)
         try:

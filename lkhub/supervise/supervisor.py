@@ -4,7 +4,7 @@ Children are in sessions of their own and write to files, so they live on when t
 supervisor adopts them by their records and marks.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
 import anyio
 import anyio.abc
@@ -257,8 +257,7 @@ class Supervisor:
         if any(plan.carries_calls for plan in plans):
             people = await self.calls.count()
             if people != 0 and not now:
-                self.pending = Pending(asked, PendingChange(replaced, people, list_only_through(plans)))
-                return Outcome(replaced, pending=True, people=people)
+                return await self._wait_for_calls(asked, wanted, differences, people)
         elif in_the_way := self._find_in_the_way(wanted, differences):
             people = sum([await self.calls.count_in(each.plan, each.process) or 0 for each in in_the_way])
             if not now:
@@ -283,6 +282,32 @@ class Supervisor:
             beside=differences.beside,
         )
 
+    async def _wait_for_calls(
+        self, asked: PreparedHub, wanted: PreparedHub, differences: Differences, people: int | None
+    ) -> Outcome:
+        """Let a change wait that would interrupt calls. What of it interrupts none is made at once, where the rest are
+        processes that only get another program."""
+        split = self.fleet.split(wanted, differences)
+        if split is None or self._find_in_the_way(wanted, split[0]):
+            only_through = list_only_through(self.fleet.list_plans(differences.ended))
+            self.pending = Pending(asked, PendingChange(differences.replaced, people, only_through))
+            return Outcome(differences.replaced, pending=True, people=people)
+        first, later = split
+        if first != Differences():
+            await Change(self.fleet, wanted, first).make()
+        if self.in_force.hub is None or self.in_force.hub.fingerprints != wanted.fingerprints:
+            self._put_in_force(wanted, but=later)
+        only_through = list_only_through(self.fleet.list_plans(later))
+        self.pending = Pending(asked, PendingChange(later, people, only_through, programs=True))
+        return Outcome(
+            (*first.replaced, *later),
+            pending=True,
+            people=people,
+            reloaded=first.reloaded,
+            beside=first.beside,
+            later=later,
+        )
+
     def _find_in_the_way(self, wanted: PreparedHub, differences: Differences) -> list[Predecessor]:
         """The processes of an earlier change that still have their calls, on the ports of what starts now."""
         starts = [each for each in wanted.plan.processes if each.name in differences.changed]
@@ -302,8 +327,8 @@ class Supervisor:
             for note in self.before_replacing:
                 await note()
 
-    def _put_in_force(self, wanted: PreparedHub) -> None:
+    def _put_in_force(self, wanted: PreparedHub, but: Collection[str] = ()) -> None:
         self.pending = None
-        self.in_force.become(wanted)
+        self.in_force.become(wanted, but)
         self.fleet.retired.tell_others(tuple(self.fleet.children))
         self.tasks.start_soon(self.in_force.remove_agents)

@@ -60,12 +60,14 @@ class PendingChange(Struct, frozen=True):
     """The processes that a pending change restarts, and how many people were in a call when that was last checked;
     None: not known. `only_through`: only people who are connected through these processes are interrupted; (): all
     are. `retired`: the change waits for the end of these processes (pids) alone, which an earlier change has left to
-    their calls, and `people` are in those."""
+    their calls, and `people` are in those. `programs`: the spec is in force, and these processes run by the programs of
+    before alone."""
 
     restarts: tuple[str, ...]
     people: int | None
     only_through: tuple[str, ...] = ()
     retired: tuple[int, ...] = ()
+    programs: bool = False
 
 
 class HubReport(Struct, frozen=True):
@@ -131,7 +133,8 @@ class Outcome(Struct, frozen=True):
     will start; then `people` are in a call, or None if their number is not known. `cut` people lost their connection
     for a moment, `only_through` as in PendingChange. `reloaded` are the processes that took their change over without
     a restart. `beside` are those of `changed` that run beside the process before them, which keeps its calls.
-    `retired`: the change waits only for the end of such processes (pids), which have the `people`."""
+    `retired`: the change waits only for the end of such processes (pids), which have the `people`. `later`: the spec
+    is in force, and only these of `changed` wait, which run by the programs of before."""
 
     changed: tuple[str, ...]
     pending: bool = False
@@ -141,6 +144,7 @@ class Outcome(Struct, frozen=True):
     only_through: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     retired: tuple[int, ...] = ()
+    later: tuple[str, ...] = ()
 
 
 class ApplyRequest(Request[Outcome], frozen=True):

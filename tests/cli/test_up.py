@@ -43,6 +43,14 @@ def test_hub_that_runs_and_whose_record_is_lost_is_not_said_to_be_down(
     assert "lkhub up --now" in done.err
 
 
+def test_what_goes_on_with_an_earlier_program_is_no_change_that_waits(run: Run, supervisor: FakeSupervisor) -> None:
+    answer(supervisor, changed=["media", "serve", "relay"], pending=True, people=2, beside=["media"], later=["relay"])
+    said = run("up", "--no-verify").err
+    assert "restarted serve\n" in said
+    assert "the spec is in force; 2 people are in a call: relay can get the new program when they left, or" in said
+    assert "a new media takes the calls that begin" in said
+
+
 def test_up_sends_the_variables_that_the_spec_names_and_no_others(
     run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,7 @@ def list_hub() -> Iterator[Finding]:
     yield from check_hanging({"relay": "no answer for 20 s"}, {"relay": 4711})
     yield from check_pending(True, PendingChange(("media",), 2))
     yield from check_pending(True, PendingChange(("media",), 1, retired=(4711,)))
+    yield from check_pending(True, PendingChange(("relay",), 2, ("relay",), programs=True))
     yield from check_redis(RedisStatus("dial tcp 127.0.0.1:6379: connect: connection refused"))
     yield from check_edited("hub.yaml")
     text = "port: 7880\nredis:\n  password: "

@@ -44,6 +44,19 @@ def test_only_a_process_that_ends_with_its_calls_interrupts() -> None:
     assert compare(CARRYING, handing).interrupts
 
 
+def test_what_carries_calls_beside_media_that_hands_over_waits_by_itself() -> None:
+    handing = replace(CARRYING, name="media", knows_participants=True, handover=Handover("redis", ()))
+    relay = replace(CARRYING, name="relay")
+    records = on_record(handing), on_record(relay)
+    [_, later] = compare_processes(records, (handing, relay))
+    assert (later.name, later.interrupts) == ("relay", False)
+    assert later.why.endswith("this one goes on until nobody is in a call")
+    for after in (replace(relay, argv=("/opt/new/engine", "one", "--more")), replace(relay, files=("/new",))):
+        assert [each.interrupts for each in compare_processes(records, (handing, after))] == [False, True]
+    assert [each.interrupts for each in compare_processes(records, (handing,))] == [False, True]
+    assert [each.interrupts for each in compare_processes(records, (relay,))] == [True, True]
+
+
 def test_store_is_changed_one_way_if_the_version_before_could_not_use_it() -> None:
     assert not StoreChange("0002", "0003", since="0001").is_one_way
     assert not StoreChange("0002", "0003", since="0002").is_one_way

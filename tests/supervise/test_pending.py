@@ -35,6 +35,7 @@ async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: 
             "people": 2,
             "only_through": (),
             "retired": (),
+            "programs": False,
         }
 
 
@@ -76,6 +77,7 @@ async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said
             "people": None,
             "only_through": (),
             "retired": (),
+            "programs": False,
         }
 
 

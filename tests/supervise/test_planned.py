@@ -322,7 +322,7 @@ async def test_change_of_one_that_carries_calls_waits_and_says_who_comes_through
         await supervisor.apply(with_process(hub, agent))
         wanted = with_process(hub, replace(agent, argv=("/bin/sh", "-c", "exec sleep 61")))
         assert await supervisor.apply(wanted) == Outcome(("agent",), pending=True, people=2)
-        pending = {"restarts": ("agent",), "people": 2, "only_through": ("agent",), "retired": ()}
+        pending = {"restarts": ("agent",), "people": 2, "only_through": ("agent",), "retired": (), "programs": False}
         assert status_of(supervisor)["pending_change"] == pending
         assert await supervisor.apply(wanted, now=True) == Outcome(("agent",), cut=2, only_through=("agent",))
 

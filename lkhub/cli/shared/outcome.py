@@ -8,13 +8,19 @@ from lkhub.wire.control import Outcome
 def show_outcome(outcome: Outcome, now: str = "--now") -> None:
     """Say on stderr which processes were restarted, what waits, and how many people it has cut off. `now` is what does
     not wait."""
-    names = ", ".join(name for name in outcome.changed if name not in outcome.beside)
-    if outcome.pending and outcome.retired:
+    names = ", ".join(name for name in outcome.changed if name not in (*outcome.beside, *outcome.later))
+    if outcome.later:
+        if names:
+            err.print(f"restarted {names}")
+        people, later = describe_people(outcome.people), " and ".join(outcome.later)
+        err.print(
+            f"the spec is in force; {people}: {later} can get the new program {_say_when(outcome)}, or with {now}"
+        )
+    elif outcome.pending and outcome.retired:
         err.print(f"pending: {describe_retired(outcome.people, outcome.retired)}; applied then, or with {now}")
     elif outcome.pending:
-        when = "when they left" if outcome.people else "when it is known that nobody is"
         people = describe_people(outcome.people)
-        err.print(f"pending: {names} would restart, and {people}; applied {when}, or with {now}")
+        err.print(f"pending: {names} would restart, and {people}; applied {_say_when(outcome)}, or with {now}")
     elif outcome.cut:
         err.print(f"restarted {names}; {describe_cut(outcome.cut, outcome.only_through)}")
     elif names:
@@ -23,3 +29,7 @@ def show_outcome(outcome: Outcome, now: str = "--now") -> None:
         err.print(f"a new {name} takes the calls that begin; the one before keeps its own until they end")
     if outcome.reloaded:
         err.print(f"{', '.join(outcome.reloaded)} took its change over without a restart")
+
+
+def _say_when(outcome: Outcome) -> str:
+    return "when they left" if outcome.people else "when it is known that nobody is"

@@ -55,6 +55,28 @@ def change_pending(known: bool) -> Says:
     return Says(f"a change of the spec waits until {'nobody is' if known else 'it is known that nobody is'} in a call")
 
 
+@declare("earlier-program", "info")
+def earlier_program(processes: str) -> Says:
+    """A process goes on with the program of an earlier version until nobody is in a call. The subject is its name.
+
+    **Why.** The spec is in force. With [two media processes](guides/redis.md) a new version takes the calls that begin,
+    and those that run go on. Their people may be connected through the relay or the edge, which would cut them off if
+    it was replaced. It gets the same configuration from both versions, so it does its work as before.
+
+    **What to do.** Nothing: it is replaced when nobody is in a call. To have those people reconnect now:
+
+    ```sh
+    lkhub up --now
+    ```
+
+    For a hub that is a service it is `lkhub install --now`.
+    """
+    return Says(
+        f"{processes} goes on with the program of an earlier version until nobody is in a call",
+        "the new version is in force, and people are in calls",
+    )
+
+
 @declare("spec-not-applied", "info")
 def spec_not_applied() -> Says:
     """The spec has changed, and the hub still runs by the earlier one.
