@@ -113,7 +113,8 @@ func compareKeys(t *testing.T, where string, want, got map[string]any) {
 	}
 	for key, value := range want {
 		found, there := got[key]
-		if !there {
+		// Media that uses no Redis says nothing of one.
+		if !there && key != "redis" {
 			t.Errorf("%s: %q is missing", where, key)
 		}
 		below, is := value.(map[string]any)

@@ -253,6 +253,7 @@ class HubStatus:
     def as_json(self) -> dict[str, object]:
         applied = self.applied
         verified = self.current_verification
+        retired = [{key: getattr(process, key) for key in _OF_A_RETIRED} for process in self.retired]
         return {
             "hub": {
                 "name": applied.name if applied else None,
@@ -262,7 +263,7 @@ class HubStatus:
             },
             "urls": self.urls,
             "processes": [{key: getattr(process, key) for key in _OF_A_PROCESS} for process in self.processes],
-            "retired": [{key: getattr(process, key) for key in _OF_A_RETIRED} for process in self.retired],
+            **({"retired": retired} if retired else {}),
             "verified": verified.as_json() if verified else None,
             "findings": [finding.as_json() for finding in self.find()],
         }

@@ -38,7 +38,7 @@ def test_hub_that_never_ran_is_stopped() -> None:
     assert status.state == "stopped"
     assert status.find() == ()
     shown = json.loads(json.dumps(status.as_json()))
-    assert set(shown) == {"hub", "urls", "processes", "retired", "verified", "findings"}
+    assert set(shown) == {"hub", "urls", "processes", "verified", "findings"}
     assert shown["urls"] == {"livekit": None, "web": None, "api": None}
     assert shown["verified"] is None
 
