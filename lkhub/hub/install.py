@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pwd import getpwnam
 
+import psutil
+
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host import programs
@@ -100,11 +102,15 @@ def install_service(
 
 
 def list_used(service: Service) -> tuple[str, ...]:
-    """The copies of lkhub by which processes of the hub run, such as one that waits for the end of its calls."""
+    """The copies of lkhub by which processes run: those of the hub, such as one that waits for its calls to end, and
+    others. What keeps an agent in a unit of its own is not restarted by an install, and starts the agent again by its
+    own copy."""
     # Programs run by real paths, as `python -m lkhub` sees to.
     begin = f"{os.path.realpath(service.programs)}/"
     paths = StatePaths(service.installation.state)
     argvs = [identity.plan.argv for identity in (*list_records(paths), *list_retired(paths))]
+    # None: it belongs to another user, or has ended.
+    argvs += [tuple(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
     used = {word.removeprefix(begin).split("/")[0] for argv in argvs for word in argv if word.startswith(begin)}
     return tuple(f"{begin}{name}" for name in sorted(used))
 

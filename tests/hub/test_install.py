@@ -1,5 +1,6 @@
 """What a service that does not start says. `tests/targets` installs one."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,3 +71,13 @@ def test_copy_by_which_a_process_runs_is_kept(tmp_path: Path) -> None:
         (write_record if number else write_retired)(paths, identity)
     write_record(paths, Identity(ProcessId(9, "1"), paths.root, ProcessPlan("own", ("/usr/bin/own",)), UNKNOWN, 0.0))
     assert install.list_used(service) == (f"{programs}/0.1.0-aaaaaaaa", f"{programs}/0.2.0-bbbbbbbb")
+
+
+def test_copy_by_which_an_agent_is_kept_is_kept(tmp_path: Path) -> None:
+    """An upgrade does not restart the unit of an agent, and there is no record of its process."""
+    service = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
+    folder = f"{Path(service.programs).resolve()}/0.1.0-aaaaaaaa"
+    argv = [f"{folder}/bin/python", "-c", "read line"]
+    with subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE):
+        assert install.list_used(service) == (folder,)
+    assert install.list_used(service) == ()
