@@ -13,7 +13,7 @@ from lkhub.errors import MachineError
 from lkhub.host.another import AnotherLkhub
 from lkhub.host.control import NotRunningError, ask
 from lkhub.host.files import explain_os_errors, open_lock
-from lkhub.host.programs import remove_half_made, remove_programs
+from lkhub.host.programs import add_uv, remove_half_made, remove_programs
 from lkhub.host.release import copy_version, copy_wheel
 from lkhub.host.selinux import restore_labels
 from lkhub.host.systemd import Systemd
@@ -65,6 +65,9 @@ class ServiceCopies:
             if wanted.wheel
             else copy_version(str(wanted.version), parent, for_all=for_all)
         )
+        # `lkhub install` has put it there, and it need not be anywhere else.
+        if os.path.isfile(uv := f"{self.find_current()}/bin/uv"):
+            add_uv(made, uv)
         restore_labels(parent)
         # As find_current, also where the folder is below a link, as a home directory may be.
         return os.path.realpath(made)

@@ -149,3 +149,16 @@ def test_copy_is_named_as_the_one_that_runs_is(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(copies, "restore_labels", lambda _: None)
     with opening_copies(service, Told()) as opened:
         assert opened.make(Wanted(Version("0.2.0"))) == opened.find_current()
+
+
+def test_copy_has_the_uv_of_the_one_before(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new version would refuse a hub with agents: no wheel brings uv along, and it need not be on the PATH."""
+    made = Path(service.programs, "0.2.0-bbbbbbbb")
+    (made / "bin").mkdir(parents=True)
+    Path(service.current, "bin/uv").write_text("uv")
+    monkeypatch.setattr(copies, "copy_version", lambda *_, **__: str(made))
+    monkeypatch.setattr(copies, "restore_labels", lambda _: None)
+    with opening_copies(service, Told()) as opened:
+        opened.make(Wanted(Version("0.2.0")))
+    assert (made / "bin/uv").read_text() == "uv"
+    assert os.access(made / "bin/uv", os.X_OK)
