@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 
@@ -73,14 +74,21 @@ class ServiceCopies:
         return os.path.realpath(made)
 
     def remove(self, folder: str) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
+        # One that is in use is removed after another upgrade.
+        if os.path.realpath(folder) not in self._list_used():
+            shutil.rmtree(folder, ignore_errors=True)
 
     def remove_half_made(self) -> None:
         remove_half_made(self._service.programs)
         AnotherLkhub(self.find_current()).end_tries(self._user)
 
     def remove_others(self, *kept: str) -> None:
-        remove_programs(self._service.programs, (*kept, *list_used(self._service)))
+        remove_programs(self._service.programs, (*kept, *self._list_used()))
+
+    def _list_used(self) -> tuple[str, ...]:
+        """The copies by which processes of the hub run, and the one by which this command does: it still has modules to
+        load, and takes from there what a wheel needs."""
+        return (os.path.realpath(sys.prefix), *list_used(self._service))
 
     def look(self, folder: str) -> Look:
         return AnotherLkhub(folder).look(os.environ)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,21 @@ def test_status_that_makes_no_sense_is_an_error(service: Service) -> None:
     folder = make_program(service, 'echo \'{"hub": 1, "verified": 1}\'')
     with opening_copies(service, Told()) as opened, pytest.raises(MachineError, match="can't be read"):
         opened.ask_condition(folder)
+
+
+def test_copy_in_use_is_not_removed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever types `lkhub upgrade` to have one taken back runs the copy that is not wanted any more."""
+    runs, used, left = (Path(service.programs, f"0.{n}.0-bbbbbbbb") for n in (2, 3, 4))
+    for folder in (runs, used, left):
+        folder.mkdir()
+    monkeypatch.setattr(sys, "prefix", str(runs))
+    monkeypatch.setattr(copies, "list_used", lambda _: (os.path.realpath(used),))
+    with opening_copies(service, Told()) as opened:
+        for folder in (runs, used, left):
+            opened.remove(str(folder))
+        assert [folder.exists() for folder in (runs, used, left)] == [True, True, False]
+        opened.remove_others(opened.find_current())
+    assert [folder.exists() for folder in (runs, used)] == [True, True]
 
 
 def test_copy_is_named_as_the_one_that_runs_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
