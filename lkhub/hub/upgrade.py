@@ -5,6 +5,7 @@ upgrade is either verified or taken back, by whoever finds the record. `Machine`
 machine is in `lkhub.hub.copies`.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -200,18 +201,23 @@ class Upgrade:
 
     def _take_back(self, record: UpgradeRecord, reasons: tuple[str, ...]) -> None:
         machine = self.machine
-        new = machine.ask_version(record.target)
+        new = "the new version"
+        # It may not even start, which is a reason to go back.
+        with contextlib.suppress(HubError):
+            new = f"lkhub {machine.ask_version(record.target)}"
         self._take_back_quietly(record)
         old = machine.ask_version(record.source)
         raise UnwellError(
-            "\n".join((f"lkhub {new} was taken back, and lkhub {old} runs again, since", *reasons)),
+            "\n".join((f"{new} was taken back, and lkhub {old} runs again, since", *reasons)),
             hints=("`lkhub logs hub` shows what the hub did meanwhile",),
         )
 
     def _take_back_quietly(self, record: UpgradeRecord) -> None:
         machine = self.machine
         self.progress.tell("going back to the version of before")
-        machine.write_record(replace(record, back=True))
+        # On a full disk it can't be written, and the old version, which is there, can still be put back.
+        with contextlib.suppress(HubError):
+            machine.write_record(replace(record, back=True))
         try:
             machine.install(record.source, now=True)
         except HubError as error:

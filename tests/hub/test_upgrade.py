@@ -51,6 +51,8 @@ class Machine:
 
     def ask_version(self, folder: str) -> Version:
         assert folder in self.copies
+        if error := self.fails.get(f"version {folder}"):
+            raise error
         return Version(folder)
 
     def make(self, wanted: Wanted) -> str:
@@ -251,6 +253,14 @@ def test_upgrade_that_can_not_be_taken_back_says_so_and_is_gone_on_with() -> Non
     machine.fails, machine.conditions = {}, {}
     upgrade(machine)
     assert (machine.current, machine.record) == (NEW, None)
+
+
+@pytest.mark.parametrize("step", ["version 0.2.0", "record back"])
+def test_neither_a_new_version_that_does_not_start_nor_a_full_disk_keeps_the_old_one_out(step: str) -> None:
+    machine = Machine(conditions={NEW: [UNWELL]}, fails={step: MachineError("no")})
+    with pytest.raises(UnwellError, match=r"was taken back, and lkhub 0\.1\.0 runs again, since\nudp worked before"):
+        upgrade(machine)
+    assert (machine.current, machine.copies, machine.record) == (OLD, {OLD}, None)
 
 
 def kill_at_each_step(make: Callable[[], Machine]) -> Iterator[Machine]:
