@@ -28,6 +28,9 @@ TEMPORARY = ("lkhub-try-", "lkhub-store-")
 # A store of tens of megabytes is copied and migrated, and a hub started and called.
 ASK_SECONDS = 180.0
 
+# For a hub that is being tried to end in order.
+END_SECONDS = 15.0
+
 # A status waits for a supervisor that is starting, and a verification for its calls.
 STATUS_SECONDS = 120.0
 
@@ -93,7 +96,7 @@ class AnotherLkhub:
         kept, given = os.pipe()
         try:
             uid, gid = find_ids(user) if user else (None, None)
-            done = subprocess.run(
+            process = subprocess.Popen(
                 [self._program, *arguments],
                 # Its other end is ours, and closed however this process ends.
                 stdin=kept,
@@ -102,18 +105,32 @@ class AnotherLkhub:
                 user=uid,
                 group=gid,
                 extra_groups=[] if user else None,
-                capture_output=True,
+                # Without our terminal, into which another process of that user could type by this one.
+                start_new_session=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                timeout=ASK_SECONDS,
-                check=False,
             )
+            with process:
+                try:
+                    out, err = process.communicate(timeout=ASK_SECONDS)
+                except BaseException:
+                    # Ctrl-C, for one. The processes of a hub that it has brought up would outlive its kill.
+                    os.close(given)
+                    given = -1
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.communicate(timeout=END_SECONDS)
+                    raise
+                finally:
+                    process.kill()
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MachineError(f"{self._program} did not run to its end: {error}") from error
         finally:
             os.close(kept)
-            os.close(given)
-        return Done(done.returncode, done.stdout, done.stderr)
+            if given >= 0:
+                os.close(given)
+        return Done(process.returncode, out, err)
 
     def _answer(self, kind: type[T], done: Done, failure: str) -> T:
         try:

@@ -1,16 +1,21 @@
 """What another lkhub is asked, and what becomes of an answer that is none. Its program is a script here."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from packaging.version import Version
 
 from lkhub.errors import HubError, InputError, MachineError
+from lkhub.host import another
 from lkhub.host.another import AnotherLkhub
 from lkhub.wire.failure import Failure, FailureAnswer
 from lkhub.wire.message import dump_message
 from lkhub.wire.upgrade import Look, ReplacedProcess, Tried
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -69,6 +74,30 @@ def test_try_has_an_input_that_lasts_until_it_ends(folder: Path) -> None:
     """It ends with its input, so that nothing is left of it."""
     (folder / "answer").write_text(dump_message(Tried()))
     make(folder, f"timeout 0.2 cat && echo the input has ended || cat {folder}/answer").try_out("")
+
+
+def test_try_has_no_terminal(folder: Path) -> None:
+    (folder / "answer").write_text(dump_message(Tried()))
+    make(folder, f"cut -d' ' -f6 /proc/$$/stat >{folder}/session; cat {folder}/answer").try_out("")
+    assert int((folder / "session").read_text()) != os.getsid(0)
+
+
+def test_try_that_takes_too_long_ends_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of its hub would outlive its kill."""
+    monkeypatch.setattr(another, "ASK_SECONDS", 0.2)
+    with pytest.raises(MachineError, match="did not run to its end"):
+        make(folder, f"cat; sleep 0.5; touch {folder}/ended").try_out("")
+    assert (folder / "ended").exists()
+
+
+def test_try_ends_in_order_after_ctrl_c(folder: Path) -> None:
+    make(folder, f"touch {folder}/begun; cat; sleep 0.5; touch {folder}/ended")
+    code = f"from lkhub.host.another import AnotherLkhub; AnotherLkhub({str(folder)!r}).try_out('')"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as process:
+        wait_until((folder / "begun").exists, "it is tried")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert (folder / "ended").exists()
 
 
 def test_status_of_a_hub_that_is_starting_is_none(folder: Path) -> None:
