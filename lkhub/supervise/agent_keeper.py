@@ -8,6 +8,7 @@ started again, less and less often. When the hub has ended, so do the worker and
 """
 
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -33,6 +34,9 @@ FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS = 1.0, 30.0
 # A worker ends within a few seconds once it has no call. Without media it has none.
 ORPHANED_SECONDS = 10.0
 
+# A worker that its shell has told ends within this where it has no call.
+TOLD_SECONDS = 5.0
+
 # A hub that is restarted is there again before; one that was stopped needs no agents until its start starts them.
 GONE_SECONDS = 60.0
 
@@ -41,12 +45,13 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 @dataclass
 class _Worker:
-    """A process of the agent. `until`: when it is killed, in seconds of the monotonic clock; None: it was not told to
-    end."""
+    """A process of the agent, which leads a group. `until`: when it is killed, in seconds of the monotonic clock; None:
+    it was not told to end. `told_group`: it has ended and left others of its group, who are told at this time."""
 
     pid: int
     started: float
     until: float | None = None
+    told_group: float | None = None
 
 
 @dataclass
@@ -88,6 +93,7 @@ class AgentKeeper:
 
     def _look(self) -> None:
         self._reap()
+        self._see_left()
         self._tell_succeeded()
         self._kill_overdue()
         if self._ending or self._has_no_hub():
@@ -188,6 +194,9 @@ class AgentKeeper:
 
     def _notice_end(self, pid: int, code: int) -> None:
         for worker in [each for each in self._list() if each.pid == pid]:
+            if worker.until is not None and code != -signal.SIGKILL:
+                worker.told_group = time.monotonic() + TOLD_SECONDS
+                continue
             # Whatever it has started ends with it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
@@ -201,6 +210,19 @@ class AgentKeeper:
             self._next = time.monotonic() + delay
             _say(f"the worker ended with {describe_exit(code)}; it starts again in {delay:.0f} s")
             self._tell("starts again soon")
+
+    def _see_left(self) -> None:
+        """See to the groups of workers that were told to end and have ended. A shell or npm ends at SIGTERM, does not
+        always pass it on, and leaves the worker, which finishes its calls."""
+        now = time.monotonic()
+        for worker in [each for each in self._retiring if each.told_group is not None]:
+            tells = worker.told_group is not None and now >= worker.told_group
+            try:
+                os.killpg(worker.pid, signal.SIGTERM if tells else 0)
+            except (ProcessLookupError, PermissionError):
+                self._retiring.remove(worker)
+            if tells:
+                worker.told_group = math.inf
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -239,7 +261,8 @@ class AgentKeeper:
     def _kill(self, worker: _Worker) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.pid, signal.SIGKILL)
-        self._signal(worker, signal.SIGKILL)
+        if worker.told_group is None:
+            self._signal(worker, signal.SIGKILL)
 
     def _signal(self, worker: _Worker, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -20,7 +20,8 @@ KEEPER = """
 import sys
 from lkhub.supervise import agent_keeper
 agent_keeper.LOOK_SECONDS, agent_keeper.GONE_SECONDS, agent_keeper.ORPHANED_SECONDS = 0.05, 0.2, 0.2
-agent_keeper.AgentKeeper(sys.argv[1], (sys.executable, *sys.argv[2:])).run()
+agent_keeper.TOLD_SECONDS = 0.2
+agent_keeper.AgentKeeper(sys.argv[1], tuple(sys.argv[2:])).run()
 """
 
 # A worker connects where `connects` is there, and notes its start. When it is told to end it waits until `finish` is
@@ -40,12 +41,14 @@ while not (ends and (place / "finish").exists()): time.sleep(0.02)
 class Kept:
     """A keeper with its worker. `place` is the worker's folder."""
 
-    def __init__(self, place: Path, port: int, *, ended: bool = False) -> None:
+    def __init__(self, place: Path, port: int, *, ended: bool = False, shell: bool = False) -> None:
         self.place, self.given, self.port = place, place / "given", port
         self.given.mkdir()
         if ended:
             (self.given / ENDED_FILE).touch()
-        words = [sys.executable, "-c", KEEPER, str(self.given), "-c", WORKER, str(place), str(port)]
+        worker = [sys.executable, "-c", WORKER, str(place), str(port)]
+        by = ["/bin/sh", "-c", '"$@"; exit $?', "sh"] if shell else []
+        words = [sys.executable, "-c", KEEPER, str(self.given), *by, *worker]
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(lkhub.__file__).parents[1])}
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notices.bind(f"{place}/notify")
@@ -172,6 +175,25 @@ def test_stop_tells_those_too_that_wait_for_a_successor(kept: Kept, connected: i
     kept.process.terminate()
     assert kept.process.wait(60) == 0
     assert is_told(kept, connected)
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+def test_worker_whose_shell_has_ended_finishes_its_calls(short_dir: Path, media: socket.socket, finishes: bool) -> None:
+    kept = Kept(short_dir, media.getsockname()[1], shell=True)
+    try:
+        kept.give("a")
+        worker = kept.wait_starts(1)
+        kept.process.terminate()
+        wait_until(lambda: is_told(kept, worker), "the worker is told to end, which the shell does not do")
+        assert (runs(worker), kept.process.poll()) == (True, None)
+        if finishes:
+            kept.finish()
+        else:
+            media.close()
+        assert kept.process.wait(60) == 0
+        assert not runs(worker)
+    finally:
+        kept.close()
 
 
 def test_what_the_hub_writes_again_without_a_change_takes_no_worker(kept: Kept) -> None:
