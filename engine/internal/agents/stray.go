@@ -116,7 +116,10 @@ func (b *Book) settle(roomID, agent string, k key) bool {
 		if w := b.workers[b.claims[id]]; w != nil {
 			j.worker, j.by = w.id, w.origin
 		}
-		b.jobs[id], b.latest[k] = j, j
+		if other := b.jobs[id]; other != nil && other.roomID != roomID { // an identity that the agent chose for all rooms
+			j.id = roomID + "/" + s.identity
+		}
+		b.jobs[j.id], b.latest[k] = j, j
 		delete(b.asked, k)
 		delete(b.refused, k)
 		b.strays = append(b.strays[:i], b.strays[i+1:]...)

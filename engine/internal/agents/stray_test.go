@@ -133,3 +133,21 @@ func TestWorkerHasTheJobThatItKept(t *testing.T) {
 		t.Errorf("told %+v", told)
 	}
 }
+
+// The code of an agent may choose one identity for all rooms.
+func TestAgentsOfOneIdentityHaveAPlaceEach(t *testing.T) {
+	s := newScene(t)
+	s.connect("w")
+	first, other := s.room, s.newRoom("R2")
+	s.join("bot")
+	s.room, s.others = other, []*fakeRoom{first}
+	s.join("bot")
+	s.room, s.others = first, []*fakeRoom{other}
+	s.pass(second)
+	s.join("bot") // once more, as after an interruption
+	s.pass(second)
+	s.expect("")
+	s.leaves("bot", CutOff)
+	s.pass(5 * second)
+	s.expect("launch")
+}
