@@ -4,7 +4,7 @@
         agent.json         what it is told, with its key
         DIGEST/            a copy of its project
         restart            written anew where a new worker is asked for
-        ended              from the orderly end of the hub to its next start
+        ended              from the orderly end of the hub to its next start; touched when that begins
 
 An agent is another user, so everything in its folder can be read by every user who gets there. Through the state
 directory, which is the hub's alone, nobody does.
@@ -78,6 +78,13 @@ def tell_end(agents: Iterable[AgentPlan]) -> None:
     for agent in agents:
         with contextlib.suppress(MachineError):
             write_given(f"{agent.given}/{ENDED_FILE}", "")
+
+
+def tell_start(agents: Iterable[AgentPlan]) -> None:
+    """Tell agents that the hub starts. Those whose units would end, since it has ended, wait for it again."""
+    for agent in agents:
+        with contextlib.suppress(OSError):
+            os.utime(f"{agent.given}/{ENDED_FILE}")
 
 
 def remove_given(paths: StatePaths, agents: Iterable[AgentPlan]) -> None:

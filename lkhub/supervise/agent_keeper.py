@@ -69,6 +69,7 @@ class AgentKeeper:
     _without_media: float | None = None
     _was_up: bool = False
     _gone: float | None = None
+    _told: int | None = None
     _backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS))
 
     def run(self) -> None:
@@ -109,9 +110,15 @@ class AgentKeeper:
 
     def _has_no_hub(self) -> bool:
         """Whether the hub has ended. As long as this process has not known the hub to be up, it waits for its start."""
-        if not os.path.exists(f"{self.given}/{ENDED_FILE}"):
+        try:
+            told = os.stat(f"{self.given}/{ENDED_FILE}").st_mtime_ns
+        except OSError:
             self._was_up, self._gone = True, None
             return False
+        if self._gone is not None and told != self._told:
+            # The hub starts, and soon needs this unit, which it can't start.
+            self._gone = time.monotonic()
+        self._told = told
         if self._was_up and self._gone is None:
             self._gone = time.monotonic()
             self._retire()

@@ -11,7 +11,7 @@ import anyio.abc
 import anyio.to_thread
 
 from lkhub.errors import HubError, MachineError
-from lkhub.host.given import give_projects, tell_end
+from lkhub.host.given import give_projects, tell_end, tell_start
 from lkhub.host.keyfile import Keys
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan, list_only_through
@@ -243,6 +243,7 @@ class Supervisor:
         wanted = self.fleet.choose(asked)
         self.in_force.keep_edited(wanted)
         if given := [agent for agent in wanted.plan.agents if agent.given]:
+            tell_start(given)
             # In a thread: a project may have a gigabyte.
             await anyio.to_thread.run_sync(give_projects, given)
         differences = self.fleet.compare(wanted)

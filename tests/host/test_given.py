@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lkhub.errors import MachineError
-from lkhub.host.given import ask_for_restart, give_projects, remove_given, tell_end, write_given
+from lkhub.host.given import ask_for_restart, give_projects, remove_given, tell_end, tell_start, write_given
 from lkhub.plan.model import AgentPlan
 from lkhub.plan.paths import StatePaths
 
@@ -88,6 +88,17 @@ def test_agent_that_the_hub_runs_gets_no_folder(paths: StatePaths, project: Path
     own = AgentPlan("bmo", str(project), (), "", None, (), (), inputs=INPUTS)
     give_projects([own])
     assert not os.path.exists(paths.for_agents)
+
+
+def test_agent_that_was_told_of_the_end_is_told_of_the_next_start(paths: StatePaths, project: Path) -> None:
+    agents = [plan(paths, project)]
+    ended = Path(paths.for_agent("bmo"), "ended")
+    tell_start(agents)
+    assert not ended.exists()
+    tell_end(agents)
+    os.utime(ended, (1, 1))
+    tell_start(agents)
+    assert ended.stat().st_mtime > 1
 
 
 def test_what_no_agent_gets_any_more_is_removed(paths: StatePaths, project: Path) -> None:

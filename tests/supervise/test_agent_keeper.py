@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +18,10 @@ from tests.waiting import wait_until
 
 # The keeper, with other times than for real calls.
 KEEPER = """
-import sys
+import os, sys
 from lkhub.supervise import agent_keeper
-agent_keeper.LOOK_SECONDS, agent_keeper.GONE_SECONDS, agent_keeper.ORPHANED_SECONDS = 0.05, 0.2, 0.2
-agent_keeper.TOLD_SECONDS = 0.2
+agent_keeper.LOOK_SECONDS, agent_keeper.ORPHANED_SECONDS, agent_keeper.TOLD_SECONDS = 0.05, 0.2, 0.2
+agent_keeper.GONE_SECONDS = float(os.environ["GONE_SECONDS"])
 agent_keeper.AgentKeeper(sys.argv[1], tuple(sys.argv[2:])).run()
 """
 
@@ -41,7 +42,7 @@ while not (ends and (place / "finish").exists()): time.sleep(0.02)
 class Kept:
     """A keeper with its worker. `place` is the worker's folder."""
 
-    def __init__(self, place: Path, port: int, *, ended: bool = False, shell: bool = False) -> None:
+    def __init__(self, place: Path, port: int, *, ended: bool = False, shell: bool = False, gone: float = 0.2) -> None:
         self.place, self.given, self.port = place, place / "given", port
         self.given.mkdir()
         if ended:
@@ -50,6 +51,7 @@ class Kept:
         by = ["/bin/sh", "-c", '"$@"; exit $?', "sh"] if shell else []
         words = [sys.executable, "-c", KEEPER, str(self.given), *by, *worker]
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(lkhub.__file__).parents[1])}
+        environ["GONE_SECONDS"] = str(gone)
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notices.bind(f"{place}/notify")
         self.process = subprocess.Popen(
@@ -278,6 +280,26 @@ def test_hub_that_comes_back_gets_a_worker(kept: Kept) -> None:
     (kept.given / ENDED_FILE).unlink()
     kept.wait_starts(2)
     assert kept.process.poll() is None
+
+
+def test_hub_that_starts_just_before_the_unit_would_end_gets_a_worker(short_dir: Path, media: socket.socket) -> None:
+    """The hub's start is no start of a unit that still runs."""
+    kept = Kept(short_dir, media.getsockname()[1], gone=3)
+    try:
+        kept.give("a")
+        kept.wait_starts(1)
+        kept.wait_told("running")
+        kept.finish()
+        (kept.given / ENDED_FILE).touch()
+        kept.wait_told("waits for the hub")
+        time.sleep(1.5)
+        os.utime(kept.given / ENDED_FILE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            kept.process.wait(2.5)
+        (kept.given / ENDED_FILE).unlink()
+        kept.wait_starts(2)
+    finally:
+        kept.close()
 
 
 def test_unit_that_starts_before_the_hub_waits_for_it(short_dir: Path, media: socket.socket) -> None:
