@@ -311,6 +311,8 @@ OF_THE_MACHINE = frozenset(
     for path in (
         *(_P.firewall, _P.router, _P.run, _P.logs, _P.backups),
         *(_P.restoring, _P.restore_record, _P.before_restore),
+        # Units and containers have it mounted, and would go on to read what was moved away.
+        _P.for_agents,
     )
 )
 """What stays where it is when another hub is put into the state directory."""

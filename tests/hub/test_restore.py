@@ -84,6 +84,15 @@ def test_new_hub_takes_the_place_of_the_old_one(short_dir: Path) -> None:
     assert read(short_dir) == EXPECTED
 
 
+def test_folder_of_an_agent_stays_where_its_unit_has_it_mounted(short_dir: Path) -> None:
+    paths, record = prepare(short_dir)
+    folder = Path(paths.for_agent("bmo"))
+    folder.mkdir(parents=True)
+    mounted = folder.stat().st_ino
+    _finish(paths, record)
+    assert folder.stat().st_ino == mounted
+
+
 def test_killed_at_any_rename_it_is_gone_on_with(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice in a row: the second process may be killed, too."""
     killed, calls = True, 0
