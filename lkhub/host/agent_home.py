@@ -28,6 +28,7 @@ from pathlib import Path
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name, write_private
 from lkhub.host.project import own_tree
+from lkhub.host.trees import remove_tree
 from lkhub.plan.agents import DIGEST_LETTERS, name_copy
 from lkhub.source.json_text import parse_json
 from lkhub.source.typed import Epoch, ShapeError, pack, unpack
@@ -141,7 +142,7 @@ class AgentHome:
             others = sorted((path for path in there if path != newest.folder), key=os.path.getmtime, reverse=True)
             for path in (*begun, *others[KEPT_COPIES - 1 :]):
                 if not _is_in_use(path):
-                    shutil.rmtree(path, ignore_errors=True)
+                    remove_tree(*os.path.split(path))
 
 
 class AgentCopy:
@@ -173,7 +174,7 @@ class AgentCopy:
         new = f"{self.folder}{_NEW}"
         with explain_os_errors(self.folder, "write"):
             for path in (new, self.folder):
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(*os.path.split(path))
             os.mkdir(new, 0o700)
             try:
                 shutil.copytree(project, f"{new}/project", symlinks=True, ignore=list_ignored)
@@ -223,16 +224,20 @@ def _remove_home(path: str) -> bool:
         copies = [f"{path}/{name}" for name in os.listdir(path) if name not in _NO_COPIES]
         if any(_is_in_use(each) for each in copies if os.path.isdir(each)):
             return False
-        for each in (*copies, *(f"{path}/user/{name}" for name in _OF_TOOLS)):
-            shutil.rmtree(each, ignore_errors=True)
+        # Of what is in `user`, the agent may have made a link to a folder of ours.
+        for each in (*(os.path.basename(copy) for copy in copies), *(f"user/{name}" for name in _OF_TOOLS)):
+            remove_tree(path, each)
         if _has_files(f"{path}/user"):
             return bool(copies)
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(*os.path.split(path))
     return False
 
 
 def _has_files(folder: str) -> bool:
-    return any(names for _, _, names in os.walk(folder))
+    try:
+        return any(names for _, _, names in os.walk(folder))
+    except RecursionError:  # deeper than any agent needs
+        return True
 
 
 def _is_in_use(folder: str) -> bool:

@@ -10,12 +10,16 @@ from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors
+from lkhub.host.trees import remove_tree
 
 # Folders of downloaded packages. They follow from the lock file beside them, and have ten thousands of files.
 DOWNLOADED = frozenset({"node_modules"})
 
 # A project with more files than this, packages not counted, is none: `project` is a home folder, or `/`.
 MOST_FILES = 20_000
+
+# A site with folders deeper than this is none. Python can't go through them where there are a thousand.
+MOST_LEVELS = 64
 
 # The files of a project are read at each `up`.
 MOST_BYTES = 1 << 30
@@ -168,6 +172,8 @@ def _copy_tree(source: int, target: str, skipped: Collection[str], *, links: boo
             if not links and number > MOST_FILES:
                 raise MachineError(f"the build made more than {MOST_FILES} files")
             if stat.S_ISDIR(mode):
+                if not links and path.count(os.sep) >= MOST_LEVELS:
+                    raise MachineError(f"the build made folders in folders, more than {MOST_LEVELS} deep")
                 os.mkdir(to, 0o777 if links else 0o700)
                 entered.append(name)
             elif stat.S_ISREG(mode):
@@ -197,4 +203,4 @@ def remove_left(sites: str, kept: Collection[str]) -> None:
     until the next time."""
     with contextlib.suppress(OSError):
         for name in set(os.listdir(sites)) - set(kept):
-            shutil.rmtree(os.path.join(sites, name), ignore_errors=True)
+            remove_tree(sites, name)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from lkhub.host.files import ensure_private_dir, explain_os_errors
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId, identify, is_alive
 from lkhub.host.project import copy_project, own_tree, publish
+from lkhub.host.trees import remove_tree
 from lkhub.hub.recording import recording
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.plan.paths import StatePaths
@@ -99,11 +99,11 @@ def _publish(build: SiteBuild, paths: StatePaths, scratch: int) -> None:
     try:
         publish(scratch, os.path.join("project", build.output), new, link, build.uid)
     except HubError:
-        shutil.rmtree(new, ignore_errors=True)
+        remove_tree(*os.path.split(new))
         raise
     for entry in os.scandir(folder):
         if entry.name.startswith("files-") and entry.path != new:
-            shutil.rmtree(entry.path, ignore_errors=True)
+            remove_tree(folder, entry.name)
 
 
 def _make_tokens(build: SiteBuild, paths: StatePaths, make_grant: MakeGrant, now: float) -> tuple[dict[str, str], str]:
@@ -163,4 +163,4 @@ def _scratch(paths: StatePaths, build: SiteBuild) -> Iterator[tuple[str, int, Ca
 def _remove(scratch: str) -> None:
     """The name of such a folder says what it is: nothing else is removed, whatever a damaged note says."""
     if os.path.basename(scratch).startswith("lkhub-"):
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_tree(*os.path.split(scratch))

@@ -1,0 +1,76 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host import trees
+from lkhub.host.agent_home import remove_left
+from lkhub.host.project import publish
+from lkhub.host.trees import remove_tree
+
+
+def dig(folder: Path) -> None:
+    """Make folders in a folder, more than Python calls functions in functions."""
+    folder.mkdir(parents=True)
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("a", dir_fd=at)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+        below = os.open("a", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+
+
+def test_folders_in_folders_are_removed_however_deep(tmp_path: Path) -> None:
+    dig(tmp_path / "one/two")
+    (tmp_path / "one/two/link").symlink_to(tmp_path)
+    remove_tree(str(tmp_path), "one/two")
+    assert os.listdir(tmp_path) == ["one"]
+    assert os.listdir(tmp_path / "one") == []
+    remove_tree(str(tmp_path), "one/two")
+
+
+def test_removal_ends_where_folders_are_made_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "_MOST_LEVELS", 10)
+    dig(tmp_path / "one")
+    remove_tree(str(tmp_path), "one")
+    monkeypatch.undo()
+    remove_tree(str(tmp_path), "one")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("link", [".local", ".local/share", ".local/share/uv"])
+def test_link_of_an_agent_removes_nothing_of_ours(tmp_path: Path, link: str) -> None:
+    """The folder of an agent that is gone is removed by root."""
+    ours = tmp_path / "root/.local/share/uv/python"
+    ours.mkdir(parents=True)
+    (tmp_path / "agents/bmo/user" / link).parent.mkdir(parents=True)
+    (tmp_path / "agents/bmo/lock").touch()
+    (tmp_path / "agents/bmo/user" / link).symlink_to(tmp_path / "root" / link)
+    remove_left(str(tmp_path / "agents"), ())
+    assert ours.is_dir()
+
+
+@pytest.mark.parametrize("place", ["0123", "user/.cache", "user/mine"])
+def test_folders_of_an_agent_that_is_gone_may_be_deep(tmp_path: Path, place: str) -> None:
+    """The supervisor removes them, and would end by an error."""
+    dig(tmp_path / "agents/bmo" / place)
+    (tmp_path / "agents/bmo/lock").touch()
+    remove_left(str(tmp_path / "agents"), ())
+    assert (tmp_path / "agents/bmo").exists() == (place == "user/mine"), "what an agent keeps in its HOME stays"
+    remove_tree(str(tmp_path), "agents")
+
+
+def test_folders_that_a_build_has_made_may_be_deep(tmp_path: Path) -> None:
+    dig(tmp_path / "scratch/dist")
+    scratch = os.open(tmp_path / "scratch", os.O_RDONLY)
+    try:
+        with pytest.raises(MachineError, match="more than 64 deep"):
+            publish(scratch, "dist", str(tmp_path / "files"), str(tmp_path / "current"))
+    finally:
+        os.close(scratch)
+    for name in ("scratch", "files"):
+        remove_tree(str(tmp_path), name)
+    assert os.listdir(tmp_path) == []
