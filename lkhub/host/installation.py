@@ -3,9 +3,11 @@
 import os
 import pwd
 import sys
+from pathlib import Path
 
 from lkhub.host.engine import bundled_engine
 from lkhub.plan.installation import AGENTS_VARIABLE, APART, Installation
+from lkhub.plan.users import FIRST_UID, UIDS
 
 
 def find_installation(state: str, spec: str | None) -> Installation:
@@ -20,7 +22,18 @@ def find_installation(state: str, spec: str | None) -> Installation:
         user=_name_user(),
         spec=path,
         agents_apart=os.environ.get(AGENTS_VARIABLE) == APART,
+        low_uids=_has_low_uids_alone(),
     )
+
+
+def _has_low_uids_alone(table: Path = Path("/proc/self/uid_map")) -> bool:
+    """Whether the kernel knows no users with the numbers that agents and builds get: it refuses them where root is
+    another user outside, as in an unprivileged container of LXC."""
+    try:
+        rows = [[int(word) for word in line.split()] for line in table.read_text().splitlines()]
+    except OSError:  # not Linux
+        return False
+    return not any(first <= FIRST_UID and first + count >= FIRST_UID + UIDS for first, _, count in rows)
 
 
 def _name_user() -> str:

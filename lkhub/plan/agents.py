@@ -83,7 +83,7 @@ def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Inst
         project=installation.beside_spec(agent.project),
         command=tuple(shlex.split(agent.command)) if agent.command else (),
         home=home,
-        uid=choose_uid(home) if apart else None,
+        uid=choose_uid(home, low=installation.low_uids) if apart else None,
         given=paths.for_agent(agent.name) if installation.agents_apart else "",
         processes=tuple(zip(_name_processes(agent), ports, strict=True)),
         variables=tuple(

@@ -14,7 +14,8 @@ class Installation:
     """All paths are absolute. `engine` is the bundled engine, `python` the interpreter that runs lkhub, `state` the
     state directory, `folder` the spec's folder, from which the spec's relative paths start. `user` is the name of the
     user that the hub runs as. `spec` is the spec itself, "" for the defaults. `agents_apart`: each agent is run by a
-    unit or a container of its own, and not by the hub."""
+    unit or a container of its own, and not by the hub. `low_uids`: no user can have a high number, as in a container of
+    an ordinary user."""
 
     engine: str
     python: str
@@ -23,6 +24,7 @@ class Installation:
     user: str
     spec: str = ""
     agents_apart: bool = False
+    low_uids: bool = False
 
     @property
     def paths(self) -> StatePaths:

@@ -120,7 +120,7 @@ def _plan_build(site: SitePlan, given: Site, urls: Urls, access: Access, install
         # The output of another build, and what is no part of a site. The state directory has the hub's keys.
         skipped=(root, f"{project}/.git", paths.root),
         state=paths.root,
-        uid=choose_uid(paths.site(site.name)) if installation.user == "root" else None,
+        uid=choose_uid(paths.site(site.name), low=installation.low_uids) if installation.user == "root" else None,
     )
     return replace(site, root=paths.site_files(site.name), build=build)
 

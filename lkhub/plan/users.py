@@ -6,7 +6,13 @@ import zlib
 # 1,879,048,191 (systemd's UIDS-GIDS.md).
 FIRST_UID, UIDS = 2_000_000_000, 100_000_000
 
+# For a container of an ordinary user, which has the numbers below 65,536: accounts are counted up from 1000, and
+# systemd's own users begin at 60,001.
+FIRST_LOW_UID, LOW_UIDS = 50_000, 10_000
 
-def choose_uid(folder: str) -> int:
-    """The user, and the group, of the code that is kept in this folder: always the same."""
-    return FIRST_UID + zlib.crc32(folder.encode()) % UIDS
+
+def choose_uid(folder: str, *, low: bool = False) -> int:
+    """The user, and the group, of the code that is kept in this folder: always the same. `low`: this machine has no
+    users with high numbers."""
+    first, count = (FIRST_LOW_UID, LOW_UIDS) if low else (FIRST_UID, UIDS)
+    return first + zlib.crc32(folder.encode()) % count

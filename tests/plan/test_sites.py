@@ -151,6 +151,17 @@ def test_root_builds_each_site_as_a_user_of_its_own() -> None:
     assert "site-build-not-apart" not in {note.code for note in plan.notes}
 
 
+def test_users_of_builds_exist_in_a_container_that_has_few() -> None:
+    """One of LXC without privileges has 65,536."""
+    few = replace(INSTALLATION, user="root", low_uids=True)
+    plan = build_plan(load_spec((PUBLIC + BUILT).encode()), MACHINES["vps"], few)
+    assert plan is not None
+    assert plan.edge is not None
+    [uid] = [site.build.uid for site in plan.edge.sites if site.build]
+    assert uid is not None
+    assert 50_000 <= uid < 60_000
+
+
 def test_hub_that_can_not_change_its_user_says_so() -> None:
     plan = build(PUBLIC + BUILT)
     assert [note.subject for note in plan.notes if note.code == "site-build-not-apart"] == ["bmo"]
