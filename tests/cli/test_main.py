@@ -353,6 +353,7 @@ def test_commands_in_hints_are_about_the_hub_that_was_asked_about(
     ("hint", "shown"),
     [
         ("`lkhub down`, then `lkhub up`, starts it", "`lkhub down --state /s`, then `lkhub up --state /s`, starts it"),
+        ("`lkhub down && lkhub up --detach`", "`lkhub down --state /s && lkhub up --detach --state /s`"),
         ("`lkhub down --state /other` stops that hub", "`lkhub down --state /other` stops that hub"),
         ("`lkhub verify --url ws://h` there", "`lkhub verify --url ws://h` there"),
         ("`lkhub --help` lists the commands", "`lkhub --help` lists the commands"),
@@ -373,6 +374,7 @@ def test_hint_of_a_hub_for_development_starts_that_one(applied: StatePaths, monk
     for hint, shown in (
         ("`lkhub up` starts it", "`lkhub up --dev` starts it"),
         ("`lkhub up --now` does it", "`lkhub up --dev --now` does it"),
+        ("`lkhub down && lkhub up --detach`", "`lkhub down && lkhub up --dev --detach`"),
         ("`lkhub up --spec x` runs by that", "`lkhub up --spec x` runs by that"),
         ("`lkhub up --dev` again", "`lkhub up --dev` again"),
     ):

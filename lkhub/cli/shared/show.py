@@ -78,7 +78,7 @@ _ABOUT_HUB = re.compile(r"`(lkhub (?!init\b|spec\b|-)(?![^`]* --(?:state|url)\b)
 
 
 # A command in a hint that starts or changes a hub, and does not say by which spec.
-_STARTS_HUB = re.compile(r"`lkhub up\b(?![^`]* --(?:dev|spec)\b)")
+_STARTS_HUB = re.compile(r"(`|`[^`]*&& )lkhub up\b(?![^`]* --(?:dev|spec)\b)")
 
 
 def name_hub(hint: str, arguments: Sequence[str]) -> str:
@@ -88,8 +88,9 @@ def name_hub(hint: str, arguments: Sequence[str]) -> str:
     paths = find_paths(Path(given) if given else None)
     option = name_state(paths) if given else ""
     if _STARTS_HUB.search(hint) and _is_dev(paths):
-        hint = _STARTS_HUB.sub("`lkhub up --dev", hint)
-    return _ABOUT_HUB.sub(lambda found: f"`{found[1]}{option}`", hint)
+        hint = _STARTS_HUB.sub(r"\1lkhub up --dev", hint)
+    # Without the option, `lkhub down && …` would stop another hub.
+    return _ABOUT_HUB.sub(lambda found: f"`{found[1].replace(' && ', f'{option} && ')}{option}`", hint)
 
 
 def _is_dev(paths: StatePaths) -> bool:
