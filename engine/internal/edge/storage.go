@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -30,8 +31,11 @@ func mendStorage(root string) {
 		return nil
 	})
 	for path := range damaged {
-		err := os.RemoveAll(path)
-		caddy.Log().Warn("removed what was damaged, as after a power cut", zap.String("path", path), zap.Error(err))
+		if err := os.RemoveAll(path); err != nil {
+			caddy.Log().Error("can't remove what is damaged", zap.String("path", path), zap.Error(err))
+			continue
+		}
+		caddy.Log().Warn("removed what was damaged, as after a power cut", zap.String("path", path))
 	}
 }
 
@@ -56,7 +60,7 @@ func isWhole(path string) bool {
 	case kind == ".crt":
 		key, err := os.ReadFile(strings.TrimSuffix(path, kind) + ".key")
 		if err != nil {
-			return false
+			return !errors.Is(err, fs.ErrNotExist) // as of the certificate itself: it may be sound
 		}
 		_, err = tls.X509KeyPair(text, key)
 		return err == nil && isPEM(text)

@@ -134,3 +134,18 @@ func TestCertificateWithoutItsKeyGoes(t *testing.T) {
 		}
 	}
 }
+
+func TestCertificateWhoseKeyCanNotBeReadStays(t *testing.T) {
+	root, files := makeStorage(t)
+	key := filepath.Join(root, "certificates/lkhub-1/hub.test/hub.test.key")
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(key, 0o700); err != nil { // root may read every file
+		t.Fatal(err)
+	}
+	mendStorage(root)
+	if found := listFiles(t, root); len(found) != len(files)-1 {
+		t.Errorf("left: %q", found)
+	}
+}
