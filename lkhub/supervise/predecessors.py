@@ -22,13 +22,14 @@ from lkhub.supervise.shared import Shared
 @dataclass(frozen=True)
 class Predecessor:
     """`since`: when it handed over, or was found by this supervisor, in epoch seconds. `popen` is None where another
-    supervisor had started it. `draining` is cancelled where its calls get no more time."""
+    supervisor had started it. `drains` are cancelled where its calls get no more time; two stops may wait for one end.
+    """
 
     plan: ProcessPlan
     process: ProcessId
     popen: "subprocess.Popen[bytes] | None"
     since: float = field(default_factory=time.time)
-    draining: anyio.CancelScope = field(default_factory=anyio.CancelScope, compare=False)
+    drains: list[anyio.CancelScope] = field(default_factory=list, compare=False)
 
     def identify(self, paths: StatePaths) -> Identity:
         """Its record."""
@@ -97,7 +98,8 @@ class Predecessors:
     def stop_now(self) -> None:
         """Give calls no more time."""
         for each in self._there:
-            each.draining.cancel()
+            for drain in each.drains:
+                drain.cancel()
 
     async def _tell(self, before: Predecessor) -> bool:
         timings = self._shared.timings
@@ -110,10 +112,11 @@ class Predecessors:
     async def _end(self, before: Predecessor, how: Ending) -> None:
         process, plan, timings = before.process, before.plan, self._shared.timings
         try:
-            with before.draining:
+            with anyio.CancelScope() as drain:
                 if how == "drain":
+                    before.drains.append(drain)
                     await end_process(process, how, plan, timings)
-            if how != "drain" or before.draining.cancelled_caught:
+            if how != "drain" or drain.cancelled_caught:
                 await end_process(process, "now", plan, timings, drains=True)
         except OSError as error:
             self._shared.say(f"can't end {plan.name} (pid {process.pid}): {describe_error(error)}")

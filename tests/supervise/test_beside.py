@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil
 import pytest
 
@@ -21,7 +22,7 @@ from lkhub.secret import Secret
 from lkhub.state.identity import list_records, list_retired
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.child import Child
-from lkhub.supervise.ending import FOREVER_SECONDS
+from lkhub.supervise.ending import FOREVER_SECONDS, Ending
 from lkhub.supervise.left import find_running
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome, PendingChange
@@ -465,3 +466,21 @@ async def test_end_of_the_hub_gives_the_calls_of_both_their_time(
         assert all(each.is_running() for each in running), "the relay ended before the calls"
         supervisor.stop_now()
         await until(lambda: not list_running(paths), "the end")
+
+
+@pytest.mark.parametrize("how", ["drain", "now"])
+async def test_hub_whose_stop_is_asked_for_twice_ends(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, how: Ending
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        told = len(drains(paths))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(supervisor.stop, "drain")
+            await until(lambda: len(drains(paths)) == told + 2, "both are told")
+            tasks.start_soon(supervisor.stop, how)
+            if how == "drain":
+                await until(lambda: len(drains(paths)) == told + 4, "both are told again")
+                supervisor.stop_now()
+        assert list_running(paths) == []
