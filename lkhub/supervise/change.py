@@ -1,6 +1,6 @@
 """A change of the running processes: a transaction, made as a whole or not at all."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 import anyio.to_thread
 
@@ -13,6 +13,7 @@ from lkhub.plan.process import HeldSocket, ProcessPlan
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.child import Child
 from lkhub.supervise.fleet import Differences, Fleet
+from lkhub.supervise.predecessors import Predecessor
 from lkhub.supervise.reload import reload, take_back
 from lkhub.supervise.spawn import require_program
 
@@ -81,9 +82,12 @@ class FileChange:
 
 
 class Change:
-    """The steps from the running processes to `wanted`. Each step first registers its undo."""
+    """The steps from the running processes to `wanted`. Each step first registers its undo; only the calls of
+    `in_the_way` can't be brought back, which have the ports of what starts."""
 
-    def __init__(self, fleet: Fleet, wanted: PreparedHub, differences: Differences) -> None:
+    def __init__(
+        self, fleet: Fleet, wanted: PreparedHub, differences: Differences, in_the_way: Sequence[Predecessor] = ()
+    ) -> None:
         self._fleet = fleet
         self._shared = fleet.shared
         self._wanted = wanted
@@ -92,6 +96,7 @@ class Change:
         self._old = {name: fleet.children[name] for name in differences.ended if name in fleet.children}
         self._beside = [fleet.children[name] for name in differences.beside]
         self._needed = [listener for listener in wanted.plan.listeners if self._must_be_free(listener)]
+        self._in_the_way = in_the_way
         self._undos = UndoList()
 
     async def make(self) -> None:
@@ -103,6 +108,8 @@ class Change:
             self._write()
             for name in self._differences.reloaded:
                 await self._reload(self._fleet.children[name], self._plans[name])
+            for each in self._in_the_way:
+                await self._fleet.predecessors.cut(each)
             await self._stop_old()
             self._close_sockets()
             # What retires may have its port for an hour, and whatever comes instead of it takes another one.
@@ -130,7 +137,7 @@ class Change:
             message = f"{error.message}\nand what ran before does not start again: {why}"
         elif self._fleet.children:
             runs = all(child.state == "running" or child.done for child in self._fleet.children.values())
-            if runs and self._beside and not self._old:
+            if runs and self._beside and not self._old and not self._in_the_way:
                 return type(error)(
                     f"{error.message}\nthe change was not made, and nothing was interrupted", hints=error.hints
                 )

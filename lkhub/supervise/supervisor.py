@@ -254,24 +254,24 @@ class Supervisor:
             return Outcome(())
         replaced = differences.replaced
         plans = self.fleet.list_plans(differences.ended)
+        in_the_way = self._find_in_the_way(wanted, differences)
         people: int | None = 0
         if any(plan.carries_calls for plan in plans):
             people = await self.calls.count()
             if people != 0 and not now:
                 return await self._wait_for_calls(asked, wanted, differences, people)
-        elif in_the_way := self._find_in_the_way(wanted, differences):
+        elif in_the_way:
             people = sum([await self.calls.count_in(each.plan, each.process) or 0 for each in in_the_way])
-            if not now:
-                retired = tuple(each.process.pid for each in in_the_way)
-                self.pending = Pending(asked, PendingChange(replaced, people, retired=retired))
-                return Outcome(replaced, pending=True, people=people, retired=retired)
-            for each in in_the_way:
-                await self.fleet.predecessors.cut(each)
+        if in_the_way and not now:
+            retired = tuple(each.process.pid for each in in_the_way)
+            self.pending = Pending(asked, PendingChange(replaced, people, retired=retired))
+            return Outcome(replaced, pending=True, people=people, retired=retired)
+        plans += tuple(each.plan for each in in_the_way)
         if people != 0:
             self.calls.expect_back()
         resumed = self.calls.read_resumed(differences.ended)
         await self._announce(plans)
-        await Change(self.fleet, wanted, differences).make()
+        await Change(self.fleet, wanted, differences, in_the_way).make()
         self._put_in_force(wanted)
         await self.calls.resume(resumed)
         only_through = list_only_through(plans) if people else ()

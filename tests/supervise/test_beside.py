@@ -15,6 +15,7 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host.keyfile import dump_keys
+from lkhub.plan.model import RedisPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Handover, Health, HeldSocket, OwnPorts, ProcessPlan
 from lkhub.prepare.hub import PreparedHub
@@ -179,6 +180,50 @@ async def test_now_cuts_the_calls_of_the_first_alone(
         assert done == Outcome(("media",), cut=2, beside=("media",))
         assert retired(supervisor) == [second]
         assert not psutil.pid_exists(first)
+
+
+async def test_now_cuts_the_calls_of_the_first_also_where_the_relay_changes(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        [first], second = retired(supervisor), pids(supervisor)["media"]
+        newest = with_spare(make_hub(media={"say": "newest", "drains": True}, relay={"say": "other"}, serve={}))
+        done = await supervisor.apply(newest, now=True)
+        assert done == Outcome(("media", "relay"), cut=2, beside=("media",))
+        assert (retired(supervisor), psutil.pid_exists(first)) == ([second], False)
+
+
+async def test_now_cuts_no_call_for_a_change_that_cannot_be_made(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        before, left = pids(supervisor), retired(supervisor)
+        newest = hub_saying(make_hub, "newest")
+        redis = RedisPlan(f"127.0.0.1:{free_port()}", REDIS, 0, False, "", False)
+        with pytest.raises(MachineError, match="nothing was interrupted"):
+            await supervisor.apply(replace(newest, plan=replace(newest.plan, redis=redis)), now=True)
+        assert (pids(supervisor), retired(supervisor)) == (before, left)
+
+
+async def test_change_waits_for_the_end_of_a_process_whose_last_call_is_over(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_spare(make_hub(media={**busy(calls), "rooms": []}, relay={}, serve={})))
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        [first] = retired(supervisor)
+        newest = with_spare(make_hub(media={"say": "newest", "drains": True}, relay={"say": "other"}, serve={}))
+        done = await supervisor.apply(newest)
+        assert done == Outcome(("media", "relay"), pending=True, retired=(first,))
+        calls.touch()
+        await until(lambda: not retired(supervisor), "its end")
+        calls.unlink()
+        await supervisor.apply_pending()
+        assert supervisor.pending is None
 
 
 async def test_failed_start_leaves_the_old_process_untouched(
