@@ -9,7 +9,7 @@ from lkhub.host import files
 from lkhub.host.ports import require_free_ports
 from lkhub.host.redis import require_redis
 from lkhub.plan.model import Listener
-from lkhub.plan.process import HeldSocket, ProcessPlan
+from lkhub.plan.process import HeldSocket, OwnPorts, ProcessPlan
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.child import Child
 from lkhub.supervise.fleet import Differences, Fleet
@@ -113,7 +113,7 @@ class Change:
             await self._stop_old()
             self._close_sockets()
             # What retires may have its port for an hour, and whatever comes instead of it takes another one.
-            needed = [listener for listener in self._needed if not self._retires(listener.process)]
+            needed = [listener for listener in self._needed if not self._may_stay_taken(listener)]
             require_free_ports(needed, self._wanted.plan.processes)
             await self._start_new()
             # Nothing can fail from here on.
@@ -165,8 +165,14 @@ class Change:
             message = f"{error.message}\nthe change was not made, and nothing was interrupted"
             raise MachineError(message, hints=error.hints) from error
 
-    def _retires(self, name: str) -> bool:
-        return self._plans[name].retires is not None or name in self._differences.beside
+    def _may_stay_taken(self, listener: Listener) -> bool:
+        name = listener.process
+        if self._plans[name].retires is not None or name in self._differences.beside:
+            return True
+        # One that has handed over keeps its ports, and what starts takes the others.
+        port = OwnPorts(listener.protocol, *listener.ports)
+        before = [each.plan.handover for each in self._fleet.predecessors.list()]
+        return any(port.meets(own) for handover in before if handover for own in handover.ports)
 
     def _must_be_free(self, listener: Listener) -> bool:
         held = self._shared.held.is_open(HeldSocket(str(listener.address or ""), listener.ports.start))

@@ -253,7 +253,9 @@ class Supervisor:
             self._put_in_force(wanted)
             return Outcome(())
         replaced = differences.replaced
-        plans = self.fleet.list_plans(differences.ended)
+        # One that is down has no calls, and one beside which it ran may have some for hours.
+        up = [name for name in differences.ended if name in self.children and self.children[name].process]
+        plans = self.fleet.list_plans(up)
         in_the_way = self._find_in_the_way(wanted, differences)
         people: int | None = 0
         if any(plan.carries_calls for plan in plans):

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host.keyfile import dump_keys
-from lkhub.plan.model import RedisPlan
+from lkhub.plan.model import Listener, RedisPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Handover, Health, HeldSocket, OwnPorts, ProcessPlan
 from lkhub.prepare.hub import PreparedHub
 from lkhub.secret import Secret
+from lkhub.spec.ports import PortRange
 from lkhub.state.identity import list_records, list_retired
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.child import Child
@@ -224,6 +226,43 @@ async def test_change_waits_for_the_end_of_a_process_whose_last_call_is_over(
         calls.unlink()
         await supervisor.apply_pending()
         assert supervisor.pending is None
+
+
+def with_ports(hub: PreparedHub, first: dict[str, Any], second: dict[str, Any]) -> PreparedHub:
+    """The hub, whose two media processes bind ports of their own."""
+    texts = {hub.plan.paths.render("livekit.yaml"): first, hub.plan.paths.render("livekit-2.yaml"): second}
+    return replace(hub, files={**hub.files, **{path: json.dumps(config) for path, config in texts.items()}})
+
+
+@pytest.mark.parametrize("change", ["of what does not start", "now, to another Redis"])
+async def test_process_that_has_handed_over_keeps_its_ports(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, change: str
+) -> None:
+    ports = free_port(), free_port()
+    own = [OwnPorts("tcp", port, port) for port in ports]
+    where = ip_address("127.0.0.1")
+    listeners = tuple(
+        Listener("media", "tcp", where, PortRange(port, port), "media", ("media", "tcp")) for port in ports
+    )
+
+    def make(config: dict[str, Any], through: str = REDIS) -> PreparedHub:
+        hub = with_spare(make_hub(listeners=listeners, media=config, serve={}), through, own)
+        first, second = ({**config, "binds": port} for port in ports)
+        return with_ports(hub, first, second)
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make(busy(calls)))
+        await supervisor.apply(make({"say": "new", "drains": True}))
+        left = retired(supervisor)
+        wanted = make({"say": "mended", "drains": True}, REDIS if change == "of what does not start" else "redis://b")
+        if change == "of what does not start":
+            Path(paths.render("livekit-2.yaml")).write_text('{"exit": 3}')
+            os.kill(pids(supervisor)["media"] or 0, signal.SIGKILL)
+            await until(lambda: states(supervisor)["media"] == "backoff", "it is down")
+            assert await supervisor.apply(wanted) == Outcome(("media",))
+        else:
+            assert await supervisor.apply(wanted, now=True) == Outcome(("media",), cut=2)
+        assert (states(supervisor)["media"], retired(supervisor)) == ("running", left)
 
 
 async def test_failed_start_leaves_the_old_process_untouched(
