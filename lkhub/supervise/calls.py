@@ -59,18 +59,19 @@ class Calls:
         """Make the clients of processes that ended connect again. `configurations` come from an earlier `read_resumed`.
         A client whose own connection is lost reconnects by itself; a client of a relay would wait until ICE gives the
         path up."""
-        for child in list(self._fleet.children.values()):
-            for of in [resumed.of for resumed in child.plan.resumes if configurations.get(resumed.of)]:
-                if child.state != "running" or not child.plan.health.socket:
+        running = [child.plan for child in self._fleet.children.values() if child.state == "running"]
+        for plan in (*running, *(each.plan for each in self._fleet.predecessors.list())):
+            for of in [resumed.of for resumed in plan.resumes if configurations.get(resumed.of)]:
+                if not plan.health.socket:
                     continue
                 try:
                     seconds = self._shared.timings.participants
-                    if told := await resume_clients(child.plan.health.socket, configurations[of], seconds):
+                    if told := await resume_clients(plan.health.socket, configurations[of], seconds):
                         told_them = f"{told} of its clients were told to connect again"
                         self._shared.say(f"the {of} is another one: {told_them}")
                 except MachineError as error:
                     failure = f"could not tell the {of}'s clients to connect again ({error.message})"
-                    self._shared.say(f"{child.plan.name} {failure}")
+                    self._shared.say(f"{plan.name} {failure}")
 
     async def notice_return(self, plan: ProcessPlan) -> None:
         """A process was started again, and does not know the clients of the process before it."""

@@ -412,6 +412,19 @@ async def test_both_read_new_keys(paths: StatePaths, said: list[str], make_hub: 
         assert log.count("keys APInew APIold") == 2, log
 
 
+async def test_clients_of_both_connect_again_when_the_relay_is_another_one(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    def make(media: dict[str, Any]) -> PreparedHub:
+        return with_spare(make_hub(media={**media, "relayed": 1}, relay={}, serve={}))
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make(busy(calls)))
+        await supervisor.apply(make({"say": "new", "drains": True}))
+        await supervisor.restart(["relay"])
+        assert said == ["the relay is another one: 1 of its clients were told to connect again"] * 2
+
+
 # --- the next supervisor
 
 
