@@ -93,7 +93,8 @@ class Predecessors:
     async def cut(self, before: Predecessor) -> None:
         """Kill one, because another process takes its ports at once: its clients connect again by themselves."""
         await end_process(before.process, "replace", before.plan, self._shared.timings)
-        self._forget(before)
+        if self._forget(before):
+            self._shared.say(f"{before.plan.name} (pid {before.process.pid}) was ended with its calls")
 
     def stop_now(self) -> None:
         """Give calls no more time."""
@@ -129,16 +130,26 @@ class Predecessors:
             except OSError as error:  # such as no free descriptor, which must not end the supervisor
                 self._shared.say(f"can't watch {before.plan.name} (pid {before.process.pid}): {describe_error(error)}")
                 await anyio.sleep(self._shared.timings.watch_again)
-        self._forget(before)
-
-    def _forget(self, before: Predecessor) -> None:
-        """It has ended."""
-        if before not in self._there:
+        if not self._forget(before):
             return
+        code = before.popen.wait() if before.popen else None
+        if not code:
+            how = "has ended" if code is None else "has ended, after its last call"
+        else:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            how += f", with its calls; see {self._shared.paths.log(before.plan.name)}"
+        self._shared.say(f"{before.plan.name} (pid {before.process.pid}) {how}")
+        if code:  # those who were in its calls are about to come back
+            await self._shared.returned(before.plan)
+
+    def _forget(self, before: Predecessor) -> bool:
+        """It has ended. Returns whether that is new."""
+        if before not in self._there:
+            return False
         self._there.remove(before)
         if before.popen is not None:
             before.popen.wait()
         remove_retired(self._shared.paths, before.identify(self._shared.paths))
         if before.plan.health.socket:
             self._shared.held.close_control(before.plan.health.socket)
-        self._shared.say(f"{before.plan.name} (pid {before.process.pid}) has ended, after its last call")
+        return True

@@ -18,7 +18,7 @@ The configuration is JSON, every key optional:
     keys        a path: print the names in this key file when it reads its files again
     garble      answer a `/reload` that reads this key with this text
     keeps       do not give the socket that it inherited, as an engine of an earlier version
-    die_when    a path: end with code 7 as soon as it exists
+    die_when    a path: end as soon as it exists, with code 7, or with 0 after it was told to drain
 """
 
 import contextlib
@@ -108,7 +108,7 @@ def main() -> None:
                 continue
             with contextlib.suppress(ConnectionError):  # the client did not wait
                 config = answer(connection, config, arguments)
-    sys.exit(7)
+    sys.exit(0 if config.get("draining") else 7)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from lkhub.wire.control import Outcome, PendingChange
 from tests.kit.ports import free_port
 from tests.supervise.conftest import (
     IN_A_CALL,
+    QUICK,
     MakeHub,
     list_running,
     pids,
@@ -122,6 +123,22 @@ async def test_new_process_takes_over_and_the_call_goes_on(
         assert (pids(supervisor), list_retired(paths)) == (after, ())
         assert not os.path.exists(paths.socket("media")), "whoever asks there would wait"
         assert said == [f"media (pid {before['media']}) has ended, after its last call"]
+
+
+async def test_people_of_an_old_process_that_crashes_are_about_to_come_back(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    async with supervising(paths, said, replace(QUICK, rejoin=60)) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        [left] = retired(supervisor)
+        os.kill(left, signal.SIGKILL)
+        await until(lambda: said, "its end")
+        log = paths.log("media")
+        assert said == [f"media (pid {left}) was killed by signal 9, with its calls; see {log}"]
+        assert await supervisor.calls.count() is None
+        other = with_spare(make_hub(media={"say": "new", "drains": True}, relay={"say": "other"}, serve={}))
+        assert await supervisor.apply(other) == Outcome(("relay",), pending=True, people=None)
 
 
 async def test_nothing_differs_once_the_new_process_runs(
