@@ -70,6 +70,7 @@ def _give_project(agent: AgentPlan) -> None:
             for path in (os.path.join(above, name) for name in (*folders, *names)):
                 if not os.path.islink(path):
                     os.chmod(path, _FOLDER_MODE if os.stat(path).st_mode & 0o111 else _FILE_MODE)
+        os.sync()  # a power cut would leave empty files under a digest that counts as there
         os.rename(new, copy)
 
 
