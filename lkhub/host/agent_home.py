@@ -176,10 +176,7 @@ class AgentCopy:
             for path in (new, self.folder):
                 remove_tree(*os.path.split(path))
             os.mkdir(new, 0o700)
-            try:
-                shutil.copytree(project, f"{new}/project", symlinks=True, ignore=list_ignored)
-            except shutil.Error as error:
-                raise MachineError(f"can't copy {project}: {_describe_first(error)}") from error
+            copy_files(project, f"{new}/project")
             os.mkdir(f"{new}/environment", 0o700)
             if uv:
                 shutil.copy(uv, f"{new}/uv")
@@ -249,6 +246,14 @@ def _is_in_use(folder: str) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def copy_files(project: str, target: str) -> None:
+    """Copy what an agent gets of its project into the new folder `target`. Raises MachineError and OSError."""
+    try:
+        shutil.copytree(project, target, symlinks=True, ignore=list_ignored)
+    except shutil.Error as error:
+        raise MachineError(f"can't copy {project}: {_describe_first(error)}") from error
 
 
 def list_ignored(folder: str, names: list[str]) -> list[str]:

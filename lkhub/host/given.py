@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lkhub.errors import MachineError
-from lkhub.host.agent_home import list_ignored
+from lkhub.host.agent_home import copy_files
 from lkhub.host.files import ensure_private_dir, explain_os_errors, remove, write_private
 from lkhub.plan.agents import name_copy
 from lkhub.plan.model import AgentPlan
@@ -61,10 +61,7 @@ def _give_project(agent: AgentPlan) -> None:
     new = f"{copy}.new"
     with explain_os_errors(copy, "write"):
         shutil.rmtree(new, ignore_errors=True)
-        try:
-            shutil.copytree(agent.project, new, symlinks=True, ignore=list_ignored)
-        except shutil.Error as error:
-            raise MachineError(f"can't copy {agent.project}: {error.args[0][0][2]}") from error
+        copy_files(agent.project, new)
         for above, folders, names in os.walk(new):
             os.chmod(above, _FOLDER_MODE)
             for path in (os.path.join(above, name) for name in (*folders, *names)):

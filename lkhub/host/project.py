@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors
-from lkhub.host.trees import remove_tree
+from lkhub.host.trees import opened, remove_tree
 
 # Folders of downloaded packages. They follow from the lock file beside them, and have ten thousands of files.
 DOWNLOADED = frozenset({"node_modules"})
@@ -87,7 +87,7 @@ def find_in_project(project: str, paths: Iterable[str]) -> tuple[str, ...]:
 
 def copy_project(project: str, target: str, skipped: Collection[str]) -> None:
     """Copy a project with its packages into the new folder `target`. Links stay links. Raises MachineError."""
-    with explain_os_errors(project, "copy"), _opened(project) as source:
+    with explain_os_errors(project, "copy"), opened(project) as source:
         os.mkdir(target)
         _copy_tree(source, target, {os.path.relpath(path, project) for path in skipped}, links=True)
 
@@ -127,7 +127,7 @@ def publish(scratch: int, output: str, folder: str, link: str, owner: int | None
     with explain_os_errors(folder, "write"):
         os.makedirs(folder, mode=0o700)
         try:
-            with _opened(output, scratch) as source:
+            with opened(output, scratch) as source:
                 _copy_tree(source, folder, (), links=False, owner=owner)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MachineError("the build made no folder where `root` is") from error
@@ -138,22 +138,6 @@ def publish(scratch: int, output: str, folder: str, link: str, owner: int | None
         Path(beside).unlink(missing_ok=True)
         os.symlink(os.path.basename(folder), beside)
         os.replace(beside, link)
-
-
-@contextlib.contextmanager
-def _opened(path: str, at: int | None = None) -> Iterator[int]:
-    """A folder, opened without following a link on the way from the open folder `at`. An absolute path may have
-    some."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    handle = os.open(path, flags) if at is None else os.dup(at)
-    try:
-        for step in Path(path).parts if at is not None else ():
-            after = os.open(step, flags | os.O_NOFOLLOW, dir_fd=handle)
-            os.close(handle)
-            handle = after
-        yield handle
-    finally:
-        os.close(handle)
 
 
 def _copy_tree(source: int, target: str, skipped: Collection[str], *, links: bool, owner: int | None = None) -> None:

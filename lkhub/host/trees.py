@@ -1,10 +1,11 @@
-"""Removes folders that other people's code has filled: it may have put links there, and folders below folders without
-end."""
+"""Opens and removes folders that other people's code has filled: it may have put links there, and folders below folders
+without end."""
 
 import contextlib
 import os
 import shutil
-from pathlib import PurePath
+from collections.abc import Iterator
+from pathlib import Path, PurePath
 from secrets import token_hex
 
 # Where a process still makes folders there, this ends all the same.
@@ -13,16 +14,28 @@ _MOST_LEVELS = 100_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+@contextlib.contextmanager
+def opened(path: str, at: int | None = None) -> Iterator[int]:
+    """A folder, opened without following a link on the way from the open folder `at`. An absolute path may have
+    some. Raises OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    handle = os.open(path, flags) if at is None else os.dup(at)
+    try:
+        for step in Path(path).parts if at is not None else ():
+            after = os.open(step, flags | os.O_NOFOLLOW, dir_fd=handle)
+            os.close(handle)
+            handle = after
+        yield handle
+    finally:
+        os.close(handle)
+
+
 def remove_tree(folder: str, path: str) -> None:
     """Remove what is at `path`, a relative path, below a folder of ours, with all that is in it. No link is followed on
     the way. What can't be removed stays."""
-    *above, name = PurePath(path).parts
+    name = PurePath(path).name
     with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-        at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, at)
-        for step in above:
-            at = os.open(step, _FOLDER, dir_fd=at)
-            stack.callback(os.close, at)
+        at = stack.enter_context(opened(str(PurePath(path).parent), stack.enter_context(opened(folder))))
         with contextlib.suppress(RecursionError):
             shutil.rmtree(name, ignore_errors=True, dir_fd=at)
         # What is left is deeper than Python can go, or than there are descriptors.

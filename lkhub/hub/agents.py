@@ -50,13 +50,14 @@ def look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentPr
 def _look_at(
     paths: StatePaths, process: ProcessReport, workers: Mapping[str, AgentWorker], replaces: bool
 ) -> AgentProcess | None:
-    failure = _find_failure(paths, process)
+    found = _find_copy(paths, process)
+    failure = _find_failure(found)
     if failure is None and not (process.pid and process.state == "running"):
         return None
     sockets = _read_sockets(process)
     return AgentProcess(
         name=process.name,
-        since=max(process.since, _find_start(paths, process) or 0.0),
+        since=max(process.since, _find_start(found) or 0.0),
         worker=_find_worker(sockets, workers),
         installing=_is_installing(process),
         failure=_describe(paths, process, failure) if failure else "",
@@ -74,7 +75,7 @@ def list_rows(paths: StatePaths, report: HubReport) -> tuple[AgentRow, ...]:
         return _find_worker(_read_sockets(process), workers) if workers else None
 
     now = tuple(
-        AgentRow(process, find(process), _is_installing(process), _find_failure(paths, process))
+        AgentRow(process, find(process), _is_installing(process), _find_failure(_find_copy(paths, process)))
         for process in report.processes
         if "registers" in process.roles
     )
@@ -95,8 +96,7 @@ def _find_copy(paths: StatePaths, process: ProcessReport) -> tuple[AgentHome, Ag
     return AgentHome(config.home, config.uid), config
 
 
-def _find_failure(paths: StatePaths, process: ProcessReport) -> InstallFailure | None:
-    found = _find_copy(paths, process)
+def _find_failure(found: tuple[AgentHome, AgentConfig] | None) -> InstallFailure | None:
     failure = found[0].read_failure() if found else None
     return failure if found and failure and failure.inputs == found[1].inputs else None
 
@@ -110,8 +110,7 @@ def _describe(paths: StatePaths, process: ProcessReport, failure: InstallFailure
     return "\n".join([failure.why, *(line[:300] for line in lines[max(0, at - SHOWN_LINES) : at])])
 
 
-def _find_start(paths: StatePaths, process: ProcessReport) -> float | None:
-    found = _find_copy(paths, process)
+def _find_start(found: tuple[AgentHome, AgentConfig] | None) -> float | None:
     return found[0].find_copy(found[1].inputs).find_start() if found else None
 
 
