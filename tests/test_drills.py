@@ -93,7 +93,23 @@ def run(tree: Path, *command: str, **variables: str) -> str:
 
 
 def run_pytest(tree: Path, *tests: str, **variables: str) -> None:
-    run(tree, sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests, **variables)
+    """Run tests in a copy of the tree, with a folder for their files that no other session of pytest removes."""
+    files = f"--basetemp={tree.parent / 'files'}"
+    run(
+        tree,
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-n",
+        "0",
+        "-p",
+        "no:cacheprovider",
+        files,
+        *tests,
+        **variables,
+    )
 
 
 def write_generated(tree: Path, command: str) -> None:

@@ -1,4 +1,6 @@
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,13 @@ from lkhub.host import trees
 from lkhub.host.agent_home import remove_left
 from lkhub.host.project import publish
 from lkhub.host.trees import remove_tree
+
+
+@pytest.fixture(autouse=True)
+def nothing_deep_is_left(tmp_path: Path) -> Iterator[None]:
+    """pytest removes old files by calling itself at each level, and would end by an error days later."""
+    yield
+    subprocess.run(["rm", "-rf", tmp_path], check=True)
 
 
 def dig(folder: Path) -> None:
