@@ -73,6 +73,8 @@ def _judge_login(redis: Redis) -> Redis:
 
 
 def _parse_url(text: str) -> Redis:
+    if not text.lower().startswith(("redis://", "rediss://")):
+        raise ValueError(f"not a Redis server; {_FORM}")
     try:
         parts = urlsplit(text)
         # Before the port, which is then a part of the password.
@@ -84,8 +86,10 @@ def _parse_url(text: str) -> Redis:
         # The rest of the password would stay in the URL, which is no secret.
         raise ValueError("the password has a /, ? or #, which ends it; write %2F, %3F or %23, or {url: …, password: …}")
     database = parts.path.strip("/") or "0"
-    if parts.scheme not in ("redis", "rediss") or not host or not (database.isascii() and database.isdigit()):
+    if not host or not (database.isascii() and database.isdigit()):
         raise ValueError(f"not a Redis server; {_FORM}")
+    if port == 0:
+        raise ValueError(f"no server has port 0; {_FORM}")
     if parts.query or parts.fragment:
         raise ValueError(f"nothing may follow the database; {_FORM}")
     password = Secret(unquote(parts.password)) if parts.password else None

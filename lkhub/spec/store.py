@@ -50,18 +50,22 @@ def parse_store(value: Any) -> SqliteStore | PostgresStore:
 
 
 def _parse_url(text: str) -> PostgresStore:
+    if not text.lower().startswith(("postgresql://", "postgres://")):
+        raise ValueError(f"not a database; {_FORM}")
     try:
         parts = urlsplit(text)
         # Before the port, which is then a part of the password.
         ended = "@" in parts.path + parts.fragment or (not parts.path and "@" in parts.query)
-        user, password, _ = parts.username, parts.password, ended or parts.port
+        user, password, port = parts.username, parts.password, None if ended else parts.port
     except ValueError:
         raise ValueError(f"not a URL; {_FORM}") from None
     if ended:
         # The rest of the password would stay in the URL, which is no secret.
         raise ValueError("the password has a /, ? or #, which ends it; write %2F, %3F or %23, or {url: …, password: …}")
-    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
+    if not parts.path.strip("/"):
         raise ValueError(f"not a database; {_FORM}")
+    if port == 0:
+        raise ValueError(f"no database has port 0; {_FORM}")
     if any(name == "password" for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
         # The service's configuration has the URL, and a file of its own has the password.
         raise ValueError(f"the password is in the URL's query, where it is no secret; {_FORM}")

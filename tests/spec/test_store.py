@@ -43,6 +43,7 @@ def test_password_that_a_character_ends_stays_in_no_url(end: str) -> None:
         "postgresql://u:XYZXYZ@h",
         "postgresql://[XYZXYZ/d",
         "postgresql://u:XYZXYZ@h:PORT/d",
+        "postgresql://u:XYZXYZ@h:0/d",
         "postgresql://u@h/d?sslmode=require&password=XYZXYZ",
         {"url": "postgresql://u@h/d?pass%77ord=XYZXYZ", "password": "XYZXYZ"},
         {"url": "postgresql://u:XYZXYZ@h/d", "password": "XYZXYZ"},
@@ -52,7 +53,7 @@ def test_password_that_a_character_ends_stays_in_no_url(end: str) -> None:
         ["XYZXYZ"],
         1,
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_anything_else_is_refused_and_nothing_of_it_repeated(value: object) -> None:
     with pytest.raises(ValueError, match=r".") as refused:
