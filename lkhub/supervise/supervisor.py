@@ -53,7 +53,7 @@ class Supervisor:
         self.took_over = False
         self.left_for_next = False
         self._leaves = False
-        self._hurries = False
+        self.hurries = False
         self._changing = anyio.Lock()
 
     @property
@@ -168,12 +168,12 @@ class Supervisor:
         self.stopping = True
         async with anyio.create_task_group() as tasks:
             # Calls of predecessors get as much time as the others, and the relay and the edge stay meanwhile.
-            tasks.start_soon(self.fleet.predecessors.end, "now" if self._hurries else how)
+            tasks.start_soon(self.fleet.predecessors.end, "now" if self.hurries else how)
             failures = await self.fleet.stop(self._order_ends(how, hand_over=True))
         failures += await self.fleet.stop(self._order_ends(how, hand_over=False))
         await self.fleet.retired.end()
         if failures:
-            self.stopping = self._hurries = False
+            self.stopping = self.hurries = False
             raise MachineError("\n".join(failures), hints=("`lkhub down` tries it again",))
         self.shared.held.close_except(set())
         if given := [agent for agent in (self.in_force.hub.plan.agents if self.in_force.hub else ()) if agent.given]:
@@ -191,7 +191,7 @@ class Supervisor:
 
     def stop_now(self) -> None:
         """End every drain at once, also those that have not begun."""
-        self._hurries = True
+        self.hurries = True
         self.fleet.predecessors.stop_now()
         for child in self.children.values():
             child.stop_now()
@@ -236,7 +236,7 @@ class Supervisor:
     def _order_ends(self, how: Ending, *, hand_over: bool) -> Iterator[tuple[Child, Ending]]:
         children = [child for child in self.children.values() if (child.plan.handover is not None) == hand_over]
         for child, ending in order_ends(children, lambda child: child.plan, how):
-            yield child, "now" if self._hurries else ending
+            yield child, "now" if self.hurries else ending
 
     async def _apply(self, wanted: PreparedHub, *, now: bool = False) -> Outcome:
         asked = wanted

@@ -92,4 +92,5 @@ async def _show_live(supervisor: Supervisor) -> None:
 def _describe(supervisor: Supervisor) -> Text:
     states = [f"{child.plan.name} {child.state}" for child in supervisor.children.values()]
     waiting = " · a change waits until nobody is in a call" if supervisor.pending else ""
-    return Text(f"{' · '.join(states)}{waiting} · Ctrl-C stops", style="dim")
+    what = "" if supervisor.hurries else " · Ctrl-C stops now" if supervisor.stopping else " · Ctrl-C stops"
+    return Text(f"{' · '.join(states)}{waiting}{what}", style="dim")

@@ -180,3 +180,16 @@ async def test_status_line_that_fails_ends_no_hub(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(foreground, "is_screen", lambda _: True)
     monkeypatch.setattr(foreground, "_describe", describe)
     await foreground._show_live(cast(Supervisor, None))
+
+
+@pytest.mark.anyio
+async def test_status_line_says_what_the_next_ctrl_c_does(applied: StatePaths) -> None:
+    async with anyio.create_task_group() as tasks:
+        supervisor = Supervisor(applied, lambda _: None, tasks)
+        supervisor.children["media"] = cast(Any, SimpleNamespace(plan=SimpleNamespace(name="media"), state="running"))
+        lines = [str(foreground._describe(supervisor))]
+        supervisor.stopping = True
+        lines.append(str(foreground._describe(supervisor)))
+        supervisor.hurries = True
+        lines.append(str(foreground._describe(supervisor)))
+    assert lines == ["media running · Ctrl-C stops", "media running · Ctrl-C stops now", "media running"]
