@@ -27,7 +27,7 @@ from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name, write_private
-from lkhub.host.project import own_tree
+from lkhub.host.project import explain_depth, own_tree
 from lkhub.host.trees import remove_tree
 from lkhub.plan.agents import DIGEST_LETTERS, name_copy
 from lkhub.source.json_text import parse_json
@@ -251,7 +251,8 @@ def _is_in_use(folder: str) -> bool:
 def copy_files(project: str, target: str) -> None:
     """Copy what an agent gets of its project into the new folder `target`. Raises MachineError and OSError."""
     try:
-        shutil.copytree(project, target, symlinks=True, ignore=list_ignored)
+        with explain_depth(project):
+            shutil.copytree(project, target, symlinks=True, ignore=list_ignored)
     except shutil.Error as error:
         raise MachineError(f"can't copy {project}: {_describe_first(error)}") from error
 

@@ -1,6 +1,7 @@
 """The project of a web site that is built, or of an agent: a digest of its files, and a copy of them."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors
-from lkhub.host.trees import opened, remove_tree
+from lkhub.host.trees import list_tree, opened, remove_tree
 
 # Folders of downloaded packages. They follow from the lock file beside them, and have ten thousands of files.
 DOWNLOADED = frozenset({"node_modules"})
@@ -18,8 +19,10 @@ DOWNLOADED = frozenset({"node_modules"})
 # A project with more files than this, packages not counted, is none: `project` is a home folder, or `/`.
 MOST_FILES = 20_000
 
-# A site with folders deeper than this is none. Python can't go through them where there are a thousand.
+# A project or a site with folders deeper than this is none. Python can't go through them where there are a thousand.
 MOST_LEVELS = 64
+
+_TOO_DEEP = f"folders in folders, more than {MOST_LEVELS} deep"
 
 # The files of a project are read at each `up`.
 MOST_BYTES = 1 << 30
@@ -87,34 +90,55 @@ def find_in_project(project: str, paths: Iterable[str]) -> tuple[str, ...]:
 
 def copy_project(project: str, target: str, skipped: Collection[str]) -> None:
     """Copy a project with its packages into the new folder `target`. Links stay links. Raises MachineError."""
-    with explain_os_errors(project, "copy"), opened(project) as source:
+    with explain_os_errors(project, "copy"), explain_depth(project), opened(project) as source:
         os.mkdir(target)
         _copy_tree(source, target, {os.path.relpath(path, project) for path in skipped}, links=True)
 
 
-def own_tree(folder: str, uid: int, gid: int) -> None:
-    """Give a private folder of ours with all that is in it to another user. The folder itself comes last: as long as it
-    is ours, no process of that user can enter it and put a link in place of what is still to be given, such as one to
-    /etc. Raises MachineError."""
+@contextlib.contextmanager
+def explain_depth(project: str) -> Iterator[None]:
+    """Raise MachineError where Python can't go through all folders that are copied: `judge_project` has not seen those
+    of packages."""
+    try:
+        yield
+    except RecursionError as error:
+        raise MachineError(f"can't copy {project}: it has {_TOO_DEEP}") from error
+
+
+def own_tree(folder: str, uid: int, gid: int, without: str = "") -> None:
+    """Give a private folder of ours with all that is in it, but for the file `without`, to another user. The folder
+    itself comes last: as long as it is ours, no process of that user can enter it and put a link in place of what is
+    still to be given, such as one to /etc. Raises MachineError."""
     with explain_os_errors(folder, "change"):
-        for above, folders, names in os.walk(folder):
-            for name in (*folders, *names):
-                os.lchown(os.path.join(above, name), uid, gid)
+        for path in list_tree(folder):
+            if path != without:
+                os.lchown(path, uid, gid)
         os.lchown(folder, uid, gid)
 
 
 def list_files(folder: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> Iterator[str]:
     """The paths of a project's files and links, sorted; see `judge_project`. Sockets, pipes and devices are no part of
-    a project. Raises OSError."""
+    a project. Raises OSError, also for folders that are too deep."""
+    most = folder.count(os.sep) + MOST_LEVELS
+    folders = [_list_sorted(folder)]
+    while folders:
+        for entry in folders[-1]:
+            if entry.path in skipped or entry.name in without:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if entry.path.count(os.sep) > most:
+                    raise OSError(errno.ELOOP, _TOO_DEEP, folder)
+                folders.append(_list_sorted(entry.path))
+                break
+            if entry.is_symlink() or entry.is_file(follow_symlinks=False):
+                yield entry.path
+        else:
+            folders.pop()
+
+
+def _list_sorted(folder: str) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        if entry.path in skipped or entry.name in without:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from list_files(entry.path, skipped, without)
-        elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
-            yield entry.path
+        return iter(sorted(entries, key=lambda entry: entry.name))
 
 
 def publish(scratch: int, output: str, folder: str, link: str, owner: int | None = None) -> None:
@@ -157,7 +181,7 @@ def _copy_tree(source: int, target: str, skipped: Collection[str], *, links: boo
                 raise MachineError(f"the build made more than {MOST_FILES} files")
             if stat.S_ISDIR(mode):
                 if not links and path.count(os.sep) >= MOST_LEVELS:
-                    raise MachineError(f"the build made folders in folders, more than {MOST_LEVELS} deep")
+                    raise MachineError(f"the build made {_TOO_DEEP}")
                 os.mkdir(to, 0o777 if links else 0o700)
                 entered.append(name)
             elif stat.S_ISREG(mode):

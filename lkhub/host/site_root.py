@@ -4,6 +4,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from lkhub.host.trees import list_tree
+
 # A site of more files than this is no site: `root` is then `/`, or a folder with all that somebody has.
 MOST_FILES = 100_000
 
@@ -44,10 +46,4 @@ def _is_within(path: str, folder: str) -> bool:
 
 def _list_files(root: str) -> Iterator[str]:
     """All files, and the links to folders. Raises OSError for a folder that may not be read."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for folder, folders, names in os.walk(root, onerror=fail):
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        yield from (os.path.join(folder, name) for name in (*links, *names))
+    return (path for path in list_tree(root) if os.path.islink(path) or not os.path.isdir(path))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import ensure_private_dir, explain_os_errors
+from lkhub.host.trees import list_tree
 from lkhub.plan.paths import STATE_NAMES, StatePaths
 
 # The names that mkstemp makes for files that are written beside their place.
@@ -50,11 +51,7 @@ def _is_own(name: str) -> bool:
 
 def _list_planted(path: str) -> Iterator[str]:
     """All files below `path` that do not belong to this user."""
-    for folder, folders, names in os.walk(path):
-        for name in (*folders, *names):
-            file = os.path.join(folder, name)
-            if os.lstat(file).st_uid != os.geteuid():
-                yield file
+    return (file for file in list_tree(path) if os.lstat(file).st_uid != os.geteuid())
 
 
 def remove_half_written(path: str) -> None:

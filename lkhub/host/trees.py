@@ -1,4 +1,4 @@
-"""Opens and removes folders that other people's code has filled: it may have put links there, and folders below folders
+"""Opens, lists and removes folders that other people's code has filled: it may have put links there, and folders below folders
 without end."""
 
 import contextlib
@@ -28,6 +28,18 @@ def opened(path: str, at: int | None = None) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+def list_tree(folder: str) -> Iterator[str]:
+    """The paths of all that is in a folder and in its folders, each folder before what is in it. No link is followed.
+    os.walk ends by an error where folders are deep (Python 3.11). Raises OSError."""
+    folders = [folder]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                yield entry.path
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
 
 
 def remove_tree(folder: str, path: str) -> None:

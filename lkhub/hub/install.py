@@ -19,6 +19,7 @@ from lkhub.host.journal import read_journal
 from lkhub.host.lock import is_held
 from lkhub.host.ports import require_free_ports
 from lkhub.host.programs import add_uv, copy_programs, name_build, point_to
+from lkhub.host.project import own_tree
 from lkhub.host.selinux import is_enforcing, restore_labels
 from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
@@ -142,12 +143,8 @@ def _give_state(paths: StatePaths, name: str) -> None:
     user = getpwnam(name)
     if not os.path.isdir(paths.root) or os.stat(paths.root).st_uid == user.pw_uid:
         return
-    with explain_os_errors(paths.root, "give away"):
-        # The folder last: its owner tells the next run, and systemd, that all of it was given.
-        for folder, _, files in os.walk(paths.root, topdown=False):
-            for path in (*(os.path.join(folder, name) for name in files), folder):
-                if path != paths.firewall:
-                    os.lchown(path, user.pw_uid, user.pw_gid)
+    # The folder comes last: its owner tells the next run, and systemd, that all of it was given.
+    own_tree(paths.root, user.pw_uid, user.pw_gid, without=paths.firewall)
 
 
 def _write_files(prepared: PreparedService, service: Service, progress: Progress) -> set[str]:

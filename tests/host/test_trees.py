@@ -7,8 +7,10 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import trees
-from lkhub.host.agent_home import remove_left
-from lkhub.host.project import publish
+from lkhub.host.agent_home import copy_files, remove_left
+from lkhub.host.project import copy_project, judge_project, own_tree, publish
+from lkhub.host.site_root import judge_root
+from lkhub.host.state_directory import ensure_state_dir
 from lkhub.host.trees import remove_tree
 
 
@@ -83,3 +85,43 @@ def test_folders_that_a_build_has_made_may_be_deep(tmp_path: Path) -> None:
     for name in ("scratch", "files"):
         remove_tree(str(tmp_path), name)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Path:
+    """A folder with an index.html, and with folders that are too deep for Python."""
+    dig(tmp_path / "folder")
+    (tmp_path / "folder/index.html").touch()
+    return tmp_path / "folder"
+
+
+def test_project_and_site_of_deep_folders_are_judged(deep: Path) -> None:
+    assert judge_project(str(deep)) == f"{deep}: folders in folders, more than 64 deep"
+    assert judge_project(str(deep), without={"a"}) == ""
+    assert judge_root(str(deep), ()) == ""
+
+
+def test_packages_of_deep_folders_are_a_fault_of_the_copy(deep: Path, tmp_path: Path) -> None:
+    """A project is judged without its packages."""
+    with pytest.raises(MachineError, match="more than 64 deep"):
+        copy_project(str(deep), str(tmp_path / "copy"), ())
+    with pytest.raises(MachineError, match="more than 64 deep"):
+        copy_files(str(deep), str(tmp_path / "another"))
+
+
+def test_deep_folders_are_given_away(deep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(os, "lchown", lambda path, uid, gid: given.append(os.fspath(path)))
+    own_tree(str(deep), 65534, 65534, without=str(deep / "index.html"))
+    assert (len(given), given[-1]) == (2401, str(deep))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_file_of_another_user_is_found_in_deep_folders(deep: Path) -> None:
+    deep.chmod(0o777)
+    os.rename(deep, deep.parent / "logs")
+    (deep.parent / "logs/index.html").rename(deep.parent / "logs/a/a/index.html")
+    os.chown(deep.parent / "logs/a/a/index.html", 65534, 65534)
+    deep.parent.chmod(0o777)
+    with pytest.raises(MachineError, match="belongs to another user"):
+        ensure_state_dir(str(deep.parent))
