@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from lkhub.errors import READ_ONLY, InputError, MachineError
+from lkhub.shown import printable
 
 DIR_MODE = 0o700
 FILE_MODE = 0o600
@@ -224,6 +225,23 @@ def read_input(path: str, limit: int = MAX_INPUT_BYTES) -> bytes:
     if len(raw) > limit:
         raise InputError(f"{path} is over {limit:,} bytes", hints=("is this the right file?",))
     return raw
+
+
+def require_own_links(path: str) -> None:
+    """Raise InputError for a link on the way to a new file that another user has put into a folder where everybody may
+    write, such as /tmp. As fs.protected_symlinks does, which knows nothing of a file that is written beside its place.
+    """
+    path = os.path.abspath(path)
+    for each in (path, *map(str, Path(path).parents)):
+        if not os.path.islink(each):
+            continue
+        folder, link = os.stat(os.path.dirname(each)), os.lstat(each)
+        is_for_all = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+        if is_for_all and link.st_uid not in (os.geteuid(), folder.st_uid):
+            raise InputError(
+                f"{each} is a link that {user_name(link.st_uid)} has made to {printable(os.readlink(each))}",
+                hints=("name a file in a folder of your own",),
+            )
 
 
 def remove(path: str) -> None:

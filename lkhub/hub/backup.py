@@ -16,7 +16,7 @@ import lkhub
 from lkhub.errors import InputError, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.archive import MANIFEST, ArchiveWriter
-from lkhub.host.files import MAX_TEXT_CHARACTERS, digest, explain_os_errors, read_input, stamp, sync_folder
+from lkhub.host.files import MAX_TEXT_CHARACTERS, digest, explain_os_errors, read_input, require_own_links, stamp, sync_folder
 from lkhub.host.sealed import MAGIC, SealKeys, encrypting
 from lkhub.host.snapshot import copy_database
 from lkhub.hub.locate import find_service, find_spec
@@ -97,6 +97,7 @@ def make_backup(paths: StatePaths, given: Path | None, file: str, keys: SealKeys
 def _require_place(file: str) -> None:
     """An earlier backup may be replaced, and nothing else: /dev/null would be a file from then on, and a pipe is never
     read to its end."""
+    require_own_links(file)
     try:
         mode = os.stat(file).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
