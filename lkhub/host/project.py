@@ -24,7 +24,7 @@ MOST_LEVELS = 64
 
 _TOO_DEEP = f"folders in folders, more than {MOST_LEVELS} deep"
 
-# The files of a project are read at each `up`.
+# The files of a project are read at each `up`, and a build that ran away would fill the disk of the hub.
 MOST_BYTES = 1 << 30
 
 
@@ -166,8 +166,8 @@ def publish(scratch: int, output: str, folder: str, link: str, owner: int | None
 
 def _copy_tree(source: int, target: str, skipped: Collection[str], *, links: bool, owner: int | None = None) -> None:
     """Copy what is below an open folder, except for the relative paths `skipped`. `links`: they stay links, and what is
-    no file is left out; otherwise the two are a MachineError, and so are too many files."""
-    number = 0
+    no file is left out; otherwise the two are a MachineError, and so are too many files and bytes."""
+    number, left = 0, MOST_BYTES
     for folder, names, files, at in os.fwalk(".", dir_fd=source, follow_symlinks=False):
         entered = []
         for name in (*names, *files):
@@ -185,7 +185,7 @@ def _copy_tree(source: int, target: str, skipped: Collection[str], *, links: boo
                 os.mkdir(to, 0o777 if links else 0o700)
                 entered.append(name)
             elif stat.S_ISREG(mode):
-                _copy_file(name, at, to, 0o777 if links else 0o600, owner)
+                left -= _copy_file(name, at, to, 0o777 if links else 0o600, owner, None if links else left)
             elif links and stat.S_ISLNK(mode):
                 os.symlink(os.readlink(name, dir_fd=at), to)
             elif not links:
@@ -193,17 +193,20 @@ def _copy_tree(source: int, target: str, skipped: Collection[str], *, links: boo
         names[:] = entered
 
 
-def _copy_file(name: str, at: int, target: str, most: int, owner: int | None) -> None:
-    """`most` are the rights that the copy has at most."""
+def _copy_file(name: str, at: int, target: str, rights: int, owner: int | None, left: int | None) -> int:
+    """`rights` are those that the copy has at most, and `left` is the size that it may have. Returns its size."""
     handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
     with open(handle, "rb") as source, open(target, "xb") as copy:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode) or owner not in (None, about.st_uid):
             raise MachineError(f"the build made {name}, which is not a file of its own")
+        if left is not None and about.st_size > left:
+            raise MachineError(f"the build made more than {MOST_BYTES >> 30} GB")
         shutil.copyfileobj(source, copy)
-        os.fchmod(copy.fileno(), stat.S_IMODE(about.st_mode) & most)
+        os.fchmod(copy.fileno(), stat.S_IMODE(about.st_mode) & rights)
     # Browsers are told this time, and a compressed file must not seem older than the file itself.
     os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
+    return about.st_size
 
 
 def remove_left(sites: str, kept: Collection[str]) -> None:

@@ -139,8 +139,8 @@ class _Scratch:
 
 @contextlib.contextmanager
 def _scratch(paths: StatePaths, build: SiteBuild) -> Iterator[tuple[str, int, Callable[[int], None]]]:
-    """A new folder for one build, by its path and opened, since its user may put a link in its place; and what notes
-    the pid of that build. What a build has left that was killed is ended and removed first."""
+    """A new folder for one build, by its path and opened, and what notes the pid of that build. The folder is in one of
+    ours, where the build can't rename it. What a build has left that was killed is ended and removed first."""
     kept = paths.site(build.name)
     note = os.path.join(kept, "scratch.json")
     if left := find_record(_Scratch, note):
@@ -150,10 +150,13 @@ def _scratch(paths: StatePaths, build: SiteBuild) -> Iterator[tuple[str, int, Ca
     parent = _SCRATCH if build.uid is not None and os.path.isdir(_SCRATCH) else kept
     with explain_os_errors(parent, "write"):
         scratch = tempfile.mkdtemp(prefix=f"lkhub-{build.name}-", dir=parent)
-        opened = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = f"{scratch}/build"
+        os.mkdir(folder, 0o700)
+        os.chmod(scratch, 0o711)  # noqa: S103 (its user goes through it, and sees nothing)
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     write_record(_Scratch(scratch), note)
     try:
-        yield scratch, opened, lambda pid: write_record(_Scratch(scratch, identify(pid)), note)
+        yield folder, opened, lambda pid: write_record(_Scratch(scratch, identify(pid)), note)
     finally:
         os.close(opened)
         _remove(scratch)

@@ -136,6 +136,12 @@ def _make_pipe(output: Path) -> None:
     os.mkfifo(output / "pipe")
 
 
+def _make_gigabyte(output: Path) -> None:
+    """With index.html it is more. It takes no space."""
+    (output / "assets/gigabyte").touch()
+    os.truncate(output / "assets/gigabyte", 1 << 30)
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -143,6 +149,7 @@ def _make_pipe(output: Path) -> None:
         (_link_folder, "made etc, which is no file"),
         (_remove_page, r"made no index\.html"),
         (_make_pipe, "made pipe, which is no file"),
+        (_make_gigabyte, "made more than 1 GB"),
     ],
 )
 def test_visitors_get_no_half_a_site(

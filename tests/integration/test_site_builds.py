@@ -275,5 +275,15 @@ def test_build_that_was_killed_leaves_nothing_after_the_next(built_anew: Project
     wait_until(lambda: not _find("98762"), "the end of the second build")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can build as another user")
+def test_build_that_renames_its_folder_leaves_nothing_either(built_anew: Project) -> None:
+    project = built_anew
+    project.write_spec('sh build.sh; cd ../..; mv build other; mv "$PWD" ../lkhub-other; true')
+    code, said = project.up()
+    assert code == 0, said
+    assert "<title>" in project.get("/").text
+    assert not [each for each in os.listdir("/var/tmp") if each.startswith(("lkhub-bmo", "lkhub-other"))]
+
+
 def _find(seconds: str) -> list[psutil.Process]:
     return [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", seconds]]
