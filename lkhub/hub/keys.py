@@ -48,7 +48,7 @@ class KnownKey:
 @dataclass(frozen=True)
 class KnownKeys:
     """The keys that the hub accepts, the current one first. `managed`: lkhub generated them. `since` is when media
-    began to count their uses. `unfinished` are keys of a change that is not in force yet."""
+    began to count their uses, None where that is not known. `unfinished` are keys of a change that is not in force yet."""
 
     keys: tuple[KnownKey, ...]
     managed: bool
@@ -83,14 +83,26 @@ def _list_files(paths: StatePaths) -> list[tuple[str, str]]:
 
 
 def _ask_uses(paths: StatePaths) -> tuple[dict[str, KeyUses], float | None]:
+    """Of media, and of those of before that finish their calls. Of none, unless all of them tell theirs."""
     try:
         report = ask(paths.control, StatusRequest(max_age=0.0))
     except HubError:
         return {}, None
-    if report.media is None or report.media.keys is None:
-        return {}, None
+    before = [process for process in report.retired if "knows-participants" in process.roles]
+    total: dict[str, KeyUses] = {}
+    for told in (report.media.keys if report.media else None, *(process.keys for process in before)):
+        if told is None:
+            return {}, None
+        for uses in told:
+            total[uses.id] = _add(total[uses.id], uses) if uses.id in total else uses
     since = [process.since for process in report.processes if "knows-participants" in process.roles]
-    return {uses.id: uses for uses in report.media.keys}, since[0] if since else None
+    # When one of before began to count is not known.
+    return total, since[0] if since and not before else None
+
+
+def _add(one: KeyUses, other: KeyUses) -> KeyUses:
+    callers = sorted((*one.callers, *other.callers), key=lambda caller: caller.at, reverse=True)
+    return KeyUses(one.id, one.count + other.count, one.participants + other.participants, tuple(callers))
 
 
 def rotate(paths: StatePaths, *, now: bool) -> KeysChanged:

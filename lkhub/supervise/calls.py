@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from lkhub.errors import MachineError
 from lkhub.host import files
@@ -26,20 +26,20 @@ class Calls:
         running = [child for child in self._fleet.children.values() if child.state == "running"]
         asked = [(child.plan, child.process) for child in running if child.process is not None]
         asked += [(each.plan, each.process) for each in self._fleet.predecessors.list()]
-        total = 0
+        total = await self.count_of(asked)
+        return None if total == 0 and time.monotonic() < self._rejoined_by else total
+
+    async def count_of(self, asked: Iterable[tuple[ProcessPlan, ProcessId]]) -> int | None:
+        """How many participants are in a call of these processes; None if one that knows them can't be asked."""
+        keys, seconds, total = self._shared.paths.keys, self._shared.timings.participants, 0
         for plan, process in asked:
             if not plan.knows_participants:
                 continue
-            found = await self.count_in(plan, process)
+            found = await count_participants(plan.health, process, keys, seconds)
             if found is None and is_alive(process):
                 return None
             total += found or 0
-        return None if total == 0 and time.monotonic() < self._rejoined_by else total
-
-    async def count_in(self, plan: ProcessPlan, process: ProcessId) -> int | None:
-        """How many participants are in a call of this process; None if it can't be asked."""
-        keys, seconds = self._shared.paths.keys, self._shared.timings.participants
-        return await count_participants(plan.health, process, keys, seconds)
+        return total
 
     def expect_back(self) -> None:
         """Note that participants were cut off and that their clients are about to reconnect."""

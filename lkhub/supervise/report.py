@@ -55,8 +55,9 @@ def _report_retired(retired: RetiredProcess) -> ProcessReport:
 
 
 def _report_predecessor(before: Predecessor, watchers: Watchers) -> ProcessReport:
-    plan, people = before.plan, watchers.reports.count_in(before.process)
-    return ProcessReport(plan.name, before.process.pid, "stopping", before.since, roles=plan.roles, people=people)
+    plan, pid, reports = before.plan, before.process.pid, watchers.reports
+    people, keys = reports.count_in(before.process), reports.find_uses(before.process)
+    return ProcessReport(plan.name, pid, "stopping", before.since, roles=plan.roles, people=people, keys=keys)
 
 
 def _report_process(child: Child, hangs: bool) -> ProcessReport:

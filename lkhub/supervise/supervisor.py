@@ -263,7 +263,7 @@ class Supervisor:
             if people != 0 and not now:
                 return await self._wait_for_calls(asked, wanted, differences, people)
         elif in_the_way:
-            people = sum([await self.calls.count_in(each.plan, each.process) or 0 for each in in_the_way])
+            people = await self.calls.count_of([(each.plan, each.process) for each in in_the_way])
         if in_the_way and not now:
             retired = tuple(each.process.pid for each in in_the_way)
             self.pending = Pending(asked, PendingChange(replaced, people, retired=retired))

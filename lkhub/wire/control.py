@@ -11,14 +11,15 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
+from lkhub.wire.engine import EdgeStatus, KeyUses, MediaStatus, RelayStatus
 from lkhub.wire.exchange import Request
 
 
 class ProcessReport(Struct, frozen=True):
     """One process. `state` is starting, running, hanging, backoff, stopping, stopped or failed, and `since` is when it
     began. `roles` are those of `lkhub.plan.process` that findings need. `done`: the process has ended as planned.
-    `people`: how many participants are in its calls, of a process that retired; None: not known."""
+    `people`: how many participants are in its calls, of a process that retired; None: not known. `keys`: how the API
+    keys were used, as it told last, of media that retired; None: not known."""
 
     name: str
     pid: int | None
@@ -28,6 +29,7 @@ class ProcessReport(Struct, frozen=True):
     roles: tuple[str, ...] = ()
     done: bool = False
     people: int | None = None
+    keys: tuple[KeyUses, ...] | None = None
 
 
 class WatcherFailure(Struct, frozen=True):

@@ -188,6 +188,18 @@ async def test_third_process_waits_for_the_end_of_the_first(
         assert (await supervisor.apply(newest)) == Outcome(())
 
 
+async def test_third_process_waits_also_where_the_first_does_not_say_who_is_in_its_calls(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        [first] = retired(supervisor)
+        os.kill(first, signal.SIGSTOP)
+        done = await supervisor.apply(hub_saying(make_hub, "newest"))
+        assert done == Outcome(("media",), pending=True, people=None, retired=(first,))
+
+
 async def test_now_cuts_the_calls_of_the_first_alone(
     paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
 ) -> None:

@@ -14,7 +14,7 @@ from lkhub.supervise.child import Child
 from lkhub.supervise.predecessors import Predecessor
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.hanging import Hanging
-from lkhub.wire.engine import MediaStatus, ProcessStatus
+from lkhub.wire.engine import KeyUses, MediaStatus, ProcessStatus
 
 Status = TypeVar("Status", bound=ProcessStatus)
 
@@ -51,6 +51,11 @@ class Reports:
         status = self._before.get(process)
         rooms = status.rooms if isinstance(status, MediaStatus) else None
         return None if rooms is None else sum(room.participants for room in rooms if not is_probe_room(room.name))
+
+    def find_uses(self, process: ProcessId) -> tuple[KeyUses, ...] | None:
+        """How a predecessor said that the API keys were used when it was last asked; None: not known."""
+        status = self._before.get(process)
+        return status.keys if isinstance(status, MediaStatus) else None
 
     def list_ages(self) -> dict[str, float]:
         """The age of each status in seconds, by the process's name."""

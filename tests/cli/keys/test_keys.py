@@ -77,6 +77,28 @@ def test_what_media_does_not_say_is_unknown(
     assert run("keys", "list", "--json").json["keys"][1]["requests"] is None
 
 
+def with_media_of_before(keys: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """A hub whose media of before finishes its calls."""
+    before = {"name": "media", "pid": 7, "state": "stopping", "since": 5.0, "roles": ["knows-participants"]}
+    return {**media(*USES), "retired": [{**before, "keys": keys}, {**before, "name": "agent-bmo", "roles": []}]}
+
+
+def test_media_that_finishes_its_calls_counts_too(run: Run, runs: FakeSupervisor) -> None:
+    caller = {"kind": "join", "address": "203.0.113.7", "identity": "bob", "count": 5, "at": 1_000_070.0}
+    runs.answers["status"] = with_media_of_before([{"id": "APIold", "count": 5, "participants": 3, "callers": [caller]}])
+    listed = run("keys", "list", "--json").json
+    assert listed["since"] is None, "not since the second one started"
+    assert [(key["requests"], key["participants"]) for key in listed["keys"]] == [(0, 0), (17, 5)]
+    assert [each["identity"] for each in listed["keys"][1]["callers"]] == ["ann", "bob", ""]
+
+
+def test_media_of_before_that_does_not_say_makes_it_unknown(run: Run, runs: FakeSupervisor) -> None:
+    """Those who came with the key may be in its calls."""
+    runs.answers["status"] = with_media_of_before(None)
+    assert [key["participants"] for key in run("keys", "list", "--json").json["keys"]] == [None, None]
+    assert "it is not known who uses which key" in run("keys", "list").err
+
+
 def test_what_strangers_named_themselves_commands_no_terminal(run: Run, runs: FakeSupervisor) -> None:
     caller = {"kind": "join", "address": "\x1b[2J", "identity": "\x1b]0;\u202e", "count": 1, "at": 1.0}
     runs.answers["status"] = media({**USES[1], "callers": [caller]})
