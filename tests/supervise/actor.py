@@ -11,6 +11,7 @@ The configuration is JSON, every key optional:
     draining    report that an earlier supervisor was stopping it
     never_ready bind no control socket
     rooms       the rooms in `/status`: `[{"name", "participants"}]`
+    uses        how API keys were used, in `/status`
     seen        the clients on other machines in `/status`: `{path: {"at", "address"}}`
     unproven    the clients that it sent to first, in the same form
     relayed     how many participants it tells to connect again
@@ -37,6 +38,7 @@ def answer(connection: socket.socket, config: dict[str, object], arguments: dict
         "state": "draining" if config.get("draining") else "running",
         "pid": os.getpid(),
         "rooms": config.get("rooms", []),
+        "keys": config.get("uses"),
         "seen": config.get("seen", {}),
         "unproven": config.get("unproven", {}),
     }

@@ -169,6 +169,12 @@ def make_hub(paths: StatePaths) -> MakeHub:
     return make
 
 
+@pytest.fixture
+def calls(paths: StatePaths) -> Path:
+    """The calls of a process that another one replaces are over when this file is there."""
+    return Path(paths.root, "calls-are-over")
+
+
 PRINT = Fingerprint("program", "files")
 
 MakeChild = Callable[..., Child]

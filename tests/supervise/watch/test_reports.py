@@ -8,7 +8,8 @@ import pytest
 
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.child import Child
-from tests.supervise.conftest import MakeHub, supervising, watchers_of
+from tests.supervise.beside.conftest import with_spare
+from tests.supervise.conftest import MakeHub, status_of, supervising, watchers_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -72,3 +73,18 @@ async def test_report_of_a_process_that_is_another_one_by_now_counts_no_more(
         await reports.refresh(1000.0)
         assert media.process is not None
         assert [status.pid for status in reports.list_statuses()] == [media.process.pid]
+
+
+@pytest.mark.parametrize("uses", [None, [{"id": "APIold", "count": 3, "participants": 2}]])
+async def test_media_that_finishes_its_calls_tells_how_keys_were_used(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, uses: list[dict[str, object]] | None
+) -> None:
+    before = {"say": "old", "drains": True, "deaf": True, "uses": uses}
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_spare(make_hub(media=before), engine="media"))
+        await supervisor.apply(with_spare(make_hub(media={"say": "new", "drains": True}), engine="media"))
+        await watchers_of(supervisor).reports.refresh()
+        [row] = status_of(supervisor)["retired"]
+        told = [{"id": each["id"], "participants": each["participants"]} for each in row["keys"] or ()]
+        assert told == ([{"id": "APIold", "participants": 2}] if uses else [])
+        assert (row["keys"] is None) == (uses is None)

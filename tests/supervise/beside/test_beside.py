@@ -3,14 +3,11 @@
 import json
 import os
 import signal
-import socket
-from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import anyio
 import psutil
 import pytest
 
@@ -18,89 +15,35 @@ from lkhub.errors import MachineError
 from lkhub.host.keyfile import dump_keys
 from lkhub.plan.model import Listener, RedisPlan
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.process import Handover, Health, HeldSocket, OwnPorts, ProcessPlan
+from lkhub.plan.process import Health, OwnPorts
 from lkhub.prepare.hub import PreparedHub
 from lkhub.secret import Secret
 from lkhub.spec.ports import PortRange
 from lkhub.state.identity import list_records, list_retired
 from lkhub.supervise.adopt import adopt
-from lkhub.supervise.child import Child
-from lkhub.supervise.ending import FOREVER_SECONDS, Ending
-from lkhub.supervise.left import find_running
-from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome, PendingChange
 from tests.kit.ports import free_port
+from tests.supervise.beside.conftest import (
+    LEAVES_NEW_CLIENTS,
+    PORTS,
+    REDIS,
+    busy,
+    drains,
+    hub_saying,
+    retired,
+    with_spare,
+)
 from tests.supervise.conftest import (
     IN_A_CALL,
     QUICK,
     MakeHub,
-    list_running,
     pids,
     states,
-    status_of,
     supervising,
 )
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-REDIS = "redis://127.0.0.1:6379/0"
-PORTS = (OwnPorts("udp", 7882, 7882), OwnPorts("udp", 7892, 7892))
-
-
-def with_spare(hub: PreparedHub, through: str = REDIS, ports: Sequence[OwnPorts] = PORTS, **roles: Any) -> PreparedHub:
-    """The hub, of whose media two processes can run at once."""
-    paths = hub.plan.paths
-
-    def hand_over(process: ProcessPlan, own: OwnPorts) -> ProcessPlan:
-        return replace(process, handover=Handover(through, (own,)), **roles)
-
-    [media] = [process for process in hub.plan.processes if process.name == "media"]
-    config, control = paths.render("livekit.yaml"), paths.socket("media")
-    second, other = paths.render("livekit-2.yaml"), paths.socket("media-2")
-    argv = tuple({config: second, control: other}.get(word, word) for word in media.argv)
-    spare = replace(hand_over(media, ports[1]), argv=argv, health=Health(socket=other), files=(second,))
-    others = [replace(each, engine="relay") if each.name == "relay" else each for each in hub.plan.processes]
-    first = tuple(hand_over(each, ports[0]) if each is media else each for each in others)
-    return replace(
-        hub,
-        plan=replace(hub.plan, processes=first, spare=(spare,)),
-        files={**hub.files, second: hub.files[config]},
-        spare={"media": hub.fingerprints["media"]},
-    )
-
-
-def busy(calls: Path, say: str = "old") -> dict[str, Any]:
-    """Media with a call, which ends when its calls are over."""
-    return {"say": say, "drains": True, "deaf": True, "rooms": IN_A_CALL, "die_when": str(calls)}
-
-
-@pytest.fixture
-def calls(paths: StatePaths) -> Path:
-    """The calls of the old process are over when this file is there."""
-    return Path(paths.root, "calls-are-over")
-
-
-@pytest.fixture
-def old(make_hub: MakeHub, calls: Path) -> PreparedHub:
-    return with_spare(make_hub(media=busy(calls), relay={}, serve={}))
-
-
-def hub_saying(make_hub: MakeHub, say: str, **config: Any) -> PreparedHub:
-    return with_spare(make_hub(media={"say": say, "drains": True, **config}, relay={}, serve={}))
-
-
-def retired(supervisor: Supervisor) -> list[int]:
-    return [row["pid"] for row in status_of(supervisor)["retired"]]
-
-
-def drains(paths: StatePaths) -> list[dict[str, Any]]:
-    """What media was told, of drains."""
-    lines = Path(paths.log("media")).read_text().splitlines()
-    return [json.loads(line.removeprefix("drain ")) for line in lines if line.startswith("drain")]
-
-
-LEAVES_NEW_CLIENTS = {"version": 1, "seconds": FOREVER_SECONDS, "hand_over": True}
 
 
 async def test_new_process_takes_over_and_the_call_goes_on(
@@ -452,161 +395,3 @@ async def test_clients_of_both_connect_again_when_the_relay_is_another_one(
         await supervisor.apply(make({"say": "new", "drains": True}))
         await supervisor.restart(["relay"])
         assert said == ["the relay is another one: 1 of its clients were told to connect again"] * 2
-
-
-# --- the next supervisor
-
-
-async def test_next_supervisor_watches_both(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, calls: Path
-) -> None:
-    new = hub_saying(make_hub, "new")
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(old)
-        await first.apply(new)
-        before, left = pids(first), retired(first)
-    async with supervising(paths, said) as second:
-        await adopt(second, new.plan.processes)
-        assert (pids(second), retired(second)) == (before, left)
-        assert drains(paths) == [LEAVES_NEW_CLIENTS] * 2, "it is told again, which cuts no call"
-        assert await second.apply(new) == Outcome(())
-        calls.touch()
-        await until(lambda: not retired(second), "its end")
-        assert pids(second) == before
-
-
-async def test_killed_before_the_new_process_was_there(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
-) -> None:
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(old)
-        before = pids(first)
-        first.children["media"].note_handover()
-    async with supervising(paths, said) as second:
-        await adopt(second, old.plan.processes)
-        assert (pids(second), retired(second), drains(paths)) == (before, [], [])
-        assert list_retired(paths) == ()
-        assert (await second.apply(hub_saying(make_hub, "new"))).beside == ("media",)
-
-
-async def test_killed_before_the_old_process_was_told(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def nothing(_: Child) -> None:
-        """The supervisor is killed here."""
-
-    new = hub_saying(make_hub, "new")
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(old)
-        before = pids(first)["media"]
-        with monkeypatch.context() as patch:
-            patch.setattr(Child, "hand_over", nothing)
-            await first.apply(new)
-        assert drains(paths) == []
-        after = pids(first)
-    assert [(left.process.pid, left.retired) for left in find_running(paths) if left.name == "media"] == [
-        (after["media"], False),
-        (before, True),
-    ]
-    async with supervising(paths, said) as second:
-        await adopt(second, new.plan.processes)
-        assert (pids(second), retired(second)) == (after, [before])
-        assert drains(paths) == [LEAVES_NEW_CLIENTS]
-
-
-@pytest.mark.parametrize("lost", ["both", "the old one's"])
-async def test_killed_and_records_are_lost(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, lost: str
-) -> None:
-    """The marks say what runs, and not which of the two has retired: the one that does not drain takes the place."""
-    new = hub_saying(make_hub, "new")
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(old)
-        await first.apply(new)
-        before, [left] = pids(first), retired(first)
-    for record in Path(paths.run).glob("media*.json"):
-        if lost == "both" or "." in record.stem:
-            record.unlink()
-    async with supervising(paths, said) as second:
-        await adopt(second, new.plan.processes)
-        assert (pids(second), retired(second)) == (before, [left])
-
-
-async def test_new_process_that_died_with_the_supervisor_starts_again_beside_the_old_one(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
-) -> None:
-    new = hub_saying(make_hub, "new")
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(old)
-        await first.apply(new)
-        [left] = retired(first)
-        os.kill(pids(first)["media"] or 0, signal.SIGSTOP)  # it can't be started again before its end
-        for child in first.children.values():
-            child._wanted = False
-        os.kill(pids(first)["media"] or 0, signal.SIGKILL)
-    async with supervising(paths, said) as second:
-        await adopt(second, new.plan.processes)
-        assert retired(second) == [left]
-        await second.apply(new)
-        assert states(second)["media"] == "running"
-        assert second.children["media"].plan.health == Health(socket=paths.socket("media-2"))
-
-
-@pytest.mark.parametrize("gives", [True, False], ids=["gives its socket", "of an earlier version"])
-async def test_next_supervisor_starts_another_that_accepts_from_the_same_socket(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, gives: bool
-) -> None:
-    listens = (HeldSocket("127.0.0.1", free_port()),)
-    old = with_spare(make_hub(media={**busy(calls), "keeps": not gives}, relay={}, serve={}), listens=listens)
-    new = with_spare(make_hub(media={"say": "new", "drains": True}, relay={}, serve={}), listens=listens)
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(old)
-        before = pids(first)["media"]
-        # The kernel closes all at its end. This would also remove the files of the control sockets, which stay then.
-        first.shared.held.close_except(set(), [each.plan.health.socket for each in first.children.values()])
-    async with supervising(paths, said) as second:
-        await adopt(second, old.plan.processes)
-        done = await second.apply(new)
-        if gives:
-            assert (done, retired(second)) == (Outcome(("media",), beside=("media",)), [before])
-        else:
-            assert (done, retired(second)) == (Outcome(("media",), pending=True, people=2), [])
-        socket.create_connection(listens[0], 5).close()
-
-
-# --- the end of the hub
-
-
-async def test_end_of_the_hub_gives_the_calls_of_both_their_time(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(old)
-        await supervisor.apply(hub_saying(make_hub, "new"))
-        running = list_running(paths)
-        told = len(drains(paths))
-        supervisor.tasks.start_soon(supervisor.stop, "drain")
-        # Of the same log: which of the two was told first is not known.
-        await until(lambda: len(drains(paths)) == told + 2, "both are told")
-        assert drains(paths)[told:] == [{"version": 1, "seconds": 30}] * 2
-        assert all(each.is_running() for each in running), "the relay ended before the calls"
-        supervisor.stop_now()
-        await until(lambda: not list_running(paths), "the end")
-
-
-@pytest.mark.parametrize("how", ["drain", "now"])
-async def test_hub_whose_stop_is_asked_for_twice_ends(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, how: Ending
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(old)
-        await supervisor.apply(hub_saying(make_hub, "new"))
-        told = len(drains(paths))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(supervisor.stop, "drain")
-            await until(lambda: len(drains(paths)) == told + 2, "both are told")
-            tasks.start_soon(supervisor.stop, how)
-            if how == "drain":
-                await until(lambda: len(drains(paths)) == told + 4, "both are told again")
-                supervisor.stop_now()
-        assert list_running(paths) == []

@@ -3,70 +3,30 @@
 import contextlib
 import errno
 import os
-import shlex
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import processes
-from lkhub.host.keyfile import Keys, add_current
 from lkhub.host.processes import ProcessId
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.process import Health, ProcessPlan, Variable
-from lkhub.prepare.hub import PreparedHub, fingerprint
-from lkhub.prepare.ring import replace_keys
-from lkhub.secret import Secret
 from lkhub.spec.ports import PortRange
-from lkhub.state.identity import list_retired, write_retired
+from lkhub.state.identity import list_retired
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
-from lkhub.supervise.succession import Succession
-from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome
 from tests.kit.ports import free_port
 from tests.supervise.conftest import MakeHub, list_running, pids, states, status_of, supervising
+from tests.supervise.retired.conftest import AGENT, busy, started, with_agent
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-AGENT = "serve"  # the actor that is one here
-
-
-def with_agent(hub: PreparedHub, *, name: str = AGENT, **roles: Any) -> PreparedHub:
-    """The hub, whose last process is an agent that may finish its calls."""
-
-    def follow(process: ProcessPlan) -> ProcessPlan:
-        if process.name != name:
-            return process
-        return replace(process, health=Health(), **({"retires": 60, "registers": True, "stop_order": 2} | roles))
-
-    return replace(hub, plan=replace(hub.plan, processes=tuple(map(follow, hub.plan.processes))))
-
-
-@pytest.fixture
-def calls(paths: StatePaths) -> Path:
-    """The calls of the agent are over when this file is there."""
-    return Path(paths.root, "calls-are-over")
-
-
-def busy(calls: Path, say: str = "old") -> dict[str, Any]:
-    """An agent that is told to end, and goes on until its calls are over."""
-    return {"say": say, "deaf": True, "die_when": str(calls)}
-
-
-async def started(paths: StatePaths, *said: str) -> None:
-    """The agents have begun; until then SIGTERM ends them."""
-    log = Path(paths.log(AGENT))
-    await until(lambda: log.read_text().split() == list(said), f"the starts of {said}")
 
 
 async def test_successor_starts_at_once_and_the_call_goes_on(
@@ -317,186 +277,3 @@ async def test_record_of_one_that_ended_without_a_supervisor_is_removed(
     async with supervising(paths, said) as second:
         await adopt(second)
         assert list_retired(paths) == ()
-
-
-OLD: Keys = {"APIold": Secret("o" * 32)}
-NEW = "APInew", Secret("n" * 32)
-
-
-def keyed(paths: StatePaths, hub: PreparedHub) -> PreparedHub:
-    """The hub with generated keys: media reads them again, and the agent has the current one in its environment."""
-    media, agent = hub.plan.processes
-    media = replace(media, rereads=(paths.keys,))
-    agent = replace(agent, variables=(Variable("KEY", file=paths.agent_key),))
-    files = {**hub.files, paths.managed_keys: "", paths.keys: "", paths.agent_key: "", paths.agent_secret: ""}
-    planned: Any = (SimpleNamespace(name=AGENT, given=""),)  # that there are agents
-    hub = replace(hub, plan=replace(hub.plan, processes=(media, agent), agents=planned), files=files)
-    hub = replace_keys(hub, OLD)
-    prints = {each.name: fingerprint(each, hub.files, {}) for each in hub.plan.processes}
-    return replace(hub, fingerprints=prints)
-
-
-def read_key(supervisor: Supervisor) -> str:
-    """The key in the environment of the agent that runs."""
-    process = supervisor.children[AGENT].process
-    assert process is not None
-    return psutil.Process(process.pid).environ().get("KEY", "")
-
-
-async def test_rotation_starts_agents_anew_and_nothing_else(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(keyed(paths, with_agent(make_hub(media={"keys": paths.keys}, serve=busy(calls)))))
-        before = pids(supervisor)
-        await started(paths, "old")
-        assert read_key(supervisor) == "APIold"
-        await supervisor.take_keys(lambda keys: add_current(keys, *NEW))
-        assert pids(supervisor)["media"] == before["media"]
-        assert pids(supervisor)[AGENT] != before[AGENT]
-        assert read_key(supervisor) == "APInew"
-        assert [row["pid"] for row in status_of(supervisor)["retired"]] == [before[AGENT]]
-        # What is in force now is what the next `up` prepares.
-        assert supervisor.in_force.hub is not None
-        assert await supervisor.apply(supervisor.in_force.hub) == Outcome(())
-
-
-async def test_rotation_stays_where_an_agent_does_not_start(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(keyed(paths, with_agent(make_hub(media={"keys": paths.keys}, serve=busy(calls)))))
-        await started(paths, "old")
-        child = supervisor.children[AGENT]
-        Path(paths.log(AGENT)).unlink()
-        Path(paths.log(AGENT)).mkdir()  # where its log can't be written it does not start
-        changed = await supervisor.take_keys(lambda keys: add_current(keys, *NEW))
-        assert changed.current == "APInew"
-        assert any("serve could not be started with the new key" in line for line in said)
-        assert supervisor.children[AGENT] is child
-        os.rmdir(paths.log(AGENT))
-
-
-@pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> set[int]:
-    """The pids of agents whose successors have registered with media."""
-    over: set[int] = set()
-
-    async def is_over(_: Succession, __: str, before: ProcessId) -> bool:
-        return before.pid in over
-
-    monkeypatch.setattr(Succession, "is_over", is_over)
-    return over
-
-
-def retired_states(supervisor: Supervisor) -> dict[int, str]:
-    return {row["pid"]: row["state"] for row in status_of(supervisor)["retired"]}
-
-
-async def test_agent_takes_rooms_until_its_successor_has_registered(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, registered: set[int]
-) -> None:
-    """Its successor may have to be installed first, and may never be. The next supervisor waits too, and a version
-    that came between waits for nothing."""
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(with_agent(make_hub(media={}, serve=busy(calls))))
-        old = pids(first)[AGENT] or 0
-        await started(paths, "old")
-        await first.apply(with_agent(make_hub(media={}, serve=busy(calls, "between"))))
-        between = pids(first)[AGENT] or 0
-        await started(paths, "old", "between")
-        hub = with_agent(make_hub(media={}, serve={"say": "new"}))
-        await first.apply(hub)
-        assert retired_states(first) == {old: "running", between: "stopping"}
-        since = first.fleet.retired.list()[0].since
-    async with supervising(paths, said) as second:
-        await adopt(second, hub.plan.processes)
-        assert await second.apply(hub) == Outcome(())
-        assert retired_states(second) == {old: "running", between: "stopping"}
-        assert min(each.since for each in second.fleet.retired.list()) == since
-        registered.add(old)
-        await until(lambda: retired_states(second)[old] == "stopping", "it is told")
-        calls.touch()
-        await until(lambda: not retired_states(second), "its end")
-
-
-def in_shell(hub: PreparedHub) -> PreparedHub:
-    """The hub, whose agent is started by a shell, which passes no signal on."""
-
-    def wrap(process: ProcessPlan) -> ProcessPlan:
-        argv = ("/bin/sh", "-c", f"{shlex.join(process.argv)}; true")
-        return replace(process, argv=argv) if process.registers else process
-
-    return replace(hub, plan=replace(hub.plan, processes=tuple(map(wrap, hub.plan.processes))))
-
-
-def is_gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
-@pytest.mark.parametrize("how", ["retires", "stops"])
-async def test_what_a_shell_has_started_is_told_and_ended_too(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, how: str
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(in_shell(with_agent(make_hub(media={}, serve=busy(calls)))))
-        await started(paths, "old")
-        shell = psutil.Process(pids(supervisor)[AGENT])
-        [agent] = shell.children()
-        if how == "stops":
-            await supervisor.stop("now")
-            await until(lambda: is_gone(agent), "its end")
-            return
-        await supervisor.apply(with_agent(make_hub(media={}, serve={"say": "new"})))
-        await until(lambda: is_gone(shell), "the end of the shell")
-        assert not is_gone(agent)
-        assert retired_states(supervisor) == {shell.pid: "stopping"}, "it finishes its calls"
-        calls.touch()
-        await until(lambda: not retired_states(supervisor), "its end")
-        assert is_gone(agent)
-
-
-async def test_agent_that_is_removed_waits_for_no_successor(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, registered: set[int]
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
-        old = pids(supervisor)[AGENT] or 0
-        await started(paths, "old")
-        await supervisor.apply(make_hub(media={}))
-        await until(lambda: retired_states(supervisor) == {old: "stopping"}, "it is told")
-    assert registered == set()
-
-
-async def test_time_of_one_that_ends_does_not_begin_anew(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
-) -> None:
-    hub = make_hub(media={})
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(with_agent(make_hub(media={}, serve=busy(calls))))
-        old = pids(first)[AGENT]
-        await started(paths, "old")
-        await first.apply(hub)
-        [retired] = first.fleet.retired.list()
-        retired.since -= 58  # of the 60 s
-        write_retired(paths, retired.identify(paths))
-    async with supervising(paths, said) as second:
-        await adopt(second, hub.plan.processes)
-        await until(lambda: not retired_states(second), "its end")
-        assert f"serve (pid {old}) has not ended in 60 s, and is ended" in said
-
-
-async def test_folders_of_agents_that_are_gone_are_removed(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
-    homes = [Path(above, "gone") for above in (paths.agents, paths.agents_apart())]
-    for home in homes:
-        (home / "0123456789abcdef/project").mkdir(parents=True)
-        (home / "user").mkdir()
-        (home / "lock").touch()
-    (homes[1] / "user/diary").write_text("dear")
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub(media={}))
-        await until(lambda: not homes[0].exists() and said, "the end of the folder")
-        assert [path.name for path in sorted(homes[1].iterdir())] == ["lock", "user"]
-        assert said[0].endswith(f"stays: rm -r {homes[1]}")
