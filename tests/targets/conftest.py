@@ -7,6 +7,7 @@ import pytest
 
 from lkhub.host.programs import copy_programs
 from tests.kit.booted import Booted, booting, make_root
+from tests.kit.call import LISTENER, SPEAKER, Call, calling
 from tests.kit.fixtures import means
 from tests.kit.netns import Namespace, connect, namespace
 from tests.kit.wheels import build_wheel, make_release
@@ -85,3 +86,12 @@ def make(booted: Booted, built: Path) -> Make:
         return f"/srv/wheels/{made.name}"
 
     return make
+
+
+@pytest.fixture
+def call(service: Booted, network: tuple[Namespace, Namespace]) -> Iterator[Call]:
+    """Two people on another machine, in a call of the hub that is the `service` of a file of tests."""
+    tokens = [service.must(f"lkhub token --room lobby --identity {name}").strip() for name in (SPEAKER, LISTENER)]
+    trusting = [*network[1].prefix, "env", f"SSL_CERT_FILE={service.root}/var/lib/lkhub/ca/root.crt"]
+    with calling(trusting, f"wss://{ADDRESS}", *tokens) as made:
+        yield made

@@ -2,12 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from tests.kit.booted import Booted
-from tests.kit.call import LISTENER, SPEAKER, Call, calling
+from tests.kit.call import Call
 from tests.kit.netns import Namespace
 from tests.targets.conftest import ADDRESS, SETUP
 from tests.waiting import wait_until
@@ -58,15 +57,6 @@ def service(booted: Booted, installed: str) -> Booted:
     """The machine, with its hub running by SPEC."""
     booted.must(f"cat >/etc/lkhub/hub.yaml <<'END'\n{SPEC}END\nlkhub install")
     return booted
-
-
-@pytest.fixture
-def call(service: Booted, network: tuple[Namespace, Namespace]) -> Iterator[Call]:
-    """Two people on another machine, in a call."""
-    tokens = [service.must(f"lkhub token --room lobby --identity {name}").strip() for name in (SPEAKER, LISTENER)]
-    trusting = [*network[1].prefix, "env", f"SSL_CERT_FILE={service.root}/var/lib/lkhub/ca/root.crt"]
-    with calling(trusting, f"wss://{ADDRESS}", *tokens) as made:
-        yield made
 
 
 def list_pids(booted: Booted) -> dict[str, int]:

@@ -15,9 +15,8 @@ import pytest
 
 from tests.documents import ROOT
 from tests.kit.booted import Booted
-from tests.kit.call import LISTENER, SPEAKER, Call, calling
+from tests.kit.call import Call
 from tests.kit.guide import follow
-from tests.kit.netns import Namespace
 from tests.targets.conftest import ADDRESS, ENGINE, SETUP, Make
 from tests.targets.test_guide import BootedDesk
 from tests.targets.test_systemd import NO_GAP_SECONDS, list_pids, list_processes
@@ -44,15 +43,6 @@ def service(booted: Booted) -> Booted:
     (booted.root / "root/hub.yaml").write_text(SPEC)
     booted.must(f"{SETUP}/bin/lkhub install --spec hub.yaml")
     return booted
-
-
-@pytest.fixture
-def call(service: Booted, network: tuple[Namespace, Namespace]) -> Iterator[Call]:
-    """Two people on another machine, in a call."""
-    tokens = [service.must(f"lkhub token --room lobby --identity {name}").strip() for name in (SPEAKER, LISTENER)]
-    trusting = [*network[1].prefix, "env", f"SSL_CERT_FILE={service.root}/var/lib/lkhub/ca/root.crt"]
-    with calling(trusting, f"wss://{ADDRESS}", *tokens) as made:
-        yield made
 
 
 @dataclass
