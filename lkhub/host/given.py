@@ -86,19 +86,19 @@ def tell_start(agents: Iterable[AgentPlan]) -> None:
 
 
 def remove_given(paths: StatePaths, agents: Iterable[AgentPlan]) -> None:
-    """Remove what no agent gets any more, and that the hub has ended. What can't be removed stays."""
+    """Remove what no agent gets any more, and that the hub has ended. What can't be removed stays, and so does the
+    folder of an agent that is gone: a unit that still has it mounted would not see another one of that name."""
     kept = {agent.given: name_copy(agent.inputs) for agent in agents if agent.given}
     if not os.path.isdir(paths.for_agents):
         return
-    for folder in Path(paths.for_agents).iterdir():
-        if str(folder) not in kept:
-            shutil.rmtree(folder, ignore_errors=True)
-            continue
+    for folder in filter(Path.is_dir, Path(paths.for_agents).iterdir()):
+        copy = kept.get(str(folder))
         for path in folder.iterdir():
-            if path.name == ENDED_FILE:
+            if path.is_dir():
+                if path.name != copy:
+                    shutil.rmtree(path, ignore_errors=True)
+            elif copy is None or path.name == ENDED_FILE:
                 remove(str(path))
-            elif path.is_dir() and path.name != kept[str(folder)]:
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def ask_for_restart(folder: str) -> None:

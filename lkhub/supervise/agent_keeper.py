@@ -4,7 +4,8 @@ itself.
 It is the agent's own user. It reads the folder that the hub fills for this agent, and writes nothing there: when the
 hub changes the file, as for another key, it starts a new worker. The one of before goes on until its successor is
 connected to media, which may have to be installed first, and then finishes its calls. A worker that has ended is
-started again, less and less often. When the hub has ended, so do the worker and, later, this process.
+started again, less and less often. When the hub has ended, so do the worker and, later, this process. Where the folder
+is another one by now, what was mounted here stays the one of before: this process ends, to be started with the new one.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 from lkhub.host.service_manager import tell_manager
 from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.supervise.backoff import Backoff
+from lkhub.supervise.exits import describe_exit
 from lkhub.wire.agent import ENDED_FILE, GIVEN_FILE, RESTART_FILE, parse_given
 
 # A change is taken up within a second, and a look costs two calls of the system.
@@ -72,9 +74,9 @@ class AgentKeeper:
     _told: int | None = None
     _backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS))
 
-    def run(self) -> None:
-        """Keep it running until SIGTERM or the end of the hub, and return when the last worker has ended. SIGHUP asks
-        for a new worker."""
+    def run(self) -> int:
+        """Keep it running until SIGTERM or the end of the hub, and return when the last worker has ended: 1 where this
+        process is to be started again, else 0. SIGHUP asks for a new worker."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._tell("waits for the hub")
         tell_manager(READY=1)
@@ -88,6 +90,7 @@ class AgentKeeper:
                 self._replace()
             elif got.si_signo in (signal.SIGTERM, signal.SIGINT):
                 self._end()
+        return 1 if self._is_replaced() else 0
 
     def _list(self) -> list[_Worker]:
         return [*self._retiring, *([self._current] if self._current else [])]
@@ -98,6 +101,10 @@ class AgentKeeper:
         self._tell_succeeded()
         self._kill_overdue()
         if self._ending or self._has_no_hub():
+            return
+        if self._is_replaced():
+            _say(f"{self.given} is another folder by now; this process ends with its calls, to be started with that one")
+            self._end()
             return
         found = self._read()
         if found is not None and found != self._seen:
@@ -125,6 +132,12 @@ class AgentKeeper:
             self._tell("waits for the hub")
         return True
 
+    def _is_replaced(self) -> bool:
+        """Whether the folder that is mounted here was removed, as where the hub's state was removed and made anew."""
+        with contextlib.suppress(OSError):
+            return os.stat(self.given).st_nlink == 0
+        return False
+
     def _is_gone(self) -> bool:
         return self._gone is not None and time.monotonic() - self._gone >= GONE_SECONDS
 
@@ -140,8 +153,12 @@ class AgentKeeper:
         return text + b"\0" + asked
 
     def _start(self) -> None:
-        # A group of its own, so that nothing of it is left when it is killed; and it hears the signals again.
-        pid = os.posix_spawn(self.argv[0], self.argv, os.environ, setsigmask=[], setpgroup=0)
+        try:
+            # A group of its own, so that nothing of it is left when it is killed; and it hears the signals again.
+            pid = os.posix_spawn(self.argv[0], self.argv, os.environ, setsigmask=[], setpgroup=0)
+        except OSError as error:  # such as no memory
+            self._start_later(f"{self.argv[0]} can't be started: {(error.strerror or str(error)).lower()}", 0.0)
+            return
         self._current = _Worker(pid, time.monotonic())
         self._tell("running")
 
@@ -212,11 +229,15 @@ class AgentKeeper:
                 continue
             self._current = None
             well = max(0.0, time.monotonic() - worker.started - SETTLED_SECONDS)
-            delay = self._backoff.next_delay(well)
-            self._restarts += 1
-            self._next = time.monotonic() + delay
-            _say(f"the worker ended with {describe_exit(code)}; it starts again in {delay:.0f} s")
-            self._tell("starts again soon")
+            self._start_later(f"the worker {describe_exit(code)}", well)
+
+    def _start_later(self, why: str, well: float) -> None:
+        """`well`: for how many seconds the worker of before was well."""
+        delay = self._backoff.next_delay(well)
+        self._restarts += 1
+        self._next = time.monotonic() + delay
+        _say(f"{why}; it starts again in {delay:.0f} s")
+        self._tell("starts again soon")
 
     def _see_left(self) -> None:
         """See to the groups of workers that were told to end and have ended. A shell or npm ends at SIGTERM, does not
@@ -277,16 +298,6 @@ class AgentKeeper:
 
     def _tell(self, state: str) -> None:
         tell_manager(STATUS=f"{state}; {self._restarts} restarts")
-
-
-def describe_exit(code: int) -> str:
-    """`exit code 1`, or the name of the signal."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
 
 
 def _say(text: str) -> None:

@@ -106,6 +106,6 @@ def test_what_no_agent_gets_any_more_is_removed(paths: StatePaths, project: Path
     give_projects(agents)
     tell_end(agents)
     remove_given(paths, agents[:1])
-    assert os.listdir(paths.for_agents) == ["bmo"]
+    assert (os.listdir(paths.for_agent("gone")), mode(paths.for_agent("gone"))) == ([], 0o755)
     assert os.listdir(paths.for_agent("bmo")) == [COPY]
     remove_given(StatePaths("/nowhere"), agents)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import lkhub
-from lkhub.supervise.agent_keeper import describe_exit
 from lkhub.wire.agent import ENDED_FILE, GIVEN_FILE, RESTART_FILE, GivenAgent, dump_given
 from tests.waiting import wait_until
 
@@ -22,7 +21,7 @@ import os, sys
 from lkhub.supervise import agent_keeper
 agent_keeper.LOOK_SECONDS, agent_keeper.ORPHANED_SECONDS, agent_keeper.TOLD_SECONDS = 0.05, 0.2, 0.2
 agent_keeper.GONE_SECONDS = float(os.environ["GONE_SECONDS"])
-agent_keeper.AgentKeeper(sys.argv[1], tuple(sys.argv[2:])).run()
+sys.exit(agent_keeper.AgentKeeper(sys.argv[1], tuple(sys.argv[2:])).run())
 """
 
 # A worker connects where `connects` is there, and notes its start. When it is told to end it waits until `finish` is
@@ -47,16 +46,23 @@ class Kept:
         self.given.mkdir()
         if ended:
             (self.given / ENDED_FILE).touch()
-        worker = [sys.executable, "-c", WORKER, str(place), str(port)]
         by = ["/bin/sh", "-c", '"$@"; exit $?', "sh"] if shell else []
-        words = [sys.executable, "-c", KEEPER, str(self.given), *by, *worker]
-        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(lkhub.__file__).parents[1])}
-        environ["GONE_SECONDS"] = str(gone)
+        self.worker = (*by, sys.executable, "-c", WORKER, str(place), str(port))
+        self._environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(lkhub.__file__).parents[1])}
+        self._environ |= {"GONE_SECONDS": str(gone), "NOTIFY_SOCKET": f"{place}/notify"}
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notices.bind(f"{place}/notify")
-        self.process = subprocess.Popen(
-            words, env={**environ, "NOTIFY_SOCKET": f"{place}/notify"}, stderr=subprocess.PIPE, text=True
-        )
+        self.process = self._start(str(self.given), *self.worker)
+
+    def _start(self, given: str, *worker: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", KEEPER, given, *worker]
+        return subprocess.Popen(words, cwd=cwd, env=self._environ, stderr=subprocess.PIPE, text=True)
+
+    def start_anew(self, given: str, *worker: str, cwd: Path | None = None) -> None:
+        """Keep another worker, or what another folder has."""
+        self.process.kill()
+        self.process.communicate()
+        self.process = self._start(given, *worker, cwd=cwd)
 
     def give(self, word: str) -> None:
         """What the hub gives, which differs by `word`."""
@@ -224,8 +230,8 @@ def test_worker_that_was_killed_starts_again_at_once_and_one_that_fails_less_and
     assert kept.process.stderr
     said = kept.process.stderr.read().splitlines()
     assert said == [
-        "the worker ended with SIGKILL; it starts again in 0 s",
-        "the worker ended with SIGKILL; it starts again in 1 s",
+        "the worker was killed by signal 9; it starts again in 0 s",
+        "the worker was killed by signal 9; it starts again in 1 s",
         "the worker ended with exit code 3; it starts again in 2 s",
     ]
 
@@ -316,5 +322,27 @@ def test_unit_that_starts_before_the_hub_waits_for_it(short_dir: Path, media: so
         kept.close()
 
 
-def test_ends_are_described() -> None:
-    assert [describe_exit(code) for code in (0, 3, -9, -200)] == ["exit code 0", "exit code 3", "SIGKILL", "signal 200"]
+def test_program_that_cannot_be_started_is_tried_again(kept: Kept) -> None:
+    """It may be there again a moment later, as memory may, and the calls of the worker of before go on meanwhile."""
+    program = kept.place / "program"
+    kept.start_anew(str(kept.given), str(program), *kept.worker)
+    kept.give("a")
+    assert kept.process.stderr is not None
+    begin = f"{program} can't be started: no such file or directory; it starts again in"
+    assert [kept.process.stderr.readline().strip() for _ in range(2)] == [f"{begin} 0 s", f"{begin} 1 s"]
+    program.write_text('#!/bin/sh\nexec "$@"')
+    program.chmod(0o755)
+    kept.wait_starts(1)
+
+
+def test_unit_whose_folder_is_another_one_by_now_starts_again(kept: Kept) -> None:
+    """What is mounted in it stays the folder of before; a process in that folder stands for it."""
+    kept.start_anew(".", *kept.worker, cwd=kept.given)
+    kept.give("a")
+    first = kept.wait_starts(1)
+    (kept.given / GIVEN_FILE).unlink()
+    kept.given.rmdir()
+    wait_until(lambda: (kept.place / f"told-{first}").exists(), "the worker is told to finish its calls")
+    kept.finish()
+    said = kept.process.communicate(timeout=60)[1]
+    assert (kept.process.returncode, "another folder by now" in said) == (1, True)
