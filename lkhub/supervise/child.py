@@ -20,6 +20,7 @@ from lkhub.state.identity import Identity, remove_retired, write_retired
 from lkhub.supervise.ask import ask_status
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.ending import Ending, end_process, end_session
+from lkhub.supervise.exits import describe_exit
 from lkhub.supervise.life import watch_life
 from lkhub.supervise.recorded import Recorded
 from lkhub.supervise.shared import Shared
@@ -312,7 +313,7 @@ def report_end(name: str, code: int | None, paths: StatePaths) -> str:
     """The report of a process that ended by itself, with the last lines of its log. `code` is the return code as in
     subprocess.Popen, None if it is not known. `lkhub logs` recognises the lines of the log by their mark, and shows
     them as lines of the process (lkhub/log_lines.py)."""
-    how = "ended" if code is None else f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    how = describe_exit(code)
     log = paths.log(name)
     try:
         lines = files.read_tail(log, REPORT_LINES)

@@ -15,6 +15,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import UNKNOWN, ProcessPlan, are_apart
 from lkhub.state.identity import Identity, remove_retired, write_retired
 from lkhub.supervise.ending import FOREVER_SECONDS, Ending, end_process, tell_to_drain
+from lkhub.supervise.exits import describe_exit
 from lkhub.supervise.reread import post_reload, read_refusal
 from lkhub.supervise.shared import Shared
 
@@ -136,8 +137,7 @@ class Predecessors:
         if not code:
             how = "has ended" if code is None else "has ended, after its last call"
         else:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            how += f", with its calls; see {self._shared.paths.log(before.plan.name)}"
+            how = f"{describe_exit(code)}, with its calls; see {self._shared.paths.log(before.plan.name)}"
         self._shared.say(f"{before.plan.name} (pid {before.process.pid}) {how}")
         if code:  # those who were in its calls are about to come back
             await self._shared.returned(before.plan)
