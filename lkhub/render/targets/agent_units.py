@@ -7,33 +7,8 @@ from lkhub.plan.container import AGENT_FOLDER
 from lkhub.plan.model import Plan
 from lkhub.plan.service import AGENTS_STATE, RESTART_SECONDS, STOP_MARGIN_SECONDS, UNIT, name_unit
 from lkhub.render.files import RenderedFile
+from lkhub.render.targets.sandbox import AGENT_SANDBOX
 from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
-
-# As SANDBOX, for other people's code: what Node runs is compiled in memory, and onnxruntime chooses the cores for its
-# threads (@resources). DynamicUser has NoNewPrivileges, PrivateTmp, ProtectSystem, RemoveIPC and RestrictSUIDSGID too.
-AGENT_SANDBOX: tuple[Setting, ...] = (
-    ("ProtectHome", "yes"),
-    ("PrivateMounts", "yes"),
-    ("PrivateDevices", "yes"),
-    ("PrivateUsers", "yes"),
-    ("ProtectKernelTunables", "yes"),
-    ("ProtectKernelModules", "yes"),
-    ("ProtectKernelLogs", "yes"),
-    ("ProtectControlGroups", "yes"),
-    ("ProtectClock", "yes"),
-    ("ProtectHostname", "yes"),
-    ("ProtectProc", "invisible"),
-    ("CapabilityBoundingSet", ""),
-    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
-    ("RestrictNamespaces", "yes"),
-    ("RestrictRealtime", "yes"),
-    ("LockPersonality", "yes"),
-    ("UMask", "0077"),
-    ("SystemCallArchitectures", "native"),
-    ("SystemCallFilter", "@system-service"),
-    ("SystemCallFilter", "~@privileged"),
-    ("SystemCallErrorNumber", "EPERM"),
-)
 
 
 def render_agent_units(plan: Plan) -> tuple[RenderedFile, ...]:

@@ -10,6 +10,7 @@ from lkhub.plan.model import Plan
 from lkhub.plan.service import INSTALLED, RESTART_SECONDS, STOP_MARGIN_SECONDS, SYSTEM, UNIT, Service, name_unit
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.agent_units import render_agent_units
+from lkhub.render.targets.sandbox import NO_NEW_CODE, SANDBOX, SANDBOX_OF_USER
 from lkhub.render.targets.target import Given, Target
 from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
 
@@ -21,48 +22,6 @@ ABORT_SECONDS = 5
 
 # Every address and candidate is looked up on this machine; a slow disk or a name server may take a while.
 START_SECONDS = 120
-
-NO_NEW_CODE = "MemoryDenyWriteExecute"
-"""The setting that a unit lacks where agents or builds of web sites run in it."""
-
-# What the kernel lets every user give up. A unit of a user can't have the rest: systemd would need a user namespace for
-# it, and a supervisor in one namespace can't read what it adopts from another.
-_GIVEN_UP: tuple[Setting, ...] = (
-    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
-    ("RestrictNamespaces", "yes"),
-    ("RestrictRealtime", "yes"),
-    ("RestrictSUIDSGID", "yes"),
-    ("LockPersonality", "yes"),
-    (NO_NEW_CODE, "yes"),
-    ("UMask", "0077"),
-    ("SystemCallArchitectures", "native"),
-    ("SystemCallFilter", "@system-service"),
-    ("SystemCallFilter", "~@privileged @resources"),
-    ("SystemCallErrorNumber", "EPERM"),
-)
-
-SANDBOX_OF_USER: tuple[Setting, ...] = (("NoNewPrivileges", "yes"), *_GIVEN_UP)
-"""What a hub may not do that a user's own systemd runs."""
-
-SANDBOX: tuple[Setting, ...] = (
-    ("NoNewPrivileges", "yes"),
-    ("ProtectSystem", "strict"),
-    ("ProtectHome", "yes"),
-    ("PrivateTmp", "yes"),
-    ("PrivateMounts", "yes"),
-    ("PrivateDevices", "yes"),
-    ("ProtectKernelTunables", "yes"),
-    ("ProtectKernelModules", "yes"),
-    ("ProtectKernelLogs", "yes"),
-    ("ProtectControlGroups", "yes"),
-    ("ProtectClock", "yes"),
-    ("ProtectHostname", "yes"),
-    ("ProtectProc", "invisible"),
-    ("RemoveIPC", "yes"),
-    *_GIVEN_UP,
-)
-"""What the hub may not do. It has no ProcSubset=pid: the hub reads the kernel's limits for UDP buffers and its counters
-of dropped packets, which are outside of the processes in /proc."""
 
 
 def render_systemd(plan: Plan, service: Service = SYSTEM) -> RenderedFile:

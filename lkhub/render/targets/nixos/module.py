@@ -11,7 +11,8 @@ from lkhub.plan.service import ENVIRONMENT, FOLDER, INSTALLED, SPEC, STOP_MARGIN
 from lkhub.render.targets.agent_units import list_agent_sections
 from lkhub.render.targets.nixos.language import Expression, write_nix, write_text
 from lkhub.render.targets.nixos.options import EACH, Place, list_secrets, write_options
-from lkhub.render.targets.systemd import NO_NEW_CODE, list_sections
+from lkhub.render.targets.sandbox import NO_NEW_CODE
+from lkhub.render.targets.systemd import list_sections
 from lkhub.render.targets.unit_text import Setting
 from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.model import Spec
