@@ -358,11 +358,22 @@ def test_commands_in_hints_are_about_the_hub_that_was_asked_about(
         ("`lkhub verify --url ws://h` there", "`lkhub verify --url ws://h` there"),
         ("`lkhub --help` lists the commands", "`lkhub --help` lists the commands"),
         ("`kill 5` stops the hub", "`kill 5` stops the hub"),
+        ("`lkhub down && lkhub install --now`", "`lkhub down --state /s && lkhub install --now`"),
     ],
 )
 def test_hint_that_names_its_hub_stays_as_it_is(hint: str, shown: str) -> None:
     assert name_hub(hint, ["status", "--state", "/s"]) == shown
     assert name_hub(hint, ["status"]) == hint
+
+
+@pytest.mark.parametrize("name", main_module.COMMANDS)
+def test_hint_has_no_option_that_its_command_does_not_take(name: str) -> None:
+    """`lkhub upgrade --state DIR` is refused."""
+    command = main_module._load(main_module.COMMANDS[name], name)
+    leaves = {f"{name} {leaf}": each for leaf, each in getattr(command, "commands", {}).items()} or {name: command}
+    for typed, leaf in leaves.items():
+        takes = any("--state" in parameter.opts for parameter in leaf.params)
+        assert takes or "--state" not in name_hub(f"`lkhub {typed}`", ["status", "--state", "/s"]), typed
 
 
 def test_hint_of_a_hub_for_development_starts_that_one(applied: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:

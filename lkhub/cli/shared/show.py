@@ -73,8 +73,11 @@ def show_hints(hints: Iterable[str]) -> None:
         say(name_hub(hint, sys.argv[1:]), "hint", "bold cyan")
 
 
-# A command in a hint that is about a hub, and does not say which.
-_ABOUT_HUB = re.compile(r"`(lkhub (?!init\b|spec\b|-)(?![^`]* --(?:state|url)\b)[^`]+)`")
+# A command line in a hint.
+_TYPED = re.compile(r"`(lkhub [^`]+)`")
+
+# A command that is about a hub, and does not say which. `install` and `upgrade` are about the service.
+_ABOUT_HUB = re.compile(r"lkhub (?!(?:init|plan|spec|install|uninstall|upgrade)\b|-)(?!.* --(?:state|url)\b).+")
 
 
 # A command in a hint that starts or changes a hub, and does not say by which spec.
@@ -89,8 +92,11 @@ def name_hub(hint: str, arguments: Sequence[str]) -> str:
     option = name_state(paths) if given else ""
     if _STARTS_HUB.search(hint) and _is_dev(paths):
         hint = _STARTS_HUB.sub(r"\1lkhub up --dev", hint)
-    # Without the option, `lkhub down && …` would stop another hub.
-    return _ABOUT_HUB.sub(lambda found: f"`{found[1].replace(' && ', f'{option} && ')}{option}`", hint)
+    return _TYPED.sub(lambda found: f"`{' && '.join(_add(option, each) for each in found[1].split(' && '))}`", hint)
+
+
+def _add(option: str, command: str) -> str:
+    return f"{command}{option}" if _ABOUT_HUB.fullmatch(command) else command
 
 
 def _is_dev(paths: StatePaths) -> bool:
