@@ -6,6 +6,7 @@ from lkhub.errors import MachineError
 from lkhub.host.keyfile import Keys, load_keys
 from lkhub.host.secrets import DamagedKeysError, read_managed_keys
 from lkhub.plan.paths import StatePaths
+from lkhub.spec.model import Spec
 from lkhub.state.ring import read_notes
 
 
@@ -18,6 +19,16 @@ def read_kept_keys(paths: StatePaths) -> Keys:
         if copy := _find_copy(paths):
             return copy
         raise
+
+
+def read_used_keys(paths: StatePaths, spec: Spec | None) -> Keys:
+    """As `read_kept_keys`; but none where the file is damaged and this spec names other keys."""
+    try:
+        return read_kept_keys(paths)
+    except DamagedKeysError:
+        if spec is None or spec.keys.source == "managed":
+            raise
+        return {}
 
 
 def _find_copy(paths: StatePaths) -> Keys:

@@ -10,17 +10,18 @@ from tempfile import TemporaryDirectory
 from dotenv import dotenv_values
 
 from lkhub.errors import InputError
-from lkhub.host.files import write_private
+from lkhub.host.files import read_input, write_private
 from lkhub.host.keyfile import dump_keys
 from lkhub.host.system_user import can_execute, can_read, check_system_user, describe_useradd, has_user
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import Service
 from lkhub.prepare.hub import plan_installed, prepare_hub
-from lkhub.prepare.managed_keys import read_kept_keys
+from lkhub.prepare.managed_keys import read_used_keys
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.agent_units import render_agent_units
 from lkhub.render.targets.systemd import render_environment, render_systemd
+from lkhub.spec.load import load_spec
 
 # Its folders are for root alone, and links in `live` lead to the files in `archive`.
 CERTBOT = "/etc/letsencrypt"
@@ -57,7 +58,7 @@ def prepare_service(source: str, environ: Mapping[str, str], service: Service) -
     with TemporaryDirectory(prefix="lkhub-") as state:
         # Root can read the secrets. In a folder of its own, which it may fill with files of root; but the spec may name
         # one of the keys that the hub has made.
-        if keys := read_kept_keys(service.installation.paths):
+        if keys := read_used_keys(service.installation.paths, load_spec(read_input(source), source).spec):
             write_private(StatePaths(state).managed_keys, dump_keys(keys))
         hub = prepare_hub(source, state, variables)
     plan = plan_installed(hub, service.installation)

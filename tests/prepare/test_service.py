@@ -10,6 +10,7 @@ from lkhub.errors import InputError
 from lkhub.findings.fault import SpecError
 from lkhub.host import system_user
 from lkhub.host.commands import Done
+from lkhub.host.secrets import DamagedKeysError
 from lkhub.plan.network import LookedUp
 from lkhub.plan.service import INSTALLED, SYSTEM, Service, user_service
 from lkhub.prepare import agents, hub, service
@@ -58,6 +59,17 @@ def test_variables_are_kept_for_the_next_installation(tmp_path: Path, machine: S
     Path(machine.environment).write_text(made.environment)
     assert prepare_service(source, {}, machine) == made
     assert secret not in repr(made)
+
+
+def test_damaged_keys_that_the_spec_does_not_use_keep_no_hub_from_becoming_a_service(
+    tmp_path: Path, machine: Service
+) -> None:
+    Path(machine.installation.state).mkdir()
+    Path(machine.installation.paths.managed_keys).write_text("damaged")
+    with pytest.raises(DamagedKeysError):
+        prepare_service(write(tmp_path, ""), {}, machine)
+    (tmp_path / "keys.yaml").write_text(f"API: {'s' * 40}\n")
+    assert prepare_service(write(tmp_path, f"keys: {{source: {{file: {tmp_path}/keys.yaml}}}}\n"), {}, machine)
 
 
 def test_variable_that_is_not_set_is_a_fault(tmp_path: Path, machine: Service) -> None:

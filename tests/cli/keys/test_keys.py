@@ -85,7 +85,9 @@ def with_media_of_before(keys: list[dict[str, Any]] | None) -> dict[str, Any]:
 
 def test_media_that_finishes_its_calls_counts_too(run: Run, runs: FakeSupervisor) -> None:
     caller = {"kind": "join", "address": "203.0.113.7", "identity": "bob", "count": 5, "at": 1_000_070.0}
-    runs.answers["status"] = with_media_of_before([{"id": "APIold", "count": 5, "participants": 3, "callers": [caller]}])
+    runs.answers["status"] = with_media_of_before(
+        [{"id": "APIold", "count": 5, "participants": 3, "callers": [caller]}]
+    )
     listed = run("keys", "list", "--json").json
     assert listed["since"] is None, "not since the second one started"
     assert [(key["requests"], key["participants"]) for key in listed["keys"]] == [(0, 0), (17, 5)]
@@ -206,6 +208,18 @@ def test_keys_of_the_spec_are_changed_by_its_author(run: Run, applied: StatePath
         assert "`lkhub up`" in done.err
     assert Path(applied.keys).read_text() == before
     assert not Path(applied.managed_keys).exists()
+
+
+def test_damaged_keys_that_the_spec_does_not_use_hide_no_others(run: Run, applied: StatePaths) -> None:
+    spec = Path("hub.yaml").absolute()
+    spec.write_text("keys: {source: {file: mine.yaml}}\n")
+    write_private(applied.applied, json.dumps({**json.loads(Path(applied.applied).read_text()), "spec": str(spec)}))
+    write_private(applied.managed_keys, "damaged")
+    listed = run("keys", "list", "--json").json
+    assert ([key["id"] for key in listed["keys"]], listed["managed"]) == (["APIcurrent", "APIold"], False)
+    assert "the spec names the keys of this hub" in run("keys", "rotate").err
+    spec.write_text("")
+    assert "this file has the API keys of the hub" in run("keys", "list").err
 
 
 @pytest.mark.parametrize(("own", "step"), [(True, "`lkhub down` stops this hub"), (False, "take `source: dev` out")])
