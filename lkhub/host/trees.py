@@ -1,5 +1,5 @@
-"""Opens, lists and removes folders that other people's code has filled: it may have put links there, and folders below folders
-without end."""
+"""Opens, lists and removes folders that other people's code has filled: it may have put links there, and folders below
+folders without end."""
 
 import contextlib
 import os

@@ -16,7 +16,15 @@ import lkhub
 from lkhub.errors import InputError, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.archive import MANIFEST, ArchiveWriter
-from lkhub.host.files import MAX_TEXT_CHARACTERS, digest, explain_os_errors, read_input, require_own_links, stamp, sync_folder
+from lkhub.host.files import (
+    MAX_TEXT_CHARACTERS,
+    digest,
+    explain_os_errors,
+    read_input,
+    require_own_links,
+    stamp,
+    sync_folder,
+)
 from lkhub.host.sealed import MAGIC, SealKeys, encrypting
 from lkhub.host.snapshot import copy_database
 from lkhub.hub.locate import find_service, find_spec

@@ -103,7 +103,9 @@ class AgentKeeper:
         if self._ending or self._has_no_hub():
             return
         if self._is_replaced():
-            _say(f"{self.given} is another folder by now; this process ends with its calls, to be started with that one")
+            _say(
+                f"{self.given} is another folder by now; this process ends with its calls, to be started with that one"
+            )
             self._end()
             return
         found = self._read()
