@@ -12,7 +12,7 @@ from lkhub.cli.shared.options import Spec, State
 from lkhub.cli.shared.show import err
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.acting import acting_as_owner
-from lkhub.host.files import explain_os_errors, read_text, write_private
+from lkhub.host.files import explain_os_errors, read_text, user_name, write_private
 from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
 from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_hub
@@ -83,16 +83,33 @@ def render(
 
 
 def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, Given]:
+    # Before root acts as another user, who may not see the current folder.
+    found, where = find_spec(spec), find_state(state)
     if target.judges_keys:
         # The state directory of a service is its user's, for whom keys are generated the first time.
-        with acting_as_owner(find_state(state)):
-            hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
+        with acting_as_owner(where):
+            if found:
+                _require_readable(found, where)
+            hub = prepare_hub(found, where, os.environ)
         return hub.plan, Given(hub.interfaces, hub.raw)
     if target.elsewhere and target.installation:
-        planned = plan_elsewhere(find_spec(spec), target.installation)
+        planned = plan_elsewhere(found, target.installation)
     else:
-        planned = plan_hub(find_spec(spec), find_state(state), target.installation)
+        planned = plan_hub(found, where, target.installation)
     return planned.plan, Given(planned.network.interfaces, planned.raw)
+
+
+def _require_readable(spec: str, state: str) -> None:
+    try:
+        os.close(os.open(spec, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except PermissionError:
+        user = user_name(os.geteuid())
+        raise InputError(
+            f"{user} can't read {os.path.abspath(spec)}, and this runs as {user}, who owns {state}",
+            hints=(f"put a copy where {user} can read it, or name another state directory with --state DIR",),
+        ) from None
+    except OSError:
+        pass  # what reads it says why
 
 
 def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:

@@ -33,6 +33,31 @@ def test_root_renders_for_a_service_as_the_services_user(
     assert Path("out/livekit.yaml").stat().st_uid == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as others")
+@pytest.mark.parametrize("where", ["named", "in the current folder"])
+def test_spec_that_the_hubs_user_cannot_read_is_not_taken_for_none(
+    run: Run,
+    paths: StatePaths,
+    tmp_path: Path,
+    give_away: Callable[[StatePaths], None],
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    """As in /root, which other users can't enter: os.path.exists says that there is no file."""
+    Path(paths.root).mkdir(mode=0o700)
+    give_away(paths)
+    closed = tmp_path / "root"
+    closed.mkdir(mode=0o700)
+    (closed / "hub.yaml").write_text("service: {port: 9999}\n")
+    named = ["--spec", str(closed / "hub.yaml")]
+    if where != "named":
+        monkeypatch.chdir(closed)
+        named = []
+    done = run("render", "livekit", *named)
+    assert (done.code, done.out) == (2, "")
+    assert f"nobody can't read {closed}/hub.yaml, and this runs as nobody, who owns {paths.root}" in done.err
+
+
 def test_without_a_folder_the_file_is_on_stdout_and_nothing_else_is(run: Run) -> None:
     done = run("render", "livekit")
     assert (done.code, done.err) == (0, "")
