@@ -293,7 +293,7 @@ class AgentPlan:
 @dataclass(frozen=True)
 class RedisPlan:
     """The Redis server of media: its `address` as HOST:PORT, and its `url` without a login. The password is the secret
-    of the spec at REDIS_PASSWORD."""
+    of the spec at REDIS_PASSWORD. `is_here`: it is on the hub's own machine, by a loopback address."""
 
     address: str
     url: str
@@ -301,6 +301,7 @@ class RedisPlan:
     tls: bool
     username: str
     has_password: bool
+    is_here: bool = False
 
 
 REDIS_PASSWORD: Path = ("redis", "password")

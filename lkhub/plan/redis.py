@@ -19,8 +19,8 @@ def plan_redis(loaded: LoadedSpec) -> RedisPlan | None:
     if "redis" in loaded.spec.livekit:
         twice = keys_conflict("livekit.redis names a Redis server too")
         loaded.add(("redis",), twice, "keep one of them; livekit.redis is for sentinels and clusters")
-    has_password = redis.password is not None
-    return RedisPlan(redis.address, redis.url, redis.database, redis.tls, redis.username, has_password)
+    has_password, is_here = redis.password is not None, _is_here(redis.host)
+    return RedisPlan(redis.address, redis.url, redis.database, redis.tls, redis.username, has_password, is_here)
 
 
 def note_redis(spec: Spec, media: MediaPlan) -> Iterator[Finding]:

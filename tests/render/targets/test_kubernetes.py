@@ -229,6 +229,8 @@ def test_a_failed_verification_ends_no_pod() -> None:
         ("reach: lan", "load-balancer", "reach: public"),
         (SPECS["range"], "load-balancer", "media.udp: 7882"),
         (SPECS["proxied"], "load-balancer", "tls.trusted_proxies"),
+        (f"{PUBLIC}redis: 'redis://localhost'", "load-balancer", "a Redis that the pod reaches"),
+        (f"{PUBLIC}redis: 'redis://:{'SECRET'}@[::1]'", None, "{env: NAME}"),
     ],
 )
 def test_what_a_pod_cannot_run_says_what_to_write(spec: str, form: str | None, said: str) -> None:
@@ -241,6 +243,13 @@ def test_what_a_pod_cannot_run_says_what_to_write(spec: str, form: str | None, s
 def test_where_no_balancer_can_lead_there_is_no_folder_for_one() -> None:
     assert {name.partition("/")[0] for name in render(SPECS["range"])} == {"host-network"}
     assert {name.partition("/")[0] for name in render(SPECS["public"])} == {"host-network", "load-balancer"}
+    assert {name.partition("/")[0] for name in render(f"{PUBLIC}redis: 'redis://127.0.0.2'")} == {"host-network"}
+
+
+@pytest.mark.parametrize(("host", "is_here"), [("localhost", True), ("redis.example.com", False)])
+def test_redis_of_the_node_is_named(host: str, is_here: bool) -> None:
+    readme = render(f"{PUBLIC}redis: 'redis://{host}'", "host-network")["host-network/README.md"]
+    assert ("Redis, localhost:6379, has to run on that node too" in readme) == is_here
 
 
 @pytest.mark.parametrize(

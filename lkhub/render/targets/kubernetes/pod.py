@@ -152,6 +152,12 @@ def _why_no_balancer(plan: Plan) -> tuple[str, str] | None:
             "write tls.trusted_proxies with the addresses that the proxy connects from, such as those of the cluster's "
             "pods, or render with --format host-network",
         )
+    if plan.redis and plan.redis.is_here:
+        return (
+            f"redis is {plan.redis.address}, and in a network of its own this pod has no Redis there",
+            "write a name or an address of a Redis that the pod reaches, such as that of a Service, or render with "
+            "--format host-network",
+        )
     if ranges := [str(each.udp) for each in plan.media.ports if each.udp.start != each.udp.end]:
         return (
             f"a Service names each port, and media.udp is the range {ranges[0]}",

@@ -58,6 +58,8 @@ def _explain_start(pod: Pod) -> Iterator[str]:
         yield "Choose the node that clients reach, by the hub's name or by its own address.\n"
         yield f"```sh\nkubectl label node NODE lkhub=here\nkubectl apply -k {OWN}\n```\n"
         yield "Its firewall has to let clients in: `lkhub render firewall` lists the ports.\n"
+        if pod.plan.redis and pod.plan.redis.is_here:
+            yield f"The spec's Redis, {pod.plan.redis.address}, has to run on that node too, outside of the pod.\n"
     else:
         yield f"```sh\nkubectl apply -k {OWN}\nkubectl -n {NAME} get service {NAME}\n```\n"
         yield "The second command shows the balancer's address. The A record of the hub's name needs it. Until the name"
