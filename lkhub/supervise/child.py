@@ -1,5 +1,6 @@
 """One process of the supervisor: its states, its restarts, its end."""
 
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -297,9 +298,17 @@ class Child:
 
         life = await watch_life(self.plan, process, self.shared, adopted=self._popen is None, on_ready=settle)
         self.last_failure = life.failure or self.last_failure
+        if self._wanted and self.plan.registers:
+            await self._end_left(process)
         if self._popen is not None:
             self._popen.wait()
         return life.seconds
+
+    async def _end_left(self, process: ProcessId) -> None:
+        """Kill what an agent has left that ended by itself, such as a shell that was killed: another one starts. What
+        an agent has left that an earlier supervisor had started is not known any more."""
+        for each in await anyio.to_thread.run_sync(Session(process).find_members):
+            processes.send_signal(each, signal.SIGKILL)
 
     def _report_end(self) -> str:
         return report_end(self.plan.name, self._popen.poll() if self._popen else None, self.shared.paths)

@@ -85,10 +85,10 @@ def read_config(path: str) -> dict[str, object]:
 def main() -> None:
     arguments = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     config = read_config(arguments["--config"])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if config.get("deaf") else lambda *_: os._exit(0))
     print(config.get("say", "hello"), flush=True)
     if "exit" in config:
         sys.exit(int(str(config["exit"])))
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if config.get("deaf") else lambda *_: os._exit(0))
     held = contextlib.ExitStack()
     if "binds" in config:
         held.enter_context(socket.create_server(("127.0.0.1", int(str(config["binds"])))))

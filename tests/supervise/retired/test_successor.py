@@ -83,6 +83,19 @@ async def test_what_a_shell_has_started_is_told_and_ended_too(
         assert is_gone(agent)
 
 
+async def test_shell_that_is_killed_leaves_no_agent_beside_the_next_one(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(in_shell(with_agent(make_hub(media={}, serve=busy(calls)))))
+        await started(paths, "old")
+        shell = psutil.Process(pids(supervisor)[AGENT])
+        [agent] = shell.children()
+        shell.kill()
+        await started(paths, "old", "old")
+        assert is_gone(agent)
+
+
 async def test_agent_that_is_removed_waits_for_no_successor(
     paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, registered: set[int]
 ) -> None:
