@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.abc
 
-from lkhub.errors import MachineError, describe_error
+from lkhub.errors import describe_error
 from lkhub.host import processes
 from lkhub.host.http import httpx
 from lkhub.host.processes import ProcessId
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import UNKNOWN, ProcessPlan, are_apart
-from lkhub.state.identity import Identity, remove_retired, write_retired
+from lkhub.state.identity import Identity, remove_retired
+from lkhub.supervise.beside import Beside
 from lkhub.supervise.ending import FOREVER_SECONDS, Ending, end_process, tell_to_drain
 from lkhub.supervise.exits import describe_exit
 from lkhub.supervise.reread import post_reload, read_refusal
-from lkhub.supervise.shared import Shared
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,8 @@ class Predecessor:
         return Identity(self.process, paths.root, self.plan, UNKNOWN, self.since)
 
 
-class Predecessors:
-    """Those of one supervisor, in `tasks`."""
-
-    def __init__(self, tasks: anyio.abc.TaskGroup, shared: Shared) -> None:
-        self._tasks, self._shared = tasks, shared
-        self._there: list[Predecessor] = []
-
-    def list(self) -> tuple[Predecessor, ...]:
-        """Those that still run."""
-        return tuple(self._there)
-
-    @property
-    def pids(self) -> frozenset[int]:
-        """The pids of those that still run."""
-        return frozenset(each.process.pid for each in self._there)
+class Predecessors(Beside[Predecessor]):
+    """Those of one supervisor."""
 
     def find_in_the_way(self, plan: ProcessPlan) -> Predecessor | None:
         """One that still has what a process of this plan needs."""
@@ -62,10 +49,7 @@ class Predecessors:
         """Tell a process to leave new clients to the one that took its place, and watch it to its end. It is told as
         often as needed, since until then it takes new clients too; being told twice cuts no call."""
         before = Predecessor(plan, process, popen)
-        try:
-            write_retired(self._shared.paths, before.identify(self._shared.paths))
-        except MachineError as error:  # the next supervisor recognises it by its mark
-            self._shared.say(error.message)
+        self._record(before)
         self._there.append(before)
         self._tasks.start_soon(self._await_end, before)
         if not await self._tell(before):

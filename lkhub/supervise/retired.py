@@ -10,13 +10,14 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import MachineError, describe_error
+from lkhub.errors import describe_error
 from lkhub.host import processes
 from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import UNKNOWN, ProcessPlan
-from lkhub.state.identity import Identity, remove_retired, write_retired
+from lkhub.state.identity import Identity, remove_retired
+from lkhub.supervise.beside import Beside
 from lkhub.supervise.ending import end_session
 from lkhub.supervise.shared import Shared
 from lkhub.supervise.succession import Succession
@@ -43,24 +44,14 @@ class RetiredProcess:
         return Identity(self.process, paths.root, self.plan, UNKNOWN, self.since, waits=self.waits)
 
 
-class Retired:
-    """The retired processes of one supervisor, in `tasks`."""
+class Retired(Beside[RetiredProcess]):
+    """The retired processes of one supervisor."""
 
     def __init__(self, tasks: anyio.abc.TaskGroup, shared: Shared, succession: Succession) -> None:
-        self._tasks, self._paths, self._say, self._timings = tasks, shared.paths, shared.say, shared.timings
-        self._succession = succession
-        self._there: list[RetiredProcess] = []
+        super().__init__(tasks, shared)
+        self._timings, self._succession = shared.timings, succession
         # Each is called after the end of one.
         self.heard: list[Callable[[], Awaitable[None]]] = []
-
-    def list(self) -> tuple[RetiredProcess, ...]:
-        """Those that still run."""
-        return tuple(self._there)
-
-    @property
-    def pids(self) -> frozenset[int]:
-        """The pids of those that still run."""
-        return frozenset(each.process.pid for each in self._there)
 
     def add(self, plan: ProcessPlan, process: ProcessId, popen: "subprocess.Popen[bytes] | None") -> None:
         """Tell a process to end, and end it when its time is over. An agent goes on until its successor has registered,
@@ -112,12 +103,6 @@ class Retired:
         retired.session.find_members()  # a shell is gone in a moment
         processes.send_signal(retired.process, signal.SIGTERM)
 
-    def _record(self, retired: RetiredProcess) -> None:
-        try:
-            write_retired(self._paths, retired.identify(self._paths))
-        except MachineError as error:  # the next supervisor won't know of it
-            self._say(error.message)
-
     async def _await_end(self, retired: RetiredProcess) -> None:
         while True:
             try:
@@ -125,12 +110,14 @@ class Retired:
                 await self._see_to_end(retired)
                 break
             except OSError as error:  # such as no free descriptor, which must not end the supervisor
-                self._say(f"can't watch {retired.plan.name} (pid {retired.process.pid}): {describe_error(error)}")
+                self._shared.say(
+                    f"can't watch {retired.plan.name} (pid {retired.process.pid}): {describe_error(error)}"
+                )
                 await anyio.sleep(self._timings.watch_again)
         if retired.popen is not None:
             retired.popen.wait()
         self._there.remove(retired)
-        remove_retired(self._paths, retired.identify(self._paths))
+        remove_retired(self._shared.paths, retired.identify(self._shared.paths))
         for hear in self.heard:
             await hear()
 
@@ -149,7 +136,7 @@ class Retired:
             await processes.wait_until_gone(retired.process)
         if limit.cancelled_caught:
             late = f"has not ended in {retired.plan.retires} s, and is ended"
-            self._say(f"{retired.plan.name} (pid {retired.process.pid}) {late}")
+            self._shared.say(f"{retired.plan.name} (pid {retired.process.pid}) {late}")
             processes.send_signal(retired.process, signal.SIGKILL)
             await processes.wait_until_gone(retired.process)
         if retired.plan.registers:
