@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/livekit/livekit-server/pkg/config"
+	"github.com/livekit/livekit-server/pkg/routing"
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/utils"
+	"github.com/redis/go-redis/v9"
 )
 
 // nodeID is the same for every media process on the same ports. livekit-server would take a new id at each start. Then
@@ -26,12 +28,29 @@ func nodeID(conf *config.Config) livekit.NodeID {
 // redisPatience is how long Redis may take for an answer. It takes less than a millisecond.
 const redisPatience = time.Second
 
-// askRedis is "" while Redis answers, else what is wrong.
+// askRedis is "" while Redis answers, and clients can join by what it knows; else what is wrong.
 func (s *Server) askRedis(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
-	if err := s.redis.Ping(ctx).Err(); err != nil {
+	node := s.server.Node().GetId()
+	known, err := s.redis.HExists(ctx, routing.NodesKey, node).Result()
+	switch {
+	case err != nil:
 		return err.Error()
+	case !known:
+		// Redis may have lost what it knew. livekit-server writes its node again every two seconds.
+		return "it has no media process yet"
+	}
+	// livekit-server subscribes again up to a second after Redis is back, and refuses every join until then. The names
+	// of its channels have its node's id (psrpc). Where its user may not list them, the answer before is all there is.
+	channels, err := s.redis.PubSubChannels(ctx, "*"+node+"*").Result()
+	switch {
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		return ""
+	case err != nil:
+		return err.Error()
+	case len(channels) == 0:
+		return "media has not subscribed to its channels yet"
 	}
 	return ""
 }

@@ -298,7 +298,7 @@ def drift(unit: bool) -> Says:
 
 @declare("redis-down", "error")
 def redis_down(reason: str) -> Says:
-    """Redis does not answer media. The subject is `redis`.
+    """Redis does not answer media, or does not know it yet. The subject is `redis`.
 
     **Why.** The detail has what media was told. Calls go on, and people in them hear each other. Nobody can join a
     room, and nobody whose connection breaks comes back, until Redis answers. A media process that ends does not start
@@ -307,4 +307,4 @@ def redis_down(reason: str) -> Says:
     **What to do.** Start Redis again. Media connects to it by itself, within seconds. Rooms whose calls go on are
     known again then, also if Redis has lost what it knew: but for rooms of a media process that has ended meanwhile.
     """
-    return Says("Redis does not answer media", f"nobody can join a room: {reason}")
+    return Says("Redis does not serve media", f"nobody can join a room: {reason}")
