@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -69,11 +70,12 @@ class Predecessors(Beside[Predecessor]):
             if refusal:
                 self._shared.say(f"{each.plan.name} (pid {each.process.pid}) does not take the new {file}: {refusal}")
 
-    async def end(self, how: Ending) -> None:
-        """End all of them at once, with as much time for their calls as `how` gives."""
+    async def end(self, how: Ending, failures: MutableSequence[str]) -> None:
+        """End all of them at once, with as much time for their calls as `how` gives. Why some could not be ended is
+        added to `failures`."""
         async with anyio.create_task_group() as tasks:
             for each in self._there:
-                tasks.start_soon(self._end, each, how)
+                tasks.start_soon(self._end, each, how, failures)
 
     async def cut(self, before: Predecessor) -> None:
         """Kill one, because another process takes its ports at once: its clients connect again by themselves."""
@@ -95,7 +97,7 @@ class Predecessors(Beside[Predecessor]):
         while before in self._there and not await self._tell(before):
             await anyio.sleep(self._shared.timings.watch_again)
 
-    async def _end(self, before: Predecessor, how: Ending) -> None:
+    async def _end(self, before: Predecessor, how: Ending, failures: MutableSequence[str]) -> None:
         process, plan, timings = before.process, before.plan, self._shared.timings
         try:
             with anyio.CancelScope() as drain:
@@ -105,7 +107,7 @@ class Predecessors(Beside[Predecessor]):
             if how != "drain" or drain.cancelled_caught:
                 await end_process(process, "now", plan, timings, drains=True)
         except OSError as error:
-            self._shared.say(f"can't end {plan.name} (pid {process.pid}): {describe_error(error)}")
+            failures.append(f"can't end {plan.name} (pid {process.pid}): {describe_error(error)}")
 
     async def _await_end(self, before: Predecessor) -> None:
         while True:

@@ -166,10 +166,11 @@ class Supervisor:
         if self.gave_way_to or self._leaves:
             return
         self.stopping = True
+        failures: list[str] = []
         async with anyio.create_task_group() as tasks:
             # Calls of predecessors get as much time as the others, and the relay and the edge stay meanwhile.
-            tasks.start_soon(self.fleet.predecessors.end, "now" if self.hurries else how)
-            failures = await self.fleet.stop(self._order_ends(how, hand_over=True))
+            tasks.start_soon(self.fleet.predecessors.end, "now" if self.hurries else how, failures)
+            failures += await self.fleet.stop(self._order_ends(how, hand_over=True))
         failures += await self.fleet.stop(self._order_ends(how, hand_over=False))
         await self.fleet.retired.end()
         if failures:

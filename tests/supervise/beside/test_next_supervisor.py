@@ -1,5 +1,6 @@
 """A supervisor that finds two media processes, and one that ends both."""
 
+import errno
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Health, HeldSocket
 from lkhub.prepare.hub import PreparedHub
@@ -163,6 +165,23 @@ async def test_end_of_the_hub_gives_the_calls_of_both_their_time(
         assert all(each.is_running() for each in running), "the relay ended before the calls"
         supervisor.stop_now()
         await until(lambda: not list_running(paths), "the end")
+
+
+async def test_hub_with_a_process_of_before_that_cannot_be_ended_is_not_down(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        [left] = retired(supervisor)
+        with monkeypatch.context() as patch:
+            patch.setattr("lkhub.supervise.predecessors.end_process", refuse)
+            with pytest.raises(MachineError, match=rf"can't end media \(pid {left}\): OSError"):
+                await supervisor.stop("now")
+        assert [each.pid for each in list_running(paths)] == [left]
 
 
 @pytest.mark.parametrize("how", ["drain", "now"])
