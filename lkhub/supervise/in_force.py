@@ -39,6 +39,7 @@ class InForce:
         for process in (each for each in wanted.plan.processes if each.name not in but):
             # Roles are no part of the fingerprint, and the mark of a process that was taken over may lack some.
             self._fleet.children[process.name].follow(process)
+        self._fleet.predecessors.follow(wanted.plan.processes)
         try:
             # A secret that the spec no longer has must not stay behind.
             edited = [path for path in files.list_files(self._paths.rendered) if is_edited(path)]

@@ -2,8 +2,8 @@
 
 import subprocess
 import time
-from collections.abc import MutableSequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, MutableSequence
+from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.abc
@@ -21,7 +21,7 @@ from lkhub.supervise.exits import describe_exit
 from lkhub.supervise.reread import post_reload, read_refusal
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Predecessor:
     """`since`: when it handed over, or was found by this supervisor, in epoch seconds. `popen` is None where another
     supervisor had started it. `drains` are cancelled where its calls get no more time; two stops may wait for one end.
@@ -31,7 +31,7 @@ class Predecessor:
     process: ProcessId
     popen: "subprocess.Popen[bytes] | None"
     since: float = field(default_factory=time.time)
-    drains: list[anyio.CancelScope] = field(default_factory=list, compare=False)
+    drains: list[anyio.CancelScope] = field(default_factory=list)
 
     def identify(self, paths: StatePaths) -> Identity:
         """Its record."""
@@ -56,6 +56,15 @@ class Predecessors(Beside[Predecessor]):
         if not await self._tell(before):
             self._shared.say(f"{plan.name} (pid {process.pid}) can't be told yet to leave new calls to its successor")
             self._tasks.start_soon(self._tell_until_told, before)
+
+    def follow(self, planned: Iterable[ProcessPlan]) -> None:
+        """Give the calls of each as much time at a stop as the plan of its name does by now."""
+        limits = {plan.name: plan.drain for plan in planned}
+        for each in self._there:
+            drain = limits.get(each.plan.name, each.plan.drain)
+            if drain != each.plan.drain:
+                each.plan = replace(each.plan, drain=drain)
+                self._record(each)
 
     async def reread(self, file: str) -> None:
         """Have those that read this file again do it. One that does not goes on with what it has."""

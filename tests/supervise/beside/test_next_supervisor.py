@@ -184,6 +184,25 @@ async def test_hub_with_a_process_of_before_that_cannot_be_ended_is_not_down(
         assert [each.pid for each in list_running(paths)] == [left]
 
 
+@pytest.mark.parametrize("earlier", [True, False], ids=["handed over before", "hands over by this change"])
+async def test_new_drain_is_the_one_of_the_process_before_too(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, earlier: bool
+) -> None:
+    """Otherwise `lkhub down` names another time than its calls get, and systemd may not wait for so long."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        if earlier:
+            await supervisor.apply(hub_saying(make_hub, "new"))
+        await supervisor.apply(with_spare(make_hub(media={"say": "new", "drains": True}, relay={}, serve={}), drain=7))
+        assert [each.plan.drain for each in list_retired(paths)] == [7]
+        told = len(drains(paths))
+        supervisor.tasks.start_soon(supervisor.stop, "drain")
+        await until(lambda: len(drains(paths)) == told + 2, "both are told")
+        assert drains(paths)[told:] == [{"version": 1, "seconds": 7}] * 2
+        supervisor.stop_now()
+        await until(lambda: not list_running(paths), "the end")
+
+
 @pytest.mark.parametrize("how", ["drain", "now"])
 async def test_hub_whose_stop_is_asked_for_twice_ends(
     paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, how: Ending
