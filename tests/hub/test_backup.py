@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.errors import InputError
+from lkhub.errors import InputError, MachineError
 from lkhub.host.sealed import SealKeys
+from lkhub.hub import backup
 from lkhub.hub.backup import make_backup
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.service import user_service
 from lkhub.secret import Secret
 
 SPEC = """
@@ -71,3 +73,79 @@ def test_own_link_is_followed(tmp_path: Path, mode: int) -> None:
     left_out(tmp_path, "", link_in_a_folder_for_all(tmp_path, mode))
     assert (tmp_path / "elsewhere.age").stat().st_size
     assert (tmp_path / "all/hub.age").is_symlink()
+
+
+@pytest.mark.parametrize("how", ["written", "removed"])
+def test_files_are_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """As where a key and its certificate are renewed while they are read."""
+    paths = StatePaths(str(tmp_path))
+    places = [Path(paths.ca, name) for name in ("root.crt", "root.key")]
+    for place in places:
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("old")
+    read = backup._read
+    changed: list[str] = []
+
+    def change(path: str) -> bytes:
+        content = b"" if how == "removed" and not changed else read(path)
+        if not changed:
+            changed.append(path)
+            for place in places:
+                place.write_text("renewed")
+            if how == "removed":
+                places[0].unlink()
+                read(path)
+        return content
+
+    monkeypatch.setattr(backup, "_read", change)
+    monkeypatch.setattr(backup, "_SETTLE_SECONDS", 0.0)
+    stays = places if how == "written" else places[1:]
+    assert backup._read_settled(paths) == {f"state/ca/{place.name}": b"renewed" for place in stays}
+
+
+def test_files_that_change_all_the_time_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "identity"
+    place.write_text("x")
+    monkeypatch.setattr(backup, "_read", lambda path: str(place.write_text(place.read_text() + "x")).encode())
+    monkeypatch.setattr(backup, "_SETTLE_SECONDS", 0.0)
+    with pytest.raises(MachineError, match="change all the time"):
+        backup._read_settled(StatePaths(str(tmp_path)))
+
+
+def test_locks_of_this_machine_are_left_out(tmp_path: Path) -> None:
+    paths = StatePaths(str(tmp_path))
+    for name in ("locks/issue.lock", "certificates/a/a.crt", "certificates/locks/a.crt"):
+        place = Path(paths.caddy, name)
+        place.parent.mkdir(parents=True)
+        place.write_text("x")
+    found = {os.path.relpath(path, paths.caddy) for path in backup._list_files(paths)}
+    assert found == {"certificates/a/a.crt", "certificates/locks/a.crt"}
+
+
+def test_backup_with_the_spec_of_the_service_alone_is_one_of_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is restored to where the service has its spec, and with the variables of the service."""
+    service = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
+    Path(service.folder).mkdir(parents=True)
+    Path(service.environment).write_text("TURN_SECRET=x\n")
+    monkeypatch.setattr(backup, "find_service", lambda _: service)
+    spec = 'turn: {external: [{url: "turn:turn.example.org", secret: {env: TURN_SECRET}}]}\n'
+    paths = StatePaths(service.installation.state)
+    Path(paths.root).mkdir()
+    Path(paths.managed_keys).touch()
+    for place, of_service in ((Path(service.spec), True), (tmp_path / "hub.yaml", False)):
+        place.write_text(spec)
+        made = make_backup(paths, place, str(tmp_path / "hub.age"), SealKeys(Secret("x")))
+        has_variables = any(each.path == "spec/lkhub.env" for each in made.files)
+        left_out = "the variables that the spec names: TURN_SECRET" in made.left_out
+        assert (made.service, has_variables, left_out) == (of_service, of_service, not of_service)
+
+
+def test_backup_that_could_not_be_restored_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lkhub.state.backup.MAX_FILES", 1)
+    (tmp_path / "turn").write_text("x")
+    spec = 'turn: {external: [{url: "turn:turn.example.org", secret: {file: turn}}]}\n'
+    with pytest.raises(InputError, match=r"3 files .* 1 and .* are allowed"):
+        left_out(tmp_path, spec)
+    assert not (tmp_path / "hub.age").exists()

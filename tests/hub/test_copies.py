@@ -4,19 +4,23 @@ import fcntl
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from packaging.version import Version
 
 from lkhub.errors import MachineError
+from lkhub.host.another import AnotherLkhub
 from lkhub.host.control import NotRunningError
+from lkhub.host.programs import HALF_MADE
 from lkhub.hub import copies
 from lkhub.hub.copies import opening_copies
 from lkhub.hub.upgrade import Wanted
+from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.plan.service import Service, user_service
 from lkhub.state.upgrade import Condition, name_lock
-from lkhub.wire.control import HubReport
+from lkhub.wire.control import HubReport, StatusRequest
 from lkhub.wire.engine import MediaStatus, Room
 
 
@@ -82,11 +86,12 @@ def raising(error: Exception) -> Callable[..., object]:
     [
         (lambda *_: report(), 0),
         (lambda *_: report(Room("a", 2), Room("b", 1)), 3),
+        (lambda *_: report(Room("a", 2), Room(f"{PROBE_ROOM_PREFIX}1", 2)), 2),
         (raising(NotRunningError()), 0),
         (raising(NotRunningError(busy=True)), None),
         (raising(MachineError("another version")), None),
     ],
-    ids=["nobody", "people", "no supervisor", "a supervisor that starts", "no answer"],
+    ids=["nobody", "people", "people and probes", "no supervisor", "a supervisor that starts", "no answer"],
 )
 def test_people_are_counted_by_the_supervisor(
     service: Service, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., object], people: int | None
@@ -94,6 +99,31 @@ def test_people_are_counted_by_the_supervisor(
     monkeypatch.setattr(copies, "ask", ask)
     with opening_copies(service, Told()) as opened:
         assert opened.count_people() == people
+
+
+def test_people_are_counted_as_they_are_now(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor asks its processes every ten seconds, and a call may have begun since."""
+    asked: list[StatusRequest] = []
+
+    def ask(_: str, request: StatusRequest) -> HubReport:
+        asked.append(request)
+        return report()
+
+    monkeypatch.setattr(copies, "ask", ask)
+    with opening_copies(service, Told()) as opened:
+        opened.count_people()
+    assert asked == [StatusRequest(max_age=0.0)]
+
+
+def test_what_a_killed_upgrade_has_left_is_ended_and_removed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Path(service.programs, f".{HALF_MADE}1")
+    left.mkdir()
+    ended: list[str] = []
+    monkeypatch.setattr(AnotherLkhub, "end_tries", lambda _, user: ended.append(user))
+    for each in (service, replace(service, of_user=False)):
+        with opening_copies(each, Told()) as opened:
+            opened.remove_half_made()
+    assert (left.exists(), ended) == (False, ["", "ann"])
 
 
 def make_program(service: Service, script: str) -> str:

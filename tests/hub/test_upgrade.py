@@ -191,6 +191,15 @@ def test_somebody_who_comes_in_the_last_second_is_waited_for() -> None:
     machine = Machine(conditions={NEW: [WAITING, WAITING, WELL]}, people=[0, 1, 1])
     upgrade(machine)
     assert (machine.current, machine.record) == (NEW, None)
+    changed = machine.steps[machine.steps.index("install 0.2.0") :]
+    assert [changed.count(step) for step in ("ask 0.2.0", "sleep")] == [3, 4]
+
+
+def test_somebody_who_comes_in_the_last_second_is_not_waited_for_if_people_are_to_be_interrupted() -> None:
+    """A supervisor of before may not have made its change yet."""
+    machine = Machine(conditions={NEW: [WAITING, WELL]}, people=[1, 1])
+    upgrade(machine, now=True)
+    assert ("sleep" in machine.steps, machine.steps.count("ask 0.2.0")) == (False, 1)
 
 
 class Interfered(Machine):
@@ -296,6 +305,16 @@ def test_broken_upgrade_that_was_killed_at_any_step_is_taken_back() -> None:
         with pytest.raises(UnwellError, match="was taken back"):
             upgrade(machine)
         assert (machine.current, machine.copies, machine.record) == (OLD, {OLD}, None)
+
+
+def test_going_back_that_was_killed_is_gone_on_with_at_once() -> None:
+    """Also where the new version is well again by then, and nobody is waited for: the hub may carry no call at all."""
+    machine = Machine(NEW, copies={OLD, NEW}, record=UpgradeRecord(OLD, NEW, WELL, back=True), people=[2])
+    machine.fails = {"make 0.3.0": InputError("it is damaged")}
+    with pytest.raises(InputError):
+        upgrade(machine, version="0.3.0")
+    assert machine.steps == ["remove half-made", "install 0.1.0 now", "remove 0.2.0", "forget", "make 0.3.0"]
+    assert (machine.current, machine.copies, machine.record) == (OLD, {OLD}, None)
 
 
 def test_another_version_can_follow_one_that_was_killed() -> None:
