@@ -10,6 +10,7 @@ from lkhub.errors import MachineError
 from lkhub.host.given import ask_for_restart, give_projects, remove_given, tell_end, tell_start, write_given
 from lkhub.plan.model import AgentPlan
 from lkhub.plan.paths import StatePaths
+from lkhub.wire.agent import GIVEN_FILE, RESTART_FILE
 
 INPUTS = "0123456789abcdef" * 4
 COPY = INPUTS[:16]
@@ -104,8 +105,11 @@ def test_agent_that_was_told_of_the_end_is_told_of_the_next_start(paths: StatePa
 def test_what_no_agent_gets_any_more_is_removed(paths: StatePaths, project: Path) -> None:
     agents = [plan(paths, project), plan(paths, project, "gone"), plan(paths, project, inputs="f" * 64)]
     give_projects(agents)
+    for agent in agents:
+        write_given(f"{agent.given}/{GIVEN_FILE}", "text")
+        ask_for_restart(agent.given)
     tell_end(agents)
     remove_given(paths, agents[:1])
     assert (os.listdir(paths.for_agent("gone")), mode(paths.for_agent("gone"))) == ([], 0o755)
-    assert os.listdir(paths.for_agent("bmo")) == [COPY]
+    assert set(os.listdir(paths.for_agent("bmo"))) == {COPY, GIVEN_FILE, RESTART_FILE}
     remove_given(StatePaths("/nowhere"), agents)

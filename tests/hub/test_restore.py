@@ -1,16 +1,26 @@
 """A restore that is killed: the old hub is there, or the new one, and never a part of each."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lkhub.errors import MachineError
-from lkhub.hub.restore import _finish, _move_state, _placed_beside, finish_restore
+from lkhub.errors import HubError, InputError, MachineError
+from lkhub.host.archive import MANIFEST, ArchiveWriter
+from lkhub.host.files import digest
+from lkhub.host.sealed import MAGIC, SealKeys
+from lkhub.hub import restore
+from lkhub.hub.restore import Restored, _finish, _move_state, _placed_beside, finish_restore, restore_backup
 from lkhub.plan.paths import BACKED_UP, OF_THE_MACHINE, STATE_NAMES, StatePaths
+from lkhub.plan.service import user_service
+from lkhub.secret import Secret
+from lkhub.state.backup import FORMAT, BackedUpFile, Manifest, dump_manifest
 from lkhub.state.restore import RestoreRecord, read_restore, write_restore
 
 OLD = ("managed-keys.yaml", "store.db", "store.db-wal", "applied.json", "keys.yaml", "identity")
@@ -158,3 +168,129 @@ def test_nothing_in_place_and_nothing_aside_needs_no_folder(short_dir: Path) -> 
     _move_state(paths, RestoreRecord(("identity",), f"{paths.before_restore}/then"))
     assert not os.path.exists(paths.before_restore)
     assert Path(paths.identity).read_text() == "new"
+
+
+@dataclass
+class Backup:
+    """A backup with the small files of a hub, and what its restore needs to find it."""
+
+    paths: StatePaths
+    file: Path
+    content: bytes
+
+    def restore(self, *, force: bool = False) -> Restored:
+        given = self.file.parent / "hub.yaml"
+        return restore_backup(self.paths, given, str(self.file), SealKeys(Secret("x")), force=force)
+
+
+def archive(files: Mapping[str, bytes], more: Mapping[str, bytes]) -> bytes:
+    """An archive with these files, and `more` that its manifest does not name."""
+    listed = tuple(BackedUpFile(path, len(content), digest(content)) for path, content in files.items())
+    manifest = dump_manifest(Manifest(FORMAT, "0.1.0", 0.0, "home", listed, "hub.yaml")).encode()
+    to = BytesIO()
+    writer = ArchiveWriter(to, 0.0)
+    for path, content in {MANIFEST: manifest, **files, **more}.items():
+        writer.add(path, len(content), BytesIO(content))
+    writer.finish()
+    return to.getvalue()
+
+
+FILES = {"state/managed-keys.yaml": b"new", "state/ca/root.crt": b"new", "spec/hub.yaml": b"new"}
+
+
+@pytest.fixture
+def backup(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Backup:
+    made = Backup(StatePaths(str(short_dir / "s")), short_dir / "hub.age", archive(FILES, {}))
+    made.file.write_bytes(MAGIC[0])
+    monkeypatch.setattr(restore, "decrypting", lambda *_: nullcontext(BytesIO(made.content)))
+    return made
+
+
+def test_what_is_restored_is_what_was_backed_up(backup: Backup) -> None:
+    backup.restore()
+    folder = backup.file.parent
+    assert {name: text for name, text in read(folder).items() if name.endswith((".yaml", ".crt"))} == {
+        "s/managed-keys.yaml": "new",
+        "s/ca/root.crt": "new",
+        "hub.yaml": "new",
+    }
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("what", ["too little space", "cut off", "a file more", "no space for the record"])
+def test_restore_that_can_not_be_made_leaves_all_as_it_was(
+    backup: Backup, monkeypatch: pytest.MonkeyPatch, what: str, exists: bool
+) -> None:
+    if exists:
+        write(Path(backup.paths.managed_keys), "old")
+        write(Path(backup.paths.store), "old")
+    says = "the backup is damaged"
+    if what == "too little space":
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=8))
+        says = "the backup needs 9 bytes in .*, and 8 are free"
+    elif what == "cut off":
+        backup.content = backup.content[:-512]
+    elif what == "a file more":
+        backup.content = archive(FILES, {"state/identity": b"new"})
+    else:
+        says = "the disk is full"
+        monkeypatch.setattr(restore, "write_restore", raising(MachineError(says)))
+    before = read(backup.file.parent)
+    with pytest.raises(HubError, match=says):
+        backup.restore(force=exists)
+    assert read(backup.file.parent) == before
+    assert os.path.exists(backup.paths.root) == exists
+    assert not os.path.exists(backup.paths.restoring)
+
+
+def test_restore_that_ends_once_the_new_hub_counts_is_gone_on_with(
+    backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C, or a disk that fails: what was unpacked is all that there is of the new hub."""
+    write(Path(backup.paths.managed_keys), "old")
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "_finish", raising(KilledError()))
+        with pytest.raises(KilledError):
+            backup.restore(force=True)
+    finish_restore(backup.paths)
+    assert Path(backup.paths.managed_keys).read_text() == "new"
+    assert (backup.file.parent / "hub.yaml").read_text() == "new"
+
+
+def test_restore_that_is_asked_for_begins_anew_where_the_record_of_one_is_damaged(backup: Backup) -> None:
+    Path(backup.paths.root).mkdir(mode=0o700)
+    Path(backup.paths.restore_record).write_text("{")
+    with pytest.raises(MachineError, match="does not say where"):
+        backup.restore()
+    backup.restore(force=True)
+    assert Path(backup.paths.managed_keys).read_text() == "new"
+
+
+def test_nothing_is_restored_below_a_hub_that_runs(backup: Backup, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(backup.paths.root).mkdir(mode=0o700)
+    monkeypatch.setattr(restore, "is_running", lambda _: True)
+    with pytest.raises(InputError, match="a hub runs in"):
+        backup.restore(force=True)
+    assert not os.path.exists(backup.paths.managed_keys)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another group")
+def test_restored_spec_of_the_service_can_be_read_by_its_user_alone(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = user_service(str(short_dir), str(short_dir / "s"), "hub")
+    monkeypatch.setattr(restore, "SYSTEM", service)
+    monkeypatch.setattr(restore, "has_user", lambda _: True)
+    monkeypatch.setattr(restore, "find_group", lambda _: 65534)
+    contents = {service.spec: b"new", f"{service.folder}/turn.secret": b"new"}
+    with _placed_beside(StatePaths(service.installation.state), contents, force=False):
+        found = {name: os.stat(f"{service.folder}/{name}.restored") for name in ("hub.yaml", "turn.secret")}
+    rights = {name: (each.st_uid, each.st_gid, each.st_mode & 0o777) for name, each in found.items()}
+    assert rights == {"hub.yaml": (0, 65534, 0o640), "turn.secret": (0, 0, 0o600)}
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
