@@ -2,12 +2,15 @@
 
 import os
 
+from msgspec.structs import replace
+
 from lkhub.host import files
 from lkhub.supervise.child import Child, ShownState
 from lkhub.supervise.predecessors import Predecessor
 from lkhub.supervise.retired import RetiredProcess
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.watchers import Watchers
+from lkhub.supervise.workers import join_agents
 from lkhub.wire.control import HubReport, ProcessReport
 from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
 
@@ -37,7 +40,7 @@ def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
         digest=files.digest(wanted.raw) if wanted else None,
         renewal_failure=watchers.router.failure,
         watcher_failures=watchers.guard.failures,
-        media=watchers.reports.find(MediaStatus),
+        media=_add_agents(watchers),
         edge=watchers.reports.find(EdgeStatus),
         relay=watchers.reports.find(RelayStatus),
         ages=watchers.reports.list_ages(),
@@ -46,6 +49,15 @@ def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
             *(_report_predecessor(each, watchers) for each in supervisor.fleet.predecessors.list()),
         ),
     )
+
+
+def _add_agents(watchers: Watchers) -> MediaStatus | None:
+    """Media's status, whose agents are those of its predecessors' rooms too."""
+    media = watchers.reports.find(MediaStatus)
+    if media is None or media.agents is None:
+        return media
+    before = (status.agents for status in watchers.reports.list_before() if isinstance(status, MediaStatus))
+    return replace(media, agents=join_agents(media.agents, (agents for agents in before if agents)))
 
 
 def _report_retired(retired: RetiredProcess) -> ProcessReport:

@@ -54,6 +54,14 @@ def one_agent_at_most(hub: Hub, room: str) -> Iterator[None]:
     assert [agents for agents, then in pairwise(seen) if min(len(agents), len(then)) > 1] == []
 
 
+def find_process(hub: Hub, identity: str) -> int:
+    """The pid of the process of an agent's job."""
+    mark = f"JOB {identity.removeprefix('agent-')} "
+    log = hub.log("agent-tone") + hub.log("agent-tone-2")
+    [job] = [line.split()[2] for line in log.splitlines() if line.startswith(mark)]
+    return int(job)
+
+
 def wait_heard(person: TakingPart, since: float, without: str = "") -> float:
     """How many seconds after `since` the person hears an agent, other than the one of this identity."""
 
@@ -73,10 +81,7 @@ def test_another_worker_takes_the_room_at_once(hub: Hub, whole: bool) -> None:
     with taking_part((), hub.env()["LIVEKIT_URL"], hub.token(room, "ann")) as ann, one_agent_at_most(hub, room):
         hear_again(ann)
         pid, identity = find_job(hub, room)
-        log = hub.log("agent-tone") + hub.log("agent-tone-2")
-        mark = f"JOB {identity.removeprefix('agent-')} "
-        [job] = [line.split()[2] for line in log.splitlines() if line.startswith(mark)]
-        os.kill(pid if whole else int(job), signal.SIGKILL)
+        os.kill(pid if whole else find_process(hub, identity), signal.SIGKILL)
         seconds = wait_heard(ann, time.time(), without=identity)
         print(f"heard again after {seconds:.2f} s")
         assert seconds < HEARD_SECONDS

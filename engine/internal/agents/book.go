@@ -4,6 +4,7 @@
 package agents
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -24,9 +25,12 @@ type Book struct {
 	targets  map[key]time.Time // when Look first saw the participant of such a job
 	failures map[key]*failures
 	strays   []stray           // those that have no place yet
-	claims   map[string]string // the worker of a job that was given by a process before this one
+	claims   map[string]string // the worker of each job that a worker was given here, or says that it runs
+	ends     []end
+	heard    map[string]time.Time // when another process last told of its workers
 	again    int
 	changed  chan struct{}
+	telling  chan struct{}
 }
 
 // key is what an agent is for: a dispatch of a room, and for jobs of one participant also its SID.
@@ -47,6 +51,7 @@ type origin struct {
 type worker struct {
 	origin
 	id, namespace, address string
+	node                   string // "": it is connected to this process
 	status                 livekit.WorkerStatus
 	load                   float32
 	draining               bool
@@ -92,7 +97,7 @@ func NewBook(now func() time.Time) *Book {
 	return &Book{
 		now: now, workers: map[string]*worker{}, jobs: map[string]*job{}, latest: map[key]*job{}, asked: map[key]time.Time{},
 		refused: map[key]time.Time{}, targets: map[key]time.Time{}, failures: map[key]*failures{}, claims: map[string]string{},
-		changed: make(chan struct{}, 1),
+		heard: map[string]time.Time{}, changed: make(chan struct{}, 1), telling: make(chan struct{}, 1),
 	}
 }
 
@@ -109,10 +114,16 @@ func (b *Book) notify() {
 func (b *Book) register(id, address, apiKey string, asked *livekit.RegisterWorkerRequest) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.workers[id] = &worker{
+	b.add(&worker{
 		origin: origin{apiKey, asked.GetAgentName(), asked.GetDeployment(), asked.GetType()},
 		id:     id, namespace: asked.GetNamespace(), address: address, since: b.now(),
-	}
+	})
+	b.notifyOthers()
+}
+
+// add needs b.mu.
+func (b *Book) add(w *worker) {
+	b.workers[w.id] = w
 	clear(b.refused)
 	b.notify()
 }
@@ -121,11 +132,18 @@ func (b *Book) updateWorker(id string, told *livekit.UpdateWorkerStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := b.workers[id]
-	was := w.isFree()
+	status := w.status
 	if told.Status != nil {
-		w.status = told.GetStatus()
+		status = told.GetStatus()
 	}
-	w.load, w.draining = told.GetLoad(), told.GetDraining()
+	b.change(w, status, told.GetLoad(), told.GetDraining())
+	b.notifyOthers()
+}
+
+// change needs b.mu.
+func (b *Book) change(w *worker, status livekit.WorkerStatus, load float32, draining bool) {
+	was := w.isFree()
+	w.status, w.load, w.draining = status, load, draining
 	if w.isFree() && !was { // a worker that was full takes what it had refused
 		clear(b.refused)
 		b.notify()
@@ -165,18 +183,23 @@ func (b *Book) assign(id string, given *livekit.Job) bool {
 			other.identity = ""
 		}
 	}
-	b.jobs[j.id], b.latest[j.key] = j, j
+	b.jobs[j.id], b.latest[j.key], b.claims[j.id] = j, j, id
 	delete(b.asked, j.key)
 	delete(b.refused, j.key)
 	b.notify() // the next one of many is asked for
+	b.notifyOthers()
 	return true
 }
 
-// adopt takes a job whose worker is not watched: it is connected to another node, or over WebTransport.
+// adopt takes a job that was given elsewhere: its worker is connected to another process, or over WebTransport, where it
+// is not watched.
 func (b *Book) adopt(room Room, given *livekit.Job) {
 	j := &job{
 		id: given.GetId(), room: room.Name(), roomID: room.ID(), identity: given.GetState().GetParticipantIdentity(),
 		worker: given.GetState().GetWorkerId(), key: keyOf(given), since: time.Unix(0, given.GetState().GetStartedAt()),
+	}
+	if w := b.workers[cmp.Or(b.claims[j.id], j.worker)]; w != nil {
+		j.worker, j.by = w.id, w.origin
 	}
 	if given.GetState().GetStatus() == livekit.JobStatus_JS_SUCCESS { // a worker refused it for good
 		j.state = done
@@ -192,11 +215,25 @@ func (b *Book) adopt(room Room, given *livekit.Job) {
 func (b *Book) updateJob(id string, told *livekit.UpdateJobStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	j := b.jobs[told.GetJobId()]
+	if isEnd(told.GetStatus()) {
+		delete(b.claims, told.GetJobId())
+		b.ends = append(b.ends, end{ToldEnd{told.GetJobId(), id, int32(told.GetStatus())}, b.now()})
+		b.notifyOthers()
+	}
+	b.endJob(id, told.GetJobId(), told.GetStatus())
+}
+
+func isEnd(status livekit.JobStatus) bool {
+	return status == livekit.JobStatus_JS_SUCCESS || status == livekit.JobStatus_JS_FAILED
+}
+
+// endJob needs b.mu.
+func (b *Book) endJob(id, job string, status livekit.JobStatus) {
+	j := b.jobs[job]
 	if j == nil || (j.worker != id && !b.isOf(j, id)) {
 		return
 	}
-	switch told.GetStatus() {
+	switch status {
 	case livekit.JobStatus_JS_SUCCESS:
 		if j.state == running || j.state == ended || (j.state == lost && j.mayGoOn) {
 			j.state = done
@@ -218,10 +255,16 @@ func (b *Book) isOf(j *job, id string) bool {
 func (b *Book) keepJobs(id string, jobs []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.keep(id, jobs)
+	b.notifyOthers()
+}
+
+// keep needs b.mu.
+func (b *Book) keep(id string, jobs []string) {
 	for _, each := range jobs {
+		b.claims[each] = id
 		j := b.jobs[each]
-		if j == nil {
-			b.claims[each] = id // its agent may come
+		if j == nil { // its agent may come
 			continue
 		}
 		if j.stray && j.worker == "" {
@@ -278,6 +321,12 @@ func (b *Book) hasJustEnded(j *job) bool {
 func (b *Book) leave(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.drop(id)
+	b.notifyOthers()
+}
+
+// drop needs b.mu.
+func (b *Book) drop(id string) {
 	delete(b.workers, id)
 	maps.DeleteFunc(b.claims, func(_, worker string) bool { return worker == id })
 	for _, j := range b.jobs {

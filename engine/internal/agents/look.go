@@ -79,6 +79,7 @@ func (b *Book) Look(rooms []Room) time.Duration {
 func (b *Book) look(rooms []Room, acts *[]func()) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.dropSilent()
 	b.keepOut(rooms, acts)
 	needs := b.needs(rooms)
 	b.evict(rooms, acts)

@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -13,13 +14,15 @@ import (
 
 // scene is one room with one dispatch, and its workers. Look has been called as often as it asked for.
 type scene struct {
-	t       *testing.T
-	now     time.Time
-	book    *Book
-	room    *fakeRoom
-	others  []*fakeRoom
-	workers map[string]*Connection
-	jobs    int
+	t    *testing.T
+	now  time.Time
+	book *Book
+	room *fakeRoom
+	// which process the workers connect to; nil: the room's own
+	connectsTo *Book
+	others     []*fakeRoom
+	workers    map[string]*Connection
+	jobs       int
 }
 
 type fakeRoom struct {
@@ -99,7 +102,7 @@ func (s *scene) connect(id string) {
 }
 
 func (s *scene) connectAs(id, apiKey string, asked *livekit.RegisterWorkerRequest) {
-	c := s.book.Connect("127.0.0.1:1", apiKey)
+	c := cmp.Or(s.connectsTo, s.book).Connect("127.0.0.1:1", apiKey)
 	s.workers[id] = c
 	c.FromWorker(&livekit.WorkerMessage{Message: &livekit.WorkerMessage_Register{Register: asked}})
 	c.ToWorker(&livekit.ServerMessage{Message: &livekit.ServerMessage_Register{Register: &livekit.RegisterWorkerResponse{WorkerId: id}}})

@@ -1,0 +1,66 @@
+package sfu
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"lkhub/engine/internal/agents"
+)
+
+// telling is how often the others are told at least. They take a process for gone that is silent for some seconds.
+const telling = time.Second
+
+// letter is a message to all processes at this Redis.
+type letter struct {
+	Node string `json:"node"`
+	agents.Told
+}
+
+// shareWorkers tells the other processes of media which workers are connected to this one, and hears of theirs, until
+// the context ends. livekit-server's own messages bring a job to a worker of another process. But they tell neither that
+// a worker is full, nor that it is gone, nor that the process of a job has failed.
+func (s *Server) shareWorkers(ctx context.Context) {
+	// Redis's messages know no databases, and each hub has one of its own.
+	channel := fmt.Sprint("lkhub_workers:", s.redisDB)
+	heard := s.redis.Subscribe(ctx, channel)
+	defer heard.Close()
+	timer := time.NewTicker(telling)
+	defer timer.Stop()
+	book := s.keys.agents
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case message, ok := <-heard.Channel():
+			if !ok {
+				return
+			}
+			s.hearWorkers(message.Payload)
+			continue
+		case <-book.Telling():
+		case <-timer.C:
+		}
+		text, _ := json.Marshal(letter{s.node, book.Tell()})
+		within, cancel := context.WithTimeout(ctx, redisPatience)
+		if err := s.redis.Publish(within, channel, text).Err(); err != nil {
+			slog.Debug("the other processes of media are not told of workers", "error", err)
+		}
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lull):
+		}
+	}
+}
+
+func (s *Server) hearWorkers(text string) {
+	var told letter
+	if err := json.Unmarshal([]byte(text), &told); err != nil || told.Node == "" || told.Node == s.node {
+		return
+	}
+	s.keys.agents.Hear(told.Node, told.Told)
+}
