@@ -16,9 +16,8 @@ from lkhub.cli.shared.table import show_table
 from lkhub.errors import InputError
 from lkhub.host.control import ask
 from lkhub.host.files import explain_os_errors
-from lkhub.host.sockets import can_see
 from lkhub.hub.agent_units import add_given, has_units, list_given, restart_given
-from lkhub.hub.agents import AgentRow, list_rows
+from lkhub.hub.agents import AgentRow, is_seen, list_rows
 from lkhub.hub.locate import find_hub
 from lkhub.hub.rooms import find_room, open_service
 from lkhub.hub.running import ask_running
@@ -55,7 +54,7 @@ def list_agents(spec: HubSpec = None, state: State = None, json: Json = False) -
         show_json({"agents": [_pack(row) for row in rows], "waiting": waiting})
         return
     heads = ("PROCESS", "AGENT", "STATE", "SINCE", "LOAD", "ROOMS")
-    unseen = [row for row in rows if row.process and row.process.pid and not can_see(row.process.pid)]
+    unseen = [row for row in rows if row.process and row.process.pid and not is_seen(row.process)]
     show_table(heads, [_describe(row, is_known=known is not None and row not in unseen) for row in rows])
     if unseen:
         say("which worker is whose process can be seen by root alone: `sudo lkhub agents list`", "note", "cyan")

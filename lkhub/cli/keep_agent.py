@@ -23,4 +23,5 @@ def keep_agent() -> None:
     # systemd makes it a link, and the folder that it leads to is the agent's.
     home = f"{os.path.realpath(state)}/agent"
     where = ("--given", given.given, "--process", given.process, "--home", home)
-    sys.exit(AgentKeeper(given.given, (sys.executable, "-P", "-m", "lkhub", "run-agent", *where)).run())
+    argv = (sys.executable, "-P", "-m", "lkhub", "run-agent", *where)
+    sys.exit(AgentKeeper(given.given, argv, home).run())

@@ -32,6 +32,7 @@ from lkhub.host.trees import remove_tree
 from lkhub.plan.agents import DIGEST_LETTERS, name_copy
 from lkhub.source.json_text import parse_json
 from lkhub.source.typed import Epoch, ShapeError, pack, unpack
+from lkhub.wire.agent import FAILED_FILE
 
 # Not copied: version control, what tools make again in the copy, and the spec and the one before it, which may have
 # secrets.
@@ -49,7 +50,7 @@ LAUNCHER = Path(__file__).parent.parent / "agent_launcher.py"
 KEPT_COPIES = 2
 
 # What is no copy in an agent's folder, and what tools keep in its HOME and make again.
-_NO_COPIES = frozenset({"lock", "launcher.py", "failed", "user"})
+_NO_COPIES = frozenset({"lock", "launcher.py", FAILED_FILE, "user"})
 _OF_TOOLS = (".cache", ".local/share/uv")
 
 # The end of the name of a copy that is being made.
@@ -71,7 +72,7 @@ class AgentHome:
     def __init__(self, path: str, uid: int | None) -> None:
         self.path, self.uid = path, uid
         self.launcher, self.user = f"{path}/launcher.py", f"{path}/user"
-        self._failed = f"{path}/failed"
+        self._failed = f"{path}/{FAILED_FILE}"
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:

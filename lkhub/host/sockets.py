@@ -24,7 +24,7 @@ def read_sockets(pid: int | None) -> Sockets:
     found = [each for each in _list_sockets(pid) if each.laddr]
     own = (each.laddr for each in found if each.raddr)
     return Sockets(
-        frozenset(f"{address.ip.removeprefix('::ffff:')}:{address.port}" for address in own),
+        frozenset(map(_show, own)),
         frozenset(
             each.laddr.port
             for each in found
@@ -33,9 +33,22 @@ def read_sockets(pid: int | None) -> Sockets:
     )
 
 
-def is_connected(pid: int, port: int) -> bool:
-    """Whether it has a connection to this port of any address."""
-    return any(each.status == psutil.CONN_ESTABLISHED and each.raddr.port == port for each in _list_sockets(pid))
+def find_connection(pid: int, port: int) -> str:
+    """The address from which it is connected to this port of any address; "" if it is not. Where it has only started
+    what is connected, as a shell has, that counts. What is nearest to it counts alone: the jobs of a worker, which it
+    has started too, connect to the same port."""
+    level = [pid]
+    while level:
+        below: list[int] = []
+        for each in level:
+            with contextlib.suppress(psutil.Error, OSError):
+                process = psutil.Process(each)
+                for found in process.net_connections("tcp"):
+                    if found.status == psutil.CONN_ESTABLISHED and found.raddr and found.raddr.port == port:
+                        return _show(found.laddr)
+                below += [child.pid for child in process.children()]
+        level = below
+    return ""
 
 
 def can_see(pid: int | None) -> bool:
@@ -49,6 +62,10 @@ def read_command(pid: int | None) -> tuple[str, ...]:
     with contextlib.suppress(psutil.Error, OSError):
         return tuple(psutil.Process(pid).cmdline())
     return ()
+
+
+def _show(address: Any) -> str:
+    return f"{address.ip.removeprefix('::ffff:')}:{address.port}"
 
 
 def _list_sockets(pid: int | None) -> Iterator[Any]:  # psutil exports no name for their type

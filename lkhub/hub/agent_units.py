@@ -3,7 +3,6 @@ processes."""
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -24,8 +23,8 @@ from lkhub.hub.unit import list_agent_units
 from lkhub.plan.model import AgentPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import Service, name_unit
-from lkhub.wire.agent import GIVEN_FILE, parse_given
-from lkhub.wire.control import HubReport, ProcessReport
+from lkhub.wire.agent import GIVEN_FILE, KeptWorker, parse_given, parse_kept
+from lkhub.wire.control import HubReport, ProcessReport, Uninstalled
 
 
 def make_folders(paths: StatePaths, agents: Iterable[AgentPlan], user: str) -> None:
@@ -96,12 +95,11 @@ def restart_given(paths: StatePaths, process: str) -> bool:
 def add_given(report: HubReport, paths: StatePaths) -> HubReport:
     """The report with these processes too, as systemd knows them. Those that finish their calls beside another are
     `retired`. Of one in another container nothing is known, and the report stays without it."""
-    found = [each for name in list_given(paths) for each in _report(name)] if has_units(paths) else []
-    retired = tuple(each for each in found if each.state == "stopping" and each.pid)
+    found = [_report(name) for name in list_given(paths)] if has_units(paths) else []
     return replace(
         report,
-        processes=(*report.processes, *(each for each in found if each not in retired)),
-        retired=(*report.retired, *retired),
+        processes=(*report.processes, *(each for now, _ in found for each in now)),
+        retired=(*report.retired, *(each for _, before in found for each in before)),
     )
 
 
@@ -116,28 +114,36 @@ _PROPERTIES = ("ActiveState", "SubState", "MainPID", "NRestarts", "StateChangeTi
 _STATES = {"activating": "starting", "deactivating": "stopping", "inactive": "stopped", "failed": "failed"}
 
 
-def _report(name: str) -> Iterable[ProcessReport]:
-    """The process that takes calls, and those that finish theirs."""
+def _report(name: str) -> tuple[list[ProcessReport], list[ProcessReport]]:
+    """The process that takes calls, and those of before: they finish theirs, or take calls until it does."""
     shown = Systemd().ask("show", f"--property={','.join(_PROPERTIES)}", name_unit(name)).out
     known = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    told = re.search(r"(\d+) restarts", known.get("StatusText", ""))
-    restarts = int(known.get("NRestarts") or 0) + int(told[1] if told else 0)
+    told = parse_kept(known.get("StatusText", ""))
+    restarts = int(known.get("NRestarts") or 0) + told.restarts
     keeper = int(known.get("MainPID") or 0)
     changed = int(known.get("StateChangeTimestampMonotonic") or 0) / 1_000_000
     since = time.time() - (time.monotonic() - changed) if changed else time.time()
+    failure = Uninstalled(told.failed, told.why) if told.failed is not None else None
+
+    def report(pid: int | None, state: str, since: float, worker: KeptWorker | None = None) -> ProcessReport:
+        return ProcessReport(name, pid, state, since, restarts, ("registers",), worker=worker, uninstalled=failure)
+
     if known.get("SubState") == "auto-restart":
-        yield ProcessReport(name, None, "backoff", since, restarts, ("registers",))
-    elif known.get("ActiveState") not in ("active", "reloading"):
+        return [report(None, "backoff", since)], []
+    if known.get("ActiveState") not in ("active", "reloading"):
         state = _STATES.get(known.get("ActiveState", ""), "stopped")
-        yield ProcessReport(name, keeper or None, state, since, restarts, ("registers",))
-    else:
-        workers = _list_workers(keeper)
-        # Its newest worker retires too while the keeper waits for a pause to end.
-        current = workers.pop() if workers and known.get("StatusText", "").startswith("running") else None
-        since, state = _find_start(current) if current else since, "running" if current else "backoff"
-        yield ProcessReport(name, current, state, since, restarts, ("registers",))
-        for pid in workers:
-            yield ProcessReport(name, pid, "stopping", _find_start(pid), restarts, ("registers",))
+        one = [report(keeper or None, state, since)]
+        return ([], one) if state == "stopping" and keeper else (one, [])
+    kept, pids = {worker.pid: worker for worker in told.workers}, _list_workers(keeper)
+    # Its newest worker is one of before too while the keeper waits for a pause to end.
+    current = pids.pop() if pids and told.state == "running" else None
+
+    def report_worker(pid: int, state: str) -> ProcessReport:
+        worker = kept.get(pid)
+        return report(pid, state, max(_find_start(pid), (worker and worker.since) or 0.0), worker)
+
+    before = [report_worker(pid, "running" if pid in kept and not kept[pid].ends else "stopping") for pid in pids]
+    return [report_worker(current, "running") if current else report(None, "backoff", since)], before
 
 
 def _list_workers(keeper: int) -> list[int]:

@@ -51,19 +51,19 @@ def _look_at(
     paths: StatePaths, process: ProcessReport, workers: Mapping[str, AgentWorker], replaces: bool
 ) -> AgentProcess | None:
     found = _find_copy(paths, process)
-    failure = _find_failure(found)
+    failure = _find_failure(process, found)
     if failure is None and not (process.pid and process.state == "running"):
         return None
     sockets = _read_sockets(process)
     return AgentProcess(
         name=process.name,
         since=max(process.since, _find_start(found) or 0.0),
-        worker=_find_worker(sockets, workers),
+        worker=_find_worker(process, sockets, workers),
         installing=_is_installing(process),
         failure=_describe(paths, process, failure) if failure else "",
         replaces=replaces,
         exposed=tuple(sorted(sockets.exposed)),
-        seen=can_see(process.pid),
+        seen=is_seen(process),
     )
 
 
@@ -72,10 +72,10 @@ def list_rows(paths: StatePaths, report: HubReport) -> tuple[AgentRow, ...]:
     workers = _index_workers(report)
 
     def find(process: ProcessReport) -> AgentWorker | None:
-        return _find_worker(_read_sockets(process), workers) if workers else None
+        return _find_worker(process, _read_sockets(process), workers) if workers else None
 
     now = tuple(
-        AgentRow(process, find(process), _is_installing(process), _find_failure(_find_copy(paths, process)))
+        AgentRow(process, find(process), _is_installing(process), _find_failure(process, _find_copy(paths, process)))
         for process in report.processes
         if "registers" in process.roles
     )
@@ -96,7 +96,9 @@ def _find_copy(paths: StatePaths, process: ProcessReport) -> tuple[AgentHome, Ag
     return AgentHome(config.home, config.uid), config
 
 
-def _find_failure(found: tuple[AgentHome, AgentConfig] | None) -> InstallFailure | None:
+def _find_failure(process: ProcessReport, found: tuple[AgentHome, AgentConfig] | None) -> InstallFailure | None:
+    if told := process.uninstalled:
+        return InstallFailure("", told.at, told.why)
     failure = found[0].read_failure() if found else None
     return failure if found and failure and failure.inputs == found[1].inputs else None
 
@@ -124,5 +126,12 @@ def _read_sockets(process: ProcessReport) -> Sockets:
     return read_sockets(process.pid) if process.pid else Sockets()
 
 
-def _find_worker(sockets: Sockets, workers: Mapping[str, AgentWorker]) -> AgentWorker | None:
+def is_seen(process: ProcessReport) -> bool:
+    """Whether this user can know which worker this process is."""
+    return process.worker is not None or can_see(process.pid)
+
+
+def _find_worker(process: ProcessReport, sockets: Sockets, workers: Mapping[str, AgentWorker]) -> AgentWorker | None:
+    if process.worker and process.worker.address in workers:
+        return workers[process.worker.address]
     return next((workers[address] for address in sockets.connected if address in workers), None)

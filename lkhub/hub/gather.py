@@ -40,12 +40,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     """Everything that is known about the hub. Changes nothing. A hub that never ran is `stopped`. NotRunningError
     where the hub is starting or stopping at this moment. `around`: the surroundings, where the caller has gathered
     them already."""
-    supervisor = ask_settled_report(paths)
-    if supervisor and os.path.isdir(paths.for_agents):
-        # Imported here: most hubs have no agent, and psutil takes 20 ms.
-        from lkhub.hub.agent_units import add_given
-
-        supervisor = add_given(supervisor, paths)
+    supervisor = _ask_report(paths)
     left = () if supervisor else tuple(find_left(paths))
     ended = find_ended(paths, left)
     applied = load_applied(paths)
@@ -85,6 +80,17 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     )
 
 
+def _ask_report(paths: StatePaths) -> HubReport | None:
+    """The supervisor's report, with the agents that it does not run itself."""
+    report = ask_settled_report(paths)
+    if report is None or not os.path.isdir(paths.for_agents):
+        return report
+    # Imported here: most hubs have no agent, and psutil takes 20 ms.
+    from lkhub.hub.agent_units import add_given
+
+    return add_given(report, paths)
+
+
 def _read_builds(paths: StatePaths, applied: AppliedRecord | None) -> tuple[BuiltSite, ...]:
     if applied is None or not applied.builds:
         return ()
@@ -106,7 +112,7 @@ def _look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentP
 def find_in_installations(paths: StatePaths) -> list[Finding]:
     """Which agents are being installed, and which could not be."""
     about = ("agent-installing", "agent-install-failed")
-    agents = _look_at_agents(paths, ask_settled_report(paths))
+    agents = _look_at_agents(paths, _ask_report(paths))
     return [finding for finding in check_agents(agents, None, time.time()) if finding.code in about]
 
 

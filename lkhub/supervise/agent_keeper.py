@@ -17,13 +17,30 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lkhub.host.service_manager import tell_manager
+from lkhub.host.service_manager import is_managed, tell_manager
 from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.exits import describe_exit
-from lkhub.wire.agent import ENDED_FILE, GIVEN_FILE, RESTART_FILE, parse_given
+from lkhub.wire.agent import (
+    ENDED_FILE,
+    FAILED_FILE,
+    GIVEN_FILE,
+    RESTART_FILE,
+    GivenAgent,
+    KeptAgent,
+    KeptWorker,
+    parse_given,
+    show_kept,
+)
+
+if TYPE_CHECKING:
+    from lkhub.host.agent_home import InstallFailure
+
+# How often it tells of its workers' connections. To see them costs some milliseconds.
+TELL_SECONDS = 2.0
 
 # A change is taken up within a second, and a look costs two calls of the system.
 LOOK_SECONDS = 1.0
@@ -48,20 +65,25 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 @dataclass
 class _Worker:
     """A process of the agent, which leads a group. `until`: when it is killed, in seconds of the monotonic clock; None:
-    it was not told to end. `told_group`: it has ended and left others of its group, who are told at this time."""
+    it was not told to end. `since` and `address` as in KeptWorker. `told_group`: it has ended and left others of its
+    group, who are told at this time."""
 
     pid: int
     started: float
     until: float | None = None
+    since: float | None = None
+    address: str = ""
     told_group: float | None = None
 
 
 @dataclass
 class AgentKeeper:
-    """Keeps the worker running that `argv` starts, by what the hub has put into the folder `given`."""
+    """Keeps the worker running that `argv` starts, by what the hub has put into the folder `given`. `home` is the
+    agent's own folder."""
 
     given: str
     argv: tuple[str, ...]
+    home: str = ""
     _current: _Worker | None = None
     _retiring: list[_Worker] = field(default_factory=list)
     _seen: bytes | None = None
@@ -72,6 +94,9 @@ class AgentKeeper:
     _was_up: bool = False
     _gone: float | None = None
     _told: int | None = None
+    _state: str = ""
+    _line: str = ""
+    _tells: float = 0.0
     _backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS))
 
     def run(self) -> int:
@@ -82,6 +107,7 @@ class AgentKeeper:
         tell_manager(READY=1)
         while not (self._ending or self._is_gone()) or self._list():
             self._look()
+            self._tell_of_workers()
             got = signal.sigtimedwait(_SIGNALS, LOOK_SECONDS)
             if got is None:
                 continue
@@ -179,14 +205,16 @@ class AgentKeeper:
         waiting = [worker for worker in self._retiring if worker.until is None]
         if not waiting:
             return
-        # Imported here: it costs 20 ms, and is needed when a worker is replaced.
-        from lkhub.host.sockets import is_connected
-
-        port = self._find_media()[1]
-        is_succeeded = self._current is not None and is_connected(self._current.pid, port)
+        is_succeeded = self._current is not None and bool(self._find_connection(self._current))
         for worker in waiting:
-            if is_succeeded or not is_connected(worker.pid, port):
+            if is_succeeded or not self._find_connection(worker):
                 self._tell_to_end(worker)
+
+    def _find_connection(self, worker: _Worker) -> str:
+        # Imported here: it costs 20 ms, and an agent that waits for the hub does without.
+        from lkhub.host.sockets import find_connection
+
+        return find_connection(worker.pid, self._find_media()[1])
 
     def _tell_to_end(self, worker: _Worker) -> None:
         """Have it finish its calls. A second signal would end it at once."""
@@ -282,11 +310,17 @@ class AgentKeeper:
     def _find_media(self) -> tuple[str, int]:
         """Where media is, as the agent is told; no host where that is not known."""
         try:
-            given = parse_given((self._seen or b"").partition(b"\0")[0].decode())
-            url = urlsplit(given.variables["LIVEKIT_URL"])
+            given = self._parse()
+            url = urlsplit(given.variables["LIVEKIT_URL"] if given else "")
             return url.hostname or "", url.port or 80
         except (ValueError, LookupError):
             return "", 0
+
+    def _parse(self) -> GivenAgent | None:
+        """What the hub gives, as it was last read; None where that is nothing that can be used."""
+        with contextlib.suppress(ValueError, LookupError):
+            return parse_given((self._seen or b"").partition(b"\0")[0].decode())
+        return None
 
     def _kill(self, worker: _Worker) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -298,8 +332,48 @@ class AgentKeeper:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker.pid, number)
 
+    def _tell_of_workers(self) -> None:
+        """Tell the service manager which worker is connected to media, from time to time: nobody but root and this user
+        sees that."""
+        now = time.monotonic()
+        if now < self._tells or not is_managed():
+            return
+        self._tells = now + TELL_SECONDS
+        for worker in self._list():
+            if worker.since is None and not self._installs(worker):
+                worker.since = time.time()
+            worker.address = self._find_connection(worker)
+        self._tell(self._state)
+
+    def _installs(self, worker: _Worker) -> bool:
+        from lkhub.host.sockets import read_command  # as in _find_connection
+
+        return "run-agent" in read_command(worker.pid)
+
+    def _find_failure(self) -> "InstallFailure | None":
+        """Why what it has to run could not be installed."""
+        if not os.path.exists(f"{self.home}/{FAILED_FILE}"):
+            return None
+        # Imported here: most agents can be installed.
+        from lkhub.host.agent_home import AgentHome
+
+        failure, given = AgentHome(self.home, None).read_failure(), self._parse()
+        return failure if failure and given and failure.inputs == given.inputs else None
+
     def _tell(self, state: str) -> None:
-        tell_manager(STATUS=f"{state}; {self._restarts} restarts")
+        self._state = state
+        failure = self._find_failure()
+        workers = (KeptWorker(each.pid, each.since, each.address, each.until is not None) for each in self._list())
+        line = show_kept(
+            KeptAgent(
+                *(state, self._restarts, tuple(workers)),
+                failed=failure.at if failure else None,
+                why=failure.why if failure else "",
+            )
+        )
+        if line != self._line:
+            self._line = line
+            tell_manager(STATUS=line)
 
 
 def _say(text: str) -> None:

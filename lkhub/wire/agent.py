@@ -1,5 +1,8 @@
 """What `lkhub run-agent` is told: one file for each process of an agent that the hub runs, and one for each agent that
-a unit or a container of its own runs."""
+a unit or a container of its own runs. And what such a unit tells of itself."""
+
+import re
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -56,6 +59,10 @@ ENDED_FILE = "ended"
 """Beside it, from the orderly end of the hub to its next start."""
 
 
+FAILED_FILE = "failed"
+"""In the agent's own folder: why a version of it could not be installed."""
+
+
 def dump_given(agent: GivenAgent) -> str:
     return dump_message(agent, indent=2)
 
@@ -63,3 +70,59 @@ def dump_given(agent: GivenAgent) -> str:
 def parse_given(text: str) -> GivenAgent:
     """Raises ValueError for another text."""
     return parse_message(GivenAgent, text)
+
+
+class KeptWorker(Struct, frozen=True):
+    """A worker of an agent in a unit. `since`: when it was installed and began to run, in epoch seconds; None: it is
+    being installed. `address`: where its connection to media comes from, "" where it has none. `ends`: it was told to
+    finish its calls."""
+
+    pid: int
+    since: float | None
+    address: str
+    ends: bool
+
+
+class KeptAgent(Struct, frozen=True):
+    """What the unit of an agent tells, as a line of `systemctl status`: everybody can read that, and little else of a
+    unit. `failed`: when the version that it has to run could not be installed, and `why`; None: it could."""
+
+    state: str
+    restarts: int
+    workers: tuple[KeptWorker, ...] = ()
+    failed: float | None = None
+    why: str = ""
+
+
+def show_kept(agent: KeptAgent) -> str:
+    return "; ".join(_show_kept(agent))
+
+
+def _show_kept(agent: KeptAgent) -> Iterator[str]:
+    yield agent.state
+    yield f"{agent.restarts} restarts"
+    for worker in agent.workers:
+        how = "ends" if worker.ends else "runs"
+        since = "" if worker.since is None else f" since {worker.since:.0f}"
+        yield f"pid {worker.pid} {how}{since}" + (f" from {worker.address}" if worker.address else "")
+    if agent.failed is not None:
+        yield f"not installed at {agent.failed:.0f}: {agent.why}"
+
+
+_WORKER = re.compile(r"pid (\d+) (ends|runs)(?: since (\d+))?(?: from (\S+))?")
+
+_FAILED = re.compile(r"not installed at (\d+): (.*)")
+
+
+def parse_kept(text: str) -> KeptAgent:
+    """What a line of `show_kept` says. What is missing in it, as in that of another version, is empty."""
+    before, _, failed = text.partition("; not installed at ")
+    state, *parts = before.split("; ")
+    restarts = next((int(part.split()[0]) for part in parts if re.fullmatch(r"\d+ restarts", part)), 0)
+    workers = (
+        KeptWorker(int(found[1]), float(found[3]) if found[3] else None, found[4] or "", found[2] == "ends")
+        for part in parts
+        if (found := _WORKER.fullmatch(part))
+    )
+    told = _FAILED.fullmatch(f"not installed at {failed}")
+    return KeptAgent(state, restarts, tuple(workers), float(told[1]) if told else None, told[2] if told else "")

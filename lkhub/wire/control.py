@@ -11,15 +11,24 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from lkhub.wire.agent import KeptWorker
 from lkhub.wire.engine import EdgeStatus, KeyUses, MediaStatus, RelayStatus
 from lkhub.wire.exchange import Request
+
+
+class Uninstalled(Struct, frozen=True):
+    """When a version of an agent could not be installed, and why."""
+
+    at: float
+    why: str
 
 
 class ProcessReport(Struct, frozen=True):
     """One process. `state` is starting, running, hanging, backoff, stopping, stopped or failed, and `since` is when it
     began. `roles` are those of `lkhub.plan.process` that findings need. `done`: the process has ended as planned.
     `people`: how many participants are in its calls, of a process that retired; None: not known. `keys`: how the API
-    keys were used, as it told last, of media that retired; None: not known."""
+    keys were used, as it told last, of media that retired; None: not known. Of an agent in a unit of its own, `worker`
+    and `uninstalled` are what that tells; None: it tells nothing, or there is nothing to tell."""
 
     name: str
     pid: int | None
@@ -30,6 +39,8 @@ class ProcessReport(Struct, frozen=True):
     done: bool = False
     people: int | None = None
     keys: tuple[KeyUses, ...] | None = None
+    worker: KeptWorker | None = None
+    uninstalled: Uninstalled | None = None
 
 
 class WatcherFailure(Struct, frozen=True):

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from msgspec.structs import replace
 
 from lkhub.host import systemd
 from lkhub.host.commands import Done
 from lkhub.host.given import write_given
 from lkhub.hub import agent_units
 from lkhub.hub.agent_units import add_given, list_given, remove_agents, restart_given, start_agents
+from lkhub.hub.agents import list_rows, look_at_agents
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import Service, user_service
 from lkhub.wire.agent import GivenAgent, dump_given
@@ -172,6 +175,38 @@ def test_newest_worker_is_the_one_that_takes_calls(show: Report, keeper: int) ->
     waiting, *retired_ones = show(**shown, StatusText="starts again soon; 3 restarts")
     assert waiting == ("agent-bmo", None, "backoff", 4)
     assert len(retired_ones) == 2
+
+
+def test_what_a_unit_tells_of_its_workers_is_reported(show: Report, keeper: int, paths: StatePaths) -> None:
+    first, second = sorted(child.pid for child in psutil.Process(keeper).children())
+    far = 9_999_999_999  # later than any process of this machine
+    told = f"pid {first} runs since 5 from 127.0.0.1:4711; pid {second} runs since {far}; pid 1 ends"
+    shown = {"ActiveState": "active", "MainPID": keeper, "StatusText": f"running; 0 restarts; {told}"}
+    assert [each[2] for each in show(**shown)] == ["running", "running"], "the one of before takes rooms"
+    report = add_given(hub_report({"processes": []}), paths)
+    [current], [before] = report.processes, report.retired
+    assert (current.pid, current.since, current.worker and current.worker.address) == (second, far, "")
+    assert (before.pid, before.worker and before.worker.address) == (first, "127.0.0.1:4711")
+    worker = {"id": "AW_1", "agent": "", "kind": "room", "free": True, "draining": False, "load": 0.0}
+    worker |= {"address": "127.0.0.1:4711", "since": 1.0}
+    media = hub_report({"processes": [], "media": {"agents": {"workers": [worker]}}}).media
+    rows = list_rows(paths, replace(report, media=media))
+    assert [(row.process and row.process.pid, row.worker and row.worker.id) for row in rows] == [
+        (second, None),
+        (first, "AW_1"),
+    ]
+    [seen] = look_at_agents(paths, replace(report, media=media))
+    assert (seen.worker, seen.seen, seen.replaces) == (None, True, True)
+
+
+def test_failure_to_install_is_known_from_the_unit(show: Report, paths: StatePaths) -> None:
+    why = "can't install its dependencies: uv ended with exit code 1"
+    show(ActiveState="active", StatusText=f"starts again soon; 2 restarts; not installed at 1796000000: {why}")
+    report = add_given(hub_report({"processes": []}), paths)
+    [row] = list_rows(paths, report)
+    assert row.failure
+    assert (row.failure.at, row.failure.why) == (1_796_000_000, why)
+    assert [seen.failure for seen in look_at_agents(paths, report)] == [why]
 
 
 def test_agents_in_containers_are_not_reported_as_if_they_were_known(paths: StatePaths) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import lkhub
-from lkhub.wire.agent import ENDED_FILE, GIVEN_FILE, RESTART_FILE, GivenAgent, dump_given
+from lkhub.host import sockets
+from lkhub.host.agent_home import AgentHome
+from lkhub.wire.agent import ENDED_FILE, GIVEN_FILE, RESTART_FILE, GivenAgent, dump_given, parse_kept
 from tests.waiting import wait_until
 
 # The keeper, with other times than for real calls.
@@ -20,8 +22,9 @@ KEEPER = """
 import os, sys
 from lkhub.supervise import agent_keeper
 agent_keeper.LOOK_SECONDS, agent_keeper.ORPHANED_SECONDS, agent_keeper.TOLD_SECONDS = 0.05, 0.2, 0.2
-agent_keeper.GONE_SECONDS = float(os.environ["GONE_SECONDS"])
-sys.exit(agent_keeper.AgentKeeper(sys.argv[1], tuple(sys.argv[2:])).run())
+agent_keeper.GONE_SECONDS, agent_keeper.TELL_SECONDS = float(os.environ["GONE_SECONDS"]), 0.1
+home = os.path.dirname(os.path.abspath(sys.argv[1])) + "/home"
+sys.exit(agent_keeper.AgentKeeper(sys.argv[1], tuple(sys.argv[2:]), home).run())
 """
 
 # A worker connects where `connects` is there, and notes its start. When it is told to end it waits until `finish` is
@@ -80,11 +83,12 @@ class Kept:
         """The pid of this worker, counted from 1."""
         return wait_until(lambda: self.starts[number - 1] if len(self.starts) >= number else None, "a worker starts")
 
-    def wait_told(self, text: str) -> None:
-        """Return when the service manager was told this."""
+    def wait_told(self, text: str) -> str:
+        """What the service manager is told with this in it."""
         self._notices.settimeout(60)
-        while text not in self._notices.recv(1000).decode():
+        while text not in (told := self._notices.recv(1000).decode()):
             pass
+        return told
 
     def finish(self) -> None:
         (self.place / "finish").touch()
@@ -320,6 +324,33 @@ def test_unit_that_starts_before_the_hub_waits_for_it(short_dir: Path, media: so
         kept.wait_starts(1)
     finally:
         kept.close()
+
+
+def test_what_others_cannot_see_of_workers_is_told(kept: Kept, connected: int) -> None:
+    """Which of them is connected to media, from where, and which finishes its calls."""
+    [told] = parse_kept(kept.wait_told(" from ").removeprefix("STATUS=")).workers
+    assert (told.pid, told.address, told.ends) == (connected, sockets.find_connection(connected, kept.port), False)
+    assert told.address.startswith("127.0.0.1:")
+    assert told.since
+    assert abs(told.since - time.time()) < 60
+    kept.give("b")
+    kept.wait_starts(2)
+    said = parse_kept(kept.wait_told(f"pid {connected} ends").removeprefix("STATUS="))
+    assert [(each.pid, each.ends) for each in said.workers if each.ends] == [(connected, True)]
+
+
+def test_version_that_could_not_be_installed_is_told(kept: Kept) -> None:
+    home = AgentHome(f"{kept.place}/home", None)
+    os.mkdir(home.path)
+    home.note_failure("another version", "long ago")
+    (kept.place / "fails").touch()
+    kept.give("a")
+    assert "not installed" not in kept.wait_told("starts again soon")
+    home.note_failure("x", "can't install its dependencies; uv ended with exit code 1")
+    said = parse_kept(kept.wait_told("not installed").removeprefix("STATUS="))
+    assert said.why == "can't install its dependencies; uv ended with exit code 1"
+    assert said.failed
+    assert said.failed == pytest.approx(time.time(), abs=60)
 
 
 def test_program_that_cannot_be_started_is_tried_again(kept: Kept) -> None:

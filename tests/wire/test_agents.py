@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lkhub.wire.agent import AgentConfig, dump_agent, parse_agent
+from lkhub.wire.agent import AgentConfig, KeptAgent, KeptWorker, dump_agent, parse_agent, parse_kept, show_kept
 from lkhub.wire.engine import AgentJob, AgentsStatus, AgentWorker, MediaStatus, WaitingRoom
 from lkhub.wire.message import parse_message
 
@@ -21,6 +21,23 @@ def test_configuration_is_read_as_it_is_written() -> None:
 def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_agent(text)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        KeptAgent("waits for the hub", 0),
+        KeptAgent("running", 2, (KeptWorker(4711, 1796000000.0, "127.0.0.1:40000", False),)),
+        KeptAgent("running", 0, (KeptWorker(1, None, "", False), KeptWorker(2, 5.0, "[::1]:4", True)), 7.0, "can't; x"),
+    ],
+)
+def test_what_a_unit_tells_is_read_as_it_is_written(told: KeptAgent) -> None:
+    assert parse_kept(show_kept(told)) == told
+
+
+def test_what_a_unit_of_another_version_tells_is_read_as_far_as_it_goes() -> None:
+    assert parse_kept("running; 3 restarts; something new") == KeptAgent("running", 3)
+    assert parse_kept("") == KeptAgent("", 0)
 
 
 def test_status_of_media_says_what_it_knows_of_workers() -> None:
