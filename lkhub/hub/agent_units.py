@@ -41,13 +41,13 @@ def make_folders(paths: StatePaths, agents: Iterable[AgentPlan], user: str) -> N
                 ensure_given_dir(agent.given)
 
 
-def start_agents(systemd: Systemd, units: Collection[str], changed: Collection[str], progress: Progress) -> None:
-    """Start the units of agents that don't run, and start those anew whose unit has `changed`. The hub runs already,
+def start_agents(systemd: Systemd, units: Collection[str], outdated: Collection[str], progress: Progress) -> None:
+    """Start the units of agents that don't run, and start those `outdated` anew that run by another unit. The hub runs,
     and none of this is waited for: an agent that is in a call finishes it. Raises MachineError."""
     if units:
         progress.tell("starting the agents")
     for unit in units:
-        how = "restart" if unit in changed and systemd.is_active(unit) else "start"
+        how = "restart" if unit in outdated and systemd.is_active(unit) else "start"
         systemd.run(how, "--no-block", unit)
 
 

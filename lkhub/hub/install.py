@@ -85,9 +85,11 @@ def install_service(
     changed = _write_files(prepared, service, progress)
     agents = [unit.name for unit in prepared.agents]
     remove_agents(service, systemd, progress, agents, now=now)
+    # The others are started below, or by the hub's own unit.
+    outdated = {unit for unit in changed if systemd.is_active(unit)}
     progress.tell(f"starting {UNIT}")
     reloaded = _start(plan, service, systemd, folder)
-    start_agents(systemd, agents, changed, progress)
+    start_agents(systemd, agents, outdated, progress)
     if now:
         ask_running(plan.paths, ApplyRequest(service.spec, prepared.variables, now=True), on_progress=progress.tell)
     # `lkhub upgrade`, which may have started this, removes what it does not need by itself.
