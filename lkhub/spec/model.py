@@ -243,8 +243,9 @@ class Spec(Part):
     redis: RedisServer | None = Field(default=None, examples=["redis://127.0.0.1:6379"])
     """A Redis server through which media processes share their rooms: `redis://HOST:PORT/DATABASE`, `rediss://` with
     TLS, or `{url: …, username: NAME, password: SECRET}`, where the secret may be `{file: PATH}` or `{env: NAME}`. With
-    it and two ports in `media.udp`, a change of media waits for no call and interrupts none. Each hub needs a database
-    of its own, since LiveKit's keys have no prefix. Media doesn't start without this server."""
+    it and two ports in `media.udp`, a change of media waits for no call and interrupts none. Each hub needs a Redis
+    server of its own: LiveKit's keys have no prefix, and its messages reach the hubs of all databases of a server.
+    Media doesn't start without this server."""
 
     drain: Annotated[Drain, Field(json_schema_extra={"default": "30s"})] = DEFAULT_DRAIN
     """How long a stop (`lkhub down`, Ctrl-C, SIGTERM) waits for people to leave their calls before it cuts them off: a

@@ -3,7 +3,6 @@ package sfu
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,6 +11,9 @@ import (
 
 // telling is how often the others are told at least. They take a process for gone that is silent for some seconds.
 const telling = time.Second
+
+// channel is in Redis, beside livekit-server's own. Each hub has a Redis server of its own.
+const channel = "lkhub_workers"
 
 // letter is a message to all processes at this Redis.
 type letter struct {
@@ -23,8 +25,6 @@ type letter struct {
 // the context ends. livekit-server's own messages bring a job to a worker of another process. But they tell neither that
 // a worker is full, nor that it is gone, nor that the process of a job has failed.
 func (s *Server) shareWorkers(ctx context.Context) {
-	// Redis's messages know no databases, and each hub has one of its own.
-	channel := fmt.Sprint("lkhub_workers:", s.redisDB)
 	heard := s.redis.Subscribe(ctx, channel)
 	defer heard.Close()
 	timer := time.NewTicker(telling)

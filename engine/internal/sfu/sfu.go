@@ -38,22 +38,21 @@ import (
 
 // Server is livekit-server as an engine. A process can have one only, since upstream's metrics are global.
 type Server struct {
-	text    string // livekit.yaml
-	held    heldSockets
-	told    Advertised        // which addresses clients are told, if not those of livekit.yaml
-	seen    *seen.Record      // clients at media's own ports
-	first   *icechecks.Record // which clients sent before media did
-	iceTCP  *connlimit.Counter
-	signal  *connlimit.Counter // connections over the held sockets
-	sends   sendcount.Counter  // from media's own ports; nothing is counted with a range of ports
-	roster  *roster.Roster     // the participants in the rooms
-	server  *service.LivekitServer
-	keys    *keys
-	redis   redis.UniversalClient // nil without Redis
-	node    string                // its ID at Redis
-	redisDB int                   // the number of Redis's database
-	up      chan struct{}         // closed when server and keys are set and clients are accepted
-	ended   chan struct{}         // closed when Run returns
+	text   string // livekit.yaml
+	held   heldSockets
+	told   Advertised        // which addresses clients are told, if not those of livekit.yaml
+	seen   *seen.Record      // clients at media's own ports
+	first  *icechecks.Record // which clients sent before media did
+	iceTCP *connlimit.Counter
+	signal *connlimit.Counter // connections over the held sockets
+	sends  sendcount.Counter  // from media's own ports; nothing is counted with a range of ports
+	roster *roster.Roster     // the participants in the rooms
+	server *service.LivekitServer
+	keys   *keys
+	redis  redis.UniversalClient // nil without Redis
+	node   string                // its ID at Redis
+	up     chan struct{}         // closed when server and keys are set and clients are accepted
+	ended  chan struct{}         // closed when Run returns
 
 	reloading sync.Mutex
 }
@@ -139,7 +138,7 @@ func (s *Server) initialize(conf *config.Config) error {
 	}
 	if conf.Redis.IsConfigured() {
 		node.SetNodeID(nodeID(conf))
-		s.node, s.redisDB = string(node.NodeID()), conf.Redis.DB
+		s.node = string(node.NodeID())
 		if s.redis, err = redisLiveKit.GetRedisClient(&conf.Redis); err != nil {
 			return err
 		}
