@@ -17,16 +17,15 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from lkhub.host.agent_home import AgentHome, InstallFailure
 from lkhub.host.service_manager import is_managed, tell_manager
 from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.exits import describe_exit
 from lkhub.wire.agent import (
     ENDED_FILE,
-    FAILED_FILE,
     GIVEN_FILE,
     RESTART_FILE,
     GivenAgent,
@@ -35,9 +34,6 @@ from lkhub.wire.agent import (
     parse_given,
     show_kept,
 )
-
-if TYPE_CHECKING:
-    from lkhub.host.agent_home import InstallFailure
 
 # How often it tells of its workers' connections. To see them costs some milliseconds.
 TELL_SECONDS = 2.0
@@ -346,17 +342,13 @@ class AgentKeeper:
         self._tell(self._state)
 
     def _installs(self, worker: _Worker) -> bool:
-        from lkhub.host.sockets import read_command  # as in _find_connection
+        # Imported here: it costs 20 ms, as in _find_connection.
+        from lkhub.host.sockets import read_command
 
         return "run-agent" in read_command(worker.pid)
 
-    def _find_failure(self) -> "InstallFailure | None":
+    def _find_failure(self) -> InstallFailure | None:
         """Why what it has to run could not be installed."""
-        if not os.path.exists(f"{self.home}/{FAILED_FILE}"):
-            return None
-        # Imported here: most agents can be installed.
-        from lkhub.host.agent_home import AgentHome
-
         failure, given = AgentHome(self.home, None).read_failure(), self._parse()
         return failure if failure and given and failure.inputs == given.inputs else None
 
