@@ -5,7 +5,6 @@ People don't type it, so it is not among the commands. The answer is a message (
 
 import os
 import sys
-import tempfile
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -13,8 +12,7 @@ from msgspec import structs
 from lkhub.cli.shared.store import read_application
 from lkhub.errors import EXIT_OK, HubError, MachineError
 from lkhub.host.acting import acting_as_owner
-from lkhub.host.files import create_private
-from lkhub.host.snapshot import copy_database
+from lkhub.host.snapshot import copied_beside
 from lkhub.hub.locate import find_own_service
 from lkhub.hub.look import look_at_service
 from lkhub.plan.paths import StatePaths
@@ -54,10 +52,7 @@ def try_store(paths: StatePaths) -> TriedStore:
     from lkhub.store.versions import read_versions
 
     # As the hub's user, whose file it is.
-    with acting_as_owner(paths.root), tempfile.TemporaryDirectory(prefix="lkhub-store-") as folder:
-        copy = f"{folder}/store.db"
-        create_private(copy, "")
-        copy_database(paths.store, copy)
+    with acting_as_owner(paths.root), copied_beside(paths.store) as copy:
         before = read_versions(copy)
         open_store(f"{SQLITE}{copy}", made=True).dispose()
         after = read_versions(copy)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from lkhub.errors import READ_ONLY, InputError, MachineError
+from lkhub.host.half_written import make_half_written
 from lkhub.shown import printable
 
 DIR_MODE = 0o700
@@ -22,6 +23,9 @@ MAX_INPUT_BYTES = 1024 * 1024
 
 # The largest file of a state directory is a key file or a rendered spec, of a megabyte at most.
 MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
+
+# An environment for Python with pip in it.
+_ROOM_BYTES = 16 * 1024 * 1024
 
 # Room for the address of a Unix socket, with its closing zero: 108 on Linux, 104 on macOS.
 MAX_SOCKET_PATH = 103
@@ -153,8 +157,7 @@ def _written_beside(path: str, text: str, mode: int, owner: tuple[int, int] | No
     temporary = None
     try:
         with explain_os_errors(path, "write"):
-            # mkstemp creates with 0600: the text is never readable by others, not even for a moment.
-            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
+            handle, temporary = make_half_written(path)
             with os.fdopen(handle, "w") as file:
                 file.write(text)
                 file.flush()
@@ -163,11 +166,19 @@ def _written_beside(path: str, text: str, mode: int, owner: tuple[int, int] | No
                 # Not by its name, under which the folder's owner may have put a link meanwhile.
                 os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
-            yield temporary
+                # Open, and so locked, until it has its name.
+                yield temporary
     finally:
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def require_room(folder: str) -> None:
+    """Raise MachineError where a folder takes no more than a few megabytes, which may be why another program failed
+    there."""
+    with explain_os_errors(folder, "write in"), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_ROOM_BYTES))
 
 
 def open_lock(path: str) -> int:

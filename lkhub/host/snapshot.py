@@ -1,10 +1,14 @@
 """A copy of a file of SQLite as it is at one moment, while others write to it."""
 
+import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from urllib.parse import quote
 
 from lkhub.errors import MachineError
+from lkhub.host.files import explain_os_errors
+from lkhub.host.half_written import make_half_written, remove_left
 
 # How long a copy waits for a process that holds the whole file, as for its last seconds one does at its end.
 _LOCKED_SECONDS = 10.0
@@ -27,3 +31,20 @@ def copy_database(file: str, target: str) -> None:
         raise MachineError(f"can't copy the store {file}: {error}") from None
     if found != "ok":
         raise MachineError(f"the store {file} is damaged, and is not backed up: {found}")
+
+
+@contextmanager
+def copied_beside(file: str) -> Iterator[str]:
+    """A copy of the database `file` beside it, for as long as the block runs. What was left of others, by processes
+    that were killed, is removed. Raises MachineError."""
+    folder, name = os.path.split(file)
+    with explain_os_errors(folder, "write in"):
+        remove_left(folder, name)
+        handle, copy = make_half_written(file)
+    try:
+        copy_database(file, copy)
+        yield copy
+    finally:
+        os.unlink(copy)
+        os.close(handle)
+        remove_left(folder, name)

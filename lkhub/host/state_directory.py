@@ -1,21 +1,18 @@
 """The state directory: a private folder that has files of a hub alone."""
 
-import contextlib
 import os
-import re
+import shutil
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import ensure_private_dir, explain_os_errors
+from lkhub.host.half_written import name_whole, remove_if_left
 from lkhub.host.trees import list_tree
 from lkhub.plan.paths import STATE_NAMES, StatePaths
-
-# The names that mkstemp makes for files that are written beside their place.
-_HALF_WRITTEN = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
-_MAY_BE_WRITTEN_SECONDS = 60.0
+from lkhub.state.backup import SPEC as IN_SPEC
+from lkhub.state.backup import STATE as IN_STATE
 
 # Other people's projects are in it, which may have a `.env.template`, and tens of thousands of files.
 _OF_AGENTS = os.path.basename(StatePaths("").agents)
@@ -45,8 +42,7 @@ def _is_foreign(path: Path, mode: int) -> bool:
 
 def _is_own(name: str) -> bool:
     """Whether it is in a state directory, or is written beside what is in it."""
-    half = _HALF_WRITTEN.fullmatch(name)
-    return (half[1] if half else name) in STATE_NAMES
+    return (name_whole(name) or name) in STATE_NAMES
 
 
 def _list_planted(path: str) -> Iterator[str]:
@@ -56,13 +52,20 @@ def _list_planted(path: str) -> Iterator[str]:
 
 def remove_half_written(path: str) -> None:
     """Remove what processes were writing in a state directory when they were killed: keys would stay there for ever.
-    Files of the last minute are left, since they may still be written; so is what can't be removed, and what is not
-    the hub's: a folder that is private already may have a `.env.template` in it."""
+    What another process is writing is left; so is what can't be removed, and what is not the hub's: a folder that is
+    private already may have a `.env.template` in it. For whoever holds the lock of the hub."""
+    paths = StatePaths(path)
+    # Unpacked by a restore that was killed before it had a record. With one, the new hub counts already.
+    if not os.path.lexists(paths.restore_record) and _is_unpacked(paths.restoring):
+        shutil.rmtree(paths.restoring, ignore_errors=True)
     for folder, folders, names in os.walk(path):
         if folder == path:
             folders[:] = [name for name in folders if name in STATE_NAMES - {_OF_AGENTS}]
             names = [name for name in names if _is_own(name)]
-        for file in (os.path.join(folder, name) for name in names if _HALF_WRITTEN.fullmatch(name)):
-            with contextlib.suppress(OSError):
-                if time.time() - os.lstat(file).st_mtime > _MAY_BE_WRITTEN_SECONDS:
-                    os.unlink(file)
+        for name in names:
+            if name_whole(name):
+                remove_if_left(os.path.join(folder, name))
+
+
+def _is_unpacked(folder: str) -> bool:
+    return os.path.isdir(folder) and {f"{name}/" for name in os.listdir(folder)} <= {IN_SPEC, IN_STATE}

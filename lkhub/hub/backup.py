@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,8 +24,9 @@ from lkhub.host.files import (
     stamp,
     sync_folder,
 )
+from lkhub.host.half_written import make_half_written, remove_left
 from lkhub.host.sealed import MAGIC, SealKeys, encrypting
-from lkhub.host.snapshot import copy_database
+from lkhub.host.snapshot import copied_beside
 from lkhub.hub.locate import find_service, find_spec
 from lkhub.plan.paths import BACKED_UP, StatePaths
 from lkhub.plan.service import Service
@@ -234,18 +234,8 @@ def _read(path: str) -> bytes:
 
 def _copy_store(paths: StatePaths) -> IO[bytes]:
     """A copy of the store as it is now, in a file that has no name any more."""
-    with explain_os_errors(paths.root, "write in"):
-        # The name of one that is half written, which the hub removes if this process is killed.
-        handle, name = tempfile.mkstemp(dir=paths.root, prefix=f".{os.path.basename(paths.store)}.")
-    file = os.fdopen(handle, "rb")
-    try:
-        copy_database(paths.store, name)
-    except BaseException:
-        file.close()
-        raise
-    finally:
-        os.unlink(name)
-    return file
+    with copied_beside(paths.store) as copy:
+        return open(copy, "rb")
 
 
 def _describe_store(store: IO[bytes]) -> BackedUpFile:
@@ -261,7 +251,8 @@ def _write(file: str, manifest: Manifest, contents: _Contents, keys: SealKeys) -
     """Encrypt it into a file beside its place, then put it there."""
     folder, name = os.path.split(os.path.abspath(file))
     with explain_os_errors(file, "write"):
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+        remove_left(folder, name)
+        handle, temporary = make_half_written(os.path.join(folder, name))
     try:
         with explain_os_errors(file, "write"):
             with encrypting(handle, keys) as pipe:

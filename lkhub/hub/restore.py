@@ -199,6 +199,8 @@ def _placed_beside(paths: StatePaths, contents: Mapping[str, bytes], *, force: b
             hints = (f"--force keeps it as {target}{_BEFORE}", "--spec FILE names another place for the spec")
             raise InputError(f"{target} is there, and differs from the one in the backup", hints=hints)
     try:
+        for target in contents.keys() - different.keys():
+            remove(f"{target}{_NEW}")  # of a restore that was killed
         for target, content in different.items():
             _place_beside(target, content)
         yield tuple(different)

@@ -74,6 +74,22 @@ def test_store_is_migrated_as_a_copy(paths: StatePaths, monkeypatch: pytest.Monk
     assert Path(paths.store).read_bytes() == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives the store to another user")
+def test_store_is_copied_where_its_owner_may_write(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With libpam-tmpdir, the folder of root's temporary files is closed to the hub's user."""
+    monkeypatch.setattr("tempfile.tempdir", "/root")
+    short_dir.chmod(0o755)
+    state = short_dir / "hub"
+    state.mkdir(mode=0o700)
+    paths = StatePaths(str(state))
+    Store(f"sqlite:///{paths.store}").close()
+    for path in (state, *state.iterdir()):
+        os.chown(path, 65534, 65534)
+    monkeypatch.setattr("lkhub.host.acting._require_own_code", lambda _: None)
+    assert upgrade_look.try_store(paths) == upgrade_look.TriedStore()
+    assert not [name for name in os.listdir(state) if ".part" in name]
+
+
 def test_store_of_a_newer_lkhub_is_refused(paths: StatePaths) -> None:
     store = Store(f"sqlite:///{paths.store}")
     with store.writing() as connection:

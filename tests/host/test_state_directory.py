@@ -8,6 +8,7 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host.files import write_private
+from lkhub.host.half_written import make_half_written
 from lkhub.host.state_directory import ensure_state_dir, remove_half_written
 from tests.host.modes import mode
 
@@ -21,7 +22,7 @@ def test_new_or_empty_folder_becomes_a_state_directory(tmp_path: Path) -> None:
 
 def test_state_directory_that_was_opened_to_others_is_closed_again(tmp_path: Path) -> None:
     (tmp_path / "keys.yaml").write_text("")
-    (tmp_path / ".keys.yaml.x1y2z3_4").write_text("what a supervisor was writing when it was killed")
+    (tmp_path / ".keys.yaml.x1y2z3_4.part").write_text("what a supervisor was writing when it was killed")
     (tmp_path / "run").mkdir()
     tmp_path.chmod(0o755)
     ensure_state_dir(str(tmp_path))
@@ -73,10 +74,10 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
     left = [path for path in tmp_path.rglob(".*") if path.is_file()]
     assert len(left) == 2
     (tmp_path / ".keys.yaml.mine").write_text("")
+    handle, written = make_half_written(str(tmp_path / "ring.json"))
     remove_half_written(str(tmp_path))
-    assert all(path.exists() for path in left), "another process may be writing them now"
-    for path in left:
-        os.utime(path, (1.0, 1.0))
+    assert os.path.exists(written), "this process is writing it now"
+    os.close(handle)
     remove_half_written(str(tmp_path))
     assert {path.name for path in tmp_path.rglob("*")} == {"keys.yaml", "run", "hub.json", ".keys.yaml.mine"}
 

@@ -1,11 +1,9 @@
-"""Backup and restore of real hubs: while requests come in, on another machine, and killed at any moment."""
+"""Backup and restore of real hubs: while requests come in, and on another machine."""
 
 import json
-import random
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +24,6 @@ access:
   limits: {caller: off, room: off}
 rooms: [{match: "*", capacity: 1000}]
 """
-
-KILLS = 10
 
 
 @pytest.fixture(scope="module")
@@ -212,87 +208,6 @@ def make_key(folder: Path, name: str = "own") -> str:
     if not (folder / name).exists():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
     return str(folder / f"{name}.pub")
-
-
-def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
-    """Whether it ran until then."""
-    time.sleep(seconds)
-    killed = process.poll() is None
-    process.kill()
-    process.communicate()
-    return killed
-
-
-def time_of(hub: Hub, *arguments: str) -> float:
-    began = time.monotonic()
-    assert hub.run(*arguments).returncode == 0
-    return time.monotonic() - began
-
-
-@pytest.mark.long
-def test_backup_that_is_killed_leaves_the_earlier_one(running: Hub) -> None:
-    """For a key, since a passphrase takes a second each time."""
-    luck = random.Random(1)
-    make = ("backup", "killed.age", "--recipient", make_key(running.folder))
-    time_of(running, *make)
-    taken = time_of(running, *make)
-    killed = 0
-    with another_machine() as machine:
-        while killed < KILLS:
-            moment = luck.uniform(0, taken)
-            if kill_after(running.start(*make), moment):
-                killed += 1
-            else:
-                taken = moment  # the machine is faster than it was
-            file, identity = running.folder / "killed.age", running.folder / "own"
-            done = machine.run("restore", str(file), "--force", "--identity", str(identity))
-            assert done.returncode == 0, done.stderr
-            assert (machine.state / "managed-keys.yaml").read_text() == (
-                running.state / "managed-keys.yaml"
-            ).read_text()
-    assert running.status()["hub"]["state"] == "running"
-
-
-@pytest.mark.long
-def test_restore_that_is_killed_leaves_one_hub_or_the_other(running: Hub) -> None:
-    """With the keys, the root and the spec of one and the same, which comes up."""
-    luck = random.Random(2)
-    attempts = 0
-    made = running.folder / "new.age"
-    assert running.run("backup", str(made), "--recipient", make_key(running.folder)).returncode == 0
-    new = describe_files(running)
-    seen = {"old": 0, "new": 0}
-    with another_machine(free_ports()) as other:
-        other.write_spec(other.tls_lines)
-        other.up("--no-verify")
-        old = describe_files(other)
-        other.run("down", "--now")
-        key = ("--identity", str(running.folder / "own"))
-        assert other.run("backup", "old.age", "--recipient", make_key(running.folder)).returncode == 0
-        restore = ("restore", str(made), "--force", *key)
-        moment = time_of(other, *restore)
-        assert other.run("restore", "old.age", "--force", *key).returncode == 0
-        while attempts < KILLS or not all(seen.values()):
-            assert attempts < 4 * KILLS, seen
-            # Close to the moment from which the new hub counts, wherever that is on this machine today.
-            kill_after(other.start(*restore), luck.uniform(0.9, 1.1) * moment)
-            attempts += 1
-            if attempts % 5 == 0:
-                running.run("down", "--now")
-                other.up("--no-verify")
-                other.run("down", "--now")
-                running.up("--no-verify")
-            else:
-                # Begins with what the killed one has left, then refuses.
-                assert other.run("restore", str(made), *key).returncode == 2
-            found = describe_files(other)
-            which = "new" if found == new else "old"
-            seen[which] += 1
-            assert found == (new if which == "new" else old), attempts
-            moment *= 1.15 if which == "old" else 0.85
-            assert not (other.state / "restore.json").exists()
-            if which == "new":
-                assert other.run("restore", "old.age", "--force", *key).returncode == 0
 
 
 def test_engine_says_what_is_wrong_with_its_descriptors() -> None:

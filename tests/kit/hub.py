@@ -64,13 +64,13 @@ class Hub:
     def run(self, *arguments: str, timeout: float = DEADLINE_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run `lkhub` to its end."""
         return subprocess.run(
-            self.command(*arguments), **self._settings(), capture_output=True, text=True, timeout=timeout
+            self.command(*arguments), **self.settings(), capture_output=True, text=True, timeout=timeout
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `lkhub` and leave it running."""
         pipe = subprocess.PIPE
-        return subprocess.Popen(self.command(*arguments), **self._settings(), stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(self.command(*arguments), **self.settings(), stdout=pipe, stderr=pipe, text=True)
 
     def command(self, *arguments: str) -> list[str]:
         return [*self.prefix, self.python, "-m", "lkhub", *arguments]
@@ -103,7 +103,7 @@ class Hub:
         path = self.state / "logs" / f"{name}.log"
         return path.read_text() if path.exists() else ""
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("LKHUB_", "LIVEKIT_"))}
         environ = {**clean, "LKHUB_STATE": str(self.state), **self.environ}
         return {"cwd": self.folder, "env": environ, "stdin": subprocess.DEVNULL}
