@@ -1,6 +1,8 @@
 """A wheel of lkhub: whether this machine can run it, and what is in it."""
 
+import lzma
 import os
+import struct
 import sys
 import zipfile
 import zlib
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import PathDistribution
 from pathlib import Path, PurePosixPath
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -57,8 +61,10 @@ def read_wheel(path: str, tags: Iterable[Tag] | None = None) -> Wheel:
                 return _read_metadata(path, archive, version)
         except zipfile.BadZipFile as error:
             raise _describe_damage(name, str(error).lower()) from None
-        except (zlib.error, EOFError, NotImplementedError, ValueError):
+        except (zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, LookupError, struct.error):
             raise _describe_damage(name, "it can't be unpacked") from None
+        except RuntimeError:  # zipfile's, for a file that is encrypted
+            raise _describe_damage(name, "it is encrypted") from None
 
 
 def _read_metadata(path: str, archive: zipfile.ZipFile, version: Version) -> Wheel:
@@ -81,7 +87,15 @@ def _read_metadata(path: str, archive: zipfile.ZipFile, version: Version) -> Whe
             f"lkhub {version} needs Python {python}, and this one is {mine}",
             hints=("install it there with `pip`, then type `lkhub install` of that environment",),
         )
-    return Wheel(path, version, tuple(about.requires or ()))
+    requires = tuple(about.requires or ())
+    for text in requires:
+        try:
+            requirement = Requirement(text)
+            if requirement.marker:
+                requirement.marker.evaluate({"extra": ""})
+        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
+            raise _describe_damage(name, f"it requires {escape(text)}, which makes no sense") from None
+    return Wheel(path, version, requires)
 
 
 def _describe_damage(name: str, why: str) -> InputError:
@@ -94,9 +108,10 @@ def unpack_wheel(wheel: Wheel, target: str) -> None:
     with zipfile.ZipFile(wheel.path) as archive:
         for file in archive.infolist():
             parts = PurePosixPath(file.filename).parts
-            if file.is_dir():
+            if file.filename.endswith("/"):
                 continue
-            if ".." in parts or parts[:1] == ("/",) or (parts[0] != "lkhub" and not parts[0].endswith(".dist-info")):
+            first = parts[0] if parts else ""
+            if ".." in parts or first == "/" or (first != "lkhub" and not first.endswith(".dist-info")):
                 raise InputError(f"{escape(wheel.path)} would write {escape(file.filename)}, which no lkhub has")
             place = Path(target, *parts)
             place.parent.mkdir(parents=True, exist_ok=True)

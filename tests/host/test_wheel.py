@@ -1,8 +1,11 @@
 """Which wheels of lkhub this machine can run."""
 
 import os
+import random
+import shutil
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,44 @@ def test_wheel_for_another_python_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / NAME, METADATA.replace(">=3.11", ">=4"))
     with pytest.raises(InputError, match=f"needs Python >=4, and this one is {sys.version_info.major}"):
         read_wheel(path, TAGS)
+
+
+@pytest.mark.parametrize(
+    "requires", ["anyio>=", "==1", "anyio; nothing", "anyio; extra ~= 'x'", "anyio @", "anyio; python_version ~= 'x'"]
+)
+def test_requirement_that_makes_no_sense_is_refused(tmp_path: Path, requires: str) -> None:
+    path = write(tmp_path / NAME, METADATA.replace("anyio>=4", requires))
+    with pytest.raises(InputError, match="which makes no sense"):
+        read_wheel(path, TAGS)
+
+
+def test_encrypted_wheel_is_refused(tmp_path: Path) -> None:
+    path = Path(write(tmp_path / NAME))
+    raw = bytearray(path.read_bytes())
+    for begin, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = raw.find(begin)
+        while at >= 0:
+            raw[at + flags] |= 1
+            at = raw.find(begin, at + 1)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="it is encrypted"):
+        read_wheel(str(path), TAGS)
+
+
+def test_no_damage_is_a_traceback(tmp_path: Path) -> None:
+    luck, path = random.Random(5), Path(write(tmp_path / NAME))
+    raw = path.read_bytes()
+    for number in range(2000):
+        damaged = bytearray(raw)
+        for _ in range(luck.choice([1, 1, 2, 5])):
+            # Its end and the end of its files have all names, sizes and offsets.
+            at = luck.randrange(len(raw) // 2 if luck.random() < 0.5 else 0, len(raw))
+            damaged[at] = luck.choice([0, 1, 0x7F, 0xFF, luck.randrange(256)])
+        path.write_bytes(damaged)
+        target = tmp_path / f"target-{number}"
+        with suppress(InputError, MachineError):
+            unpack_wheel(read_wheel(str(path), TAGS), str(target))
+        shutil.rmtree(target, ignore_errors=True)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 200, -1, -200])
