@@ -1,5 +1,6 @@
 """Other programs of this machine, run to their end."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -49,19 +50,38 @@ def run_command(
     time."""
     program = command.argv[0]
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command.argv,
             # Its output is parsed, so it must be in English.
             env={**tool_environ(), **environ, "PATH": _search_path(), "LC_ALL": "C"},
-            input=command.text,
-            capture_output=True,
+            stdin=None if command.text is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=seconds,
-            check=False,
         )
+        with process:
+            try:
+                out, err = process.communicate(command.text, seconds)
+            except BaseException:
+                _kill_with_children(process)
+                raise
     except FileNotFoundError:
         raise MachineError(f"{program} is not on this machine") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MachineError(f"{program} did not run to its end: {error}") from error
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Done(process.returncode, out, err)
+
+
+def _kill_with_children(process: subprocess.Popen[str]) -> None:
+    """What it has started, as compileall and pip do, would go on, and write where nothing is wanted any more."""
+    # Imported here: it costs 11 ms, and most commands end by themselves.
+    import psutil
+
+    started = []
+    with contextlib.suppress(psutil.Error):
+        started = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for each in started:
+        with contextlib.suppress(psutil.Error):
+            each.kill()
