@@ -222,7 +222,10 @@ class Supervisor:
                 self.say(f"the change that waited failed: {error.message}")
                 return
         if not outcome.pending:
-            self.say(f"the change that waited is in force: {', '.join(outcome.changed)} restarted")
+            restarted = f": {', '.join(outcome.restarted)} restarted" if outcome.restarted else ""
+            self.say(f"the change that waited is in force{restarted}")
+            for line in outcome.describe_uncut():
+                self.say(line)
             self.in_force.tell_notes(before)
 
     async def _notice_return(self, plan: ProcessPlan) -> None:

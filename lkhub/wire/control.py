@@ -159,6 +159,21 @@ class Outcome(Struct, frozen=True):
     retired: tuple[int, ...] = ()
     later: tuple[str, ...] = ()
 
+    @property
+    def restarted(self) -> tuple[str, ...]:
+        """Those of `changed` that took the place of the process before them at once, or will."""
+        return tuple(name for name in self.changed if name not in (*self.beside, *self.later))
+
+    def describe_uncut(self) -> list[str]:
+        """What else was done, without a restart, in lines for people."""
+        lines = [
+            f"a new {name} takes the calls that begin; the one before keeps its own until they end"
+            for name in self.beside
+        ]
+        if self.reloaded:
+            lines.append(f"{', '.join(self.reloaded)} took its change over without a restart")
+        return lines
+
 
 class ApplyRequest(Request[Outcome], frozen=True):
     """Make the running processes match the spec at this path (None: no spec). `environ` has the environment variables

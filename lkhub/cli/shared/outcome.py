@@ -8,7 +8,7 @@ from lkhub.wire.control import Outcome
 def show_outcome(outcome: Outcome, now: str = "--now") -> None:
     """Say on stderr which processes were restarted, what waits, and how many people it has cut off. `now` is what does
     not wait."""
-    names = ", ".join(name for name in outcome.changed if name not in (*outcome.beside, *outcome.later))
+    names = ", ".join(outcome.restarted)
     if outcome.later:
         if names:
             err.print(f"restarted {names}")
@@ -25,10 +25,8 @@ def show_outcome(outcome: Outcome, now: str = "--now") -> None:
         err.print(f"restarted {names}; {describe_cut(outcome.cut, outcome.only_through)}")
     elif names:
         err.print(f"restarted {names}")
-    for name in outcome.beside:
-        err.print(f"a new {name} takes the calls that begin; the one before keeps its own until they end")
-    if outcome.reloaded:
-        err.print(f"{', '.join(outcome.reloaded)} took its change over without a restart")
+    for line in outcome.describe_uncut():
+        err.print(line)
 
 
 def _say_when(outcome: Outcome) -> str:

@@ -125,8 +125,11 @@ async def test_third_process_waits_for_the_end_of_the_first(
         calls.touch()
         await until(lambda: not retired(supervisor), "its end")
         calls.unlink()
+        said.clear()
         await supervisor.apply_pending()
         assert supervisor.pending is None
+        assert "the change that waited is in force" in said
+        assert "a new media takes the calls that begin; the one before keeps its own until they end" in said
         assert pids(supervisor)["media"] not in (first, before["media"])
         assert (await supervisor.apply(newest)) == Outcome(())
 
