@@ -1,6 +1,8 @@
 """Copies of lkhub with all that it imports, each a folder with an environment of its own: a hub that is a service does
 not change when its user upgrades or removes the lkhub that installed it."""
 
+import contextlib
+import fcntl
 import filecmp
 import os
 import re
@@ -19,9 +21,10 @@ from packaging.utils import canonicalize_name
 import lkhub
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
-from lkhub.host.commands import run_command
+from lkhub.host.commands import Done, run_command
 from lkhub.host.engine import bundled_engine, engine_build, require_engine
-from lkhub.host.files import digest, explain_os_errors
+from lkhub.host.files import digest, explain_os_errors, require_room
+from lkhub.host.lock import is_held
 from lkhub.plan.service import HIDDEN
 
 # A name of `name_build`.
@@ -76,8 +79,7 @@ def make_copy(
     with explain_os_errors(parent, "write"):
         os.makedirs(parent, exist_ok=True)
         os.chmod(parent, _MODE)
-        made = tempfile.mkdtemp(prefix=f".{HALF_MADE}", dir=parent)
-        try:
+        with _new_folder(parent) as made:
             _make_environment(made, _find_python() if for_all else os.path.realpath(sys.executable))
             fill(sysconfig.get_path("purelib", "venv", vars={"base": made, "platbase": made}))
             _add_programs(made)
@@ -91,10 +93,23 @@ def make_copy(
             if os.path.isdir(folder):
                 shutil.rmtree(folder)
             os.rename(made, folder)
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
     return folder
+
+
+@contextlib.contextmanager
+def _new_folder(parent: str) -> Iterator[str]:
+    """A folder to make a copy in. It is locked, so that no other command takes it for one that was left, and removed
+    where the block fails."""
+    made = tempfile.mkdtemp(prefix=f".{HALF_MADE}", dir=parent)
+    held = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield made
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    finally:
+        os.close(held)
 
 
 def add_uv(folder: str, uv: str) -> None:
@@ -116,15 +131,16 @@ def remove_programs(parent: str, kept: Collection[str] = ()) -> None:
     # By their real paths: `parent` may be below a link.
     stay = {os.path.realpath(each) for each in kept}
     for path in Path(os.path.realpath(parent)).iterdir():
-        is_ours = _BUILD.fullmatch(path.name) or path.name.startswith(f".{HALF_MADE}")
-        if is_ours and str(path) not in stay and path.is_dir() and not path.is_symlink():
+        if _BUILD.fullmatch(path.name) and str(path) not in stay and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
+    remove_half_made(parent)
 
 
 def remove_half_made(parent: str) -> None:
-    """Remove what a copy that was killed has left in `parent`."""
+    """Remove what commands that were killed have left in `parent`, and not what another one is making."""
     for path in Path(parent).glob(f".{HALF_MADE}*"):
-        shutil.rmtree(path, ignore_errors=True)
+        if not is_held(str(path)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _runs(folder: str) -> bool:
@@ -192,12 +208,16 @@ def _own_suffix() -> str:
 
 def _make_environment(folder: str, python: str) -> None:
     # Without pip: nothing is ever installed into it.
-    done = run_command(Command((python, "-I", "-m", "venv", "--without-pip", folder)))
-    if done.code != 0:
-        raise MachineError(
-            f"can't make an environment for Python: {done.said}",
-            hints=("Debian and Ubuntu: `apt install python3-venv`",),
-        )
+    require_environment(run_command(Command((python, "-I", "-m", "venv", "--without-pip", folder))), folder)
+
+
+def require_environment(done: Done, folder: str) -> None:
+    """Raise MachineError where Python's `venv` could not make an environment in the folder, and say why."""
+    if done.code == 0:
+        return
+    require_room(folder)
+    hint = "Debian and Ubuntu: `apt install python3-venv`"
+    raise MachineError(f"can't make an environment for Python: {done.said}", hints=(hint,))
 
 
 def _add_programs(folder: str) -> None:

@@ -3,21 +3,29 @@
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError
 
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host.commands import Done, run_command
-from lkhub.host.programs import copy_distribution, find_needed, make_copy
+from lkhub.host.files import require_room
+from lkhub.host.programs import copy_distribution, find_needed, make_copy, require_environment
+from lkhub.host.temporary import temporary_folder
 from lkhub.host.wheel import Wheel, unpack_wheel
 
 # A slow line, and a package that has no wheel for this machine.
 PIP_SECONDS = 1800.0
 
-# What tells pip where its packages are, and how to get there (pip's documentation, "Configuration").
-_PIPS = re.compile(r"PIP_\w+|(https?|no|all)_proxy|XDG_CONFIG_(HOME|DIRS)|REQUESTS_CA_BUNDLE|NETRC", re.IGNORECASE)
+# What tells pip where its packages are, and how to get there (pip's documentation, "Configuration"). Others, such as
+# PIP_TARGET, would have it install elsewhere or something else.
+_PIPS = re.compile(
+    r"PIP_(CONFIG_FILE|(EXTRA_)?INDEX_URL|NO_INDEX|FIND_LINKS|TRUSTED_HOST|CERT|CLIENT_CERT|PROXY|KEYRING_PROVIDER"
+    r"|(DEFAULT_)?TIMEOUT|RETRIES|RESUME_RETRIES|(NO_)?CACHE_DIR|CONSTRAINT|ONLY_BINARY|NO_BINARY|PREFER_BINARY|PRE"
+    r"|USE_FEATURE|USE_DEPRECATED)"
+    r"|(https?|no|all)_proxy|XDG_CONFIG_(HOME|DIRS)|REQUESTS_CA_BUNDLE|NETRC",
+    re.IGNORECASE,
+)
 
 _NAME = "from lkhub.host.programs import name_build; print(name_build())"
 
@@ -52,19 +60,18 @@ def ask_name(folder: str) -> str:
 
 
 def _copy_from_pip(wanted: str, parent: str, *, for_all: bool, unmet: Iterable[str] = ()) -> str:
-    with tempfile.TemporaryDirectory(prefix="lkhub-pip-") as folder:
+    with temporary_folder("lkhub-pip-") as folder:
         # By the same Python as the copy, or compiled modules would not fit.
         python = os.path.realpath(sys.executable)
         made = run_command(Command((python, "-I", "-m", "venv", folder)), PIP_SECONDS)
-        if made.code != 0:
-            hint = "Debian and Ubuntu: `apt install python3-venv`"
-            raise MachineError(f"can't make an environment with pip: {made.said}", hints=(hint,))
+        require_environment(made, folder)
         # -I: no module is taken from the working folder.
         pip = (f"{folder}/bin/python", "-I", "-m", "pip")
         argv = (*pip, "install", "--disable-pip-version-check", "--no-input", wanted)
         environ = {name: value for name, value in os.environ.items() if _PIPS.fullmatch(name)}
         done = run_command(Command(argv), PIP_SECONDS, environ=environ)
         if done.code != 0:
+            require_room(folder)
             lacks = f" (it needs {', '.join(unmet)}, which is not here)" if unmet else ""
             hint = "`pip config list` shows where it looks; PIP_INDEX_URL names another place"
             raise MachineError(f"pip can't install {os.path.basename(wanted)}{lacks}: {_explain(done)}", hints=(hint,))
@@ -77,7 +84,12 @@ def _copy_from_pip(wanted: str, parent: str, *, for_all: bool, unmet: Iterable[s
             raise PackageNotFoundError(name)
 
         def fill(packages: str) -> None:
-            for each in find_needed(["lkhub"], find).met:
+            needed = find_needed(["lkhub"], find)
+            if needed.unmet:
+                hint = "`pip config list` shows whether a setting such as `install.target` leads it elsewhere"
+                missing = ", ".join(needed.unmet)
+                raise MachineError(f"pip says that it has installed lkhub, but {missing} is not there", hints=(hint,))
+            for each in needed.met:
                 copy_distribution(each, packages)
 
         return make_copy(parent, fill, ask_name, for_all=for_all)

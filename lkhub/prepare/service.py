@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from tempfile import TemporaryDirectory
 
 from dotenv import dotenv_values
 
@@ -13,6 +12,7 @@ from lkhub.errors import InputError
 from lkhub.host.files import read_input, write_private
 from lkhub.host.keyfile import dump_keys
 from lkhub.host.system_user import can_execute, can_read, check_system_user, describe_useradd, has_user
+from lkhub.host.temporary import temporary_folder
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import Service
@@ -55,7 +55,7 @@ def prepare_service(source: str, environ: Mapping[str, str], service: Service) -
         hints = ("`lkhub init` writes a hub.yaml", "--spec FILE names one")
         raise InputError("there is no spec to install", hints=hints)
     variables = {**_read_kept(service), **environ}
-    with TemporaryDirectory(prefix="lkhub-") as state:
+    with temporary_folder("lkhub-install-") as state:
         # Root can read the secrets. In a folder of its own, which it may fill with files of root; but the spec may name
         # one of the keys that the hub has made.
         if keys := read_used_keys(service.installation.paths, load_spec(read_input(source), source).spec):

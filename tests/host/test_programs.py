@@ -11,7 +11,7 @@ import pytest
 from lkhub import __version__
 from lkhub.errors import MachineError
 from lkhub.host import programs
-from lkhub.host.programs import add_uv, copy_programs, name_build, point_to, remove_programs
+from lkhub.host.programs import add_uv, copy_programs, name_build, point_to, remove_half_made, remove_programs
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,22 @@ def test_other_copies_are_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "current").symlink_to(tmp_path / now)
     remove_programs(str(tmp_path), [str(tmp_path / now), str(tmp_path / before)])
     assert {path.name for path in tmp_path.iterdir()} == {before, now, "current", "bin", "lib", ".git", "0.1.0"}
+
+
+def test_copy_that_another_command_is_making_is_not_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".lkhub-new-left"
+    left.mkdir()
+
+    def look(made: str) -> str:
+        assert left.exists()
+        remove_half_made(str(tmp_path))
+        remove_programs(str(tmp_path))
+        assert (Path(made).exists(), left.exists()) == (True, False)
+        raise MachineError("enough was seen")
+
+    with pytest.raises(MachineError, match="enough was seen"), programs._new_folder(str(tmp_path)) as made:
+        look(made)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_name_of_a_build_is_one_that_is_removed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Where the packages of a copy of another lkhub come from."""
 
+import errno
 import subprocess
 from collections.abc import Callable
 from email.message import Message
@@ -118,10 +119,40 @@ def test_pip_says_why_it_can_not_and_gets_the_operators_settings_alone(
     monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example")
     monkeypatch.setenv("https_proxy", "http://proxy.example")
     monkeypatch.setenv("TURN_SECRET", "secret")
+    for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_DRY_RUN", "PIP_NO_DEPS", "PIP_PLATFORM"):
+        monkeypatch.setenv(name, "elsewhere")
     with pytest.raises(MachineError, match="pip can't install lkhub==9: none for lkhub==9"):
         copy_version("9", str(tmp_path))
     assert {"PIP_INDEX_URL", "https_proxy"} <= given.keys()
+    assert "elsewhere" not in given.values()
     assert "TURN_SECRET" not in given
+
+
+def test_what_pip_has_put_elsewhere_is_missed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As with `install.target` in pip.conf, which no option takes back."""
+    monkeypatch.setattr(release, "run_command", lambda *_, **__: Done(0, str(tmp_path), ""))
+    monkeypatch.setattr(release, "make_copy", lambda _, fill, *__, **___: fill(str(tmp_path)))
+    with pytest.raises(MachineError, match="but lkhub is not there") as refused:
+        copy_version("9", str(tmp_path))
+    assert "pip config list" in refused.value.hints[0]
+
+
+def test_full_disk_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Python's venv and pip say other things about it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lkhub.host.files.tempfile.TemporaryFile", refuse)
+    for failed in ("venv", "pip"):
+
+        def run(command: Command, *_: object, failed: str = failed, **__: object) -> Done:
+            return Done(int(failed in command.argv), "", "?")
+
+        monkeypatch.setattr(release, "run_command", run)
+        with pytest.raises(MachineError, match="the disk is full") as refused:
+            copy_version("9", str(tmp_path))
+        assert "df -h" in refused.value.hints[0]
 
 
 @pytest.mark.parametrize("said", ["", "../evil", "0.2.0-1234567", "0.2.0-12345678\nx"])
