@@ -22,14 +22,20 @@ from lkhub.wire.upgrade import Look, Tried
 
 T = TypeVar("T")
 
-TEMPORARY = ("lkhub-try-", "lkhub-store-")
-"""How the names of the temporary folders of `lkhub upgrade-try` and `upgrade-look` begin."""
+TRIES = "lkhub-try-"
+"""How the names of the temporary folders of `lkhub upgrade-try` begin."""
+
+# The folder of temporary files that every user has. TMPDIR may name one of this user's own (libpam-tmpdir).
+TEMPORARY = "/tmp"  # noqa: S108
 
 # A store of tens of megabytes is copied and migrated, and a hub started and called.
 ASK_SECONDS = 180.0
 
 # For a hub that is being tried to end in order.
 END_SECONDS = 15.0
+
+# For one that was left by a killed command. One that hangs must not keep an upgrade out.
+DOWN_SECONDS = 30.0
 
 # A status waits for a supervisor that is starting, and a verification for its calls.
 STATUS_SECONDS = 120.0
@@ -74,13 +80,13 @@ class AnotherLkhub:
         return self._answer(Look, done, "refuses this hub")
 
     def end_tries(self, user: str) -> None:
-        """End what a `try_out` as `user` has left that was killed, and remove its files, and those of a `look`."""
-        uid = find_ids(user)[0] if user else os.geteuid()
-        for path in (Path(tempfile.gettempdir(), name) for name in os.listdir(tempfile.gettempdir())):
-            with contextlib.suppress(OSError):
-                if path.name.startswith(TEMPORARY) and path.lstat().st_uid == uid and path.is_dir():
+        """End what a `try_out` as `user` has left that was killed, and remove its files. What does not end is left."""
+        uid, temporary = find_ids(user)[0] if user else os.geteuid(), TEMPORARY if user else tempfile.gettempdir()
+        for path in Path(temporary).glob(f"{TRIES}*"):
+            with contextlib.suppress(OSError, MachineError):
+                if path.lstat().st_uid == uid and path.is_dir():
                     # With that user's rights: what is in there may name any process.
-                    self._run_as(user, "down", "--now", "--state", f"{path}/state")
+                    self._run_as(user, "down", "--now", "--state", f"{path}/state", seconds=DOWN_SECONDS)
                     shutil.rmtree(path, ignore_errors=True)
 
     def try_out(self, user: str) -> None:
@@ -91,7 +97,7 @@ class AnotherLkhub:
         if tried.problem:
             raise MachineError(f"lkhub {self.ask_version()} does not carry a call: {tried.problem}")
 
-    def _run_as(self, user: str, *arguments: str) -> Done:
+    def _run_as(self, user: str, *arguments: str, seconds: float = ASK_SECONDS) -> Done:
         """Run one of its commands as another user, "" for this one, from whose own environment it needs nothing."""
         kept, given = os.pipe()
         try:
@@ -100,7 +106,7 @@ class AnotherLkhub:
                 [self._program, *arguments],
                 # Its other end is ours, and closed however this process ends.
                 stdin=kept,
-                env={**tool_environ(), "HOME": "/"} if user else tool_environ(),
+                env={**tool_environ(), "HOME": "/", "TMPDIR": TEMPORARY} if user else tool_environ(),
                 cwd="/",
                 user=uid,
                 group=gid,
@@ -114,7 +120,7 @@ class AnotherLkhub:
             )
             with process:
                 try:
-                    out, err = process.communicate(timeout=ASK_SECONDS)
+                    out, err = process.communicate(timeout=seconds)
                 except BaseException:
                     # Ctrl-C, for one. The processes of a hub that it has brought up would outlive its kill.
                     os.close(given)

@@ -100,6 +100,33 @@ def test_try_ends_in_order_after_ctrl_c(folder: Path) -> None:
     assert (folder / "ended").exists()
 
 
+def test_try_that_was_left_and_does_not_end_keeps_no_upgrade_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(another, "END_SECONDS", 0.1)
+    left = tmp_path / "lkhub-try-1"
+    left.mkdir()
+    lkhub = make(folder, "sleep 60")
+    monkeypatch.setattr(another, "DOWN_SECONDS", 0.1)
+    lkhub.end_tries("")
+    assert left.exists(), "its processes may still run"
+    make(folder, "exit 0").end_tries("")
+    assert not left.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="runs a program as another user")
+def test_another_user_has_the_temporary_folder_of_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libpam-tmpdir gives each user one of its own, which others can't enter."""
+    monkeypatch.setenv("TMPDIR", "/tmp/user/0")
+    for above in (folder, *folder.parents[:3]):
+        above.chmod(0o755)
+    make(folder, """printf '{"version": 1, "result": {"problem": "%s"}}' "$TMPDIR" """)
+    done = AnotherLkhub(str(folder))._run_as("nobody", "upgrade-try")
+    assert "/tmp/user" not in done.out
+    assert '"/tmp"' in done.out
+
+
 def test_status_of_a_hub_that_is_starting_is_none(folder: Path) -> None:
     assert make(folder, "echo the hub is starting >&2; exit 1").ask_status("/state") is None
     assert make(folder, "echo '{\"hub\": 1}'; exit 1").ask_status("/state") == {"hub": 1}
