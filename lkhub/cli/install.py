@@ -39,6 +39,10 @@ def install(
         show_hints([f"`lkhub install --spec {DEFAULT_SPEC}` puts it in place"])
     with Progress() as progress:
         installed = install_service(service, str(spec) if spec else None, os.environ, progress, now=now)
+        if installed.stopped:
+            progress.clear()
+            err.print(f"{UNIT} is upgraded, and stays stopped: `{service.systemctl} start lkhub` starts it")
+            return
         # A supervisor that starts verifies once, and the change that did not wait may have come after that.
         if (installed.reloaded or now) and read_status(installed.paths).current_verification is None:
             examine_hub(installed.paths, progress, verify=True)

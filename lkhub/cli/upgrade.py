@@ -8,12 +8,13 @@ from packaging.version import InvalidVersion, Version
 
 from lkhub.cli.install import find_changeable
 from lkhub.cli.shared.progress import Progress
-from lkhub.cli.shared.show import err
+from lkhub.cli.shared.show import err, show_hints
 from lkhub.errors import InputError
 from lkhub.host.systemd import Systemd
 from lkhub.host.wheel import read_wheel
 from lkhub.hub.copies import opening_copies
 from lkhub.hub.upgrade import Upgrade, Wanted
+from lkhub.plan.service import UNIT
 from lkhub.shown import escape, printable
 
 
@@ -57,6 +58,10 @@ def upgrade(
             say("the service runs by the version of before")
             raise
         progress.clear()
+    if Systemd(service.of_user).is_stopped(UNIT):
+        err.print(f"the service has lkhub {wanted.version}, and stays stopped, as it was")
+        show_hints([f"`{service.systemctl} start lkhub` starts it; `lkhub status` then shows whether it is well"])
+        return
     err.print(f"the service runs lkhub {wanted.version}, and what worked with lkhub {before} works")
 
 

@@ -75,6 +75,14 @@ class Systemd:
         """Whether the unit is on its way up, also after a failure."""
         return self._show(unit, "ActiveState") in ("activating", "reloading")
 
+    def is_stopped(self, unit: str) -> bool:
+        """Whether the unit does not run, and nothing is to start it before somebody does. One that failed is not."""
+        return self._show(unit, "ActiveState") == "inactive"
+
+    def is_disabled(self, unit: str) -> bool:
+        """Whether somebody has seen to it that the unit does not start with the machine."""
+        return self.ask("is-enabled", unit).out.strip() == "disabled"
+
     def find_main(self, unit: str) -> int:
         """The pid of the unit's main process; 0 where none runs."""
         return int(self._show(unit, "MainPID") or 0)

@@ -34,7 +34,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import AGENTS_STATE, FOLDER_MODE, SPEC_MODE, UNIT, Service
 from lkhub.prepare.service import PreparedService, prepare_service
 from lkhub.state.identity import list_records, list_retired
-from lkhub.state.upgrade import name_lock, name_record
+from lkhub.state.upgrade import name_lock, name_record, read_upgrade
 from lkhub.wire.control import ApplyRequest, LeaveRequest
 
 # A user's own spec is for that user alone.
@@ -51,10 +51,11 @@ LAST_LINES = 15
 @dataclass(frozen=True)
 class Installed:
     """A hub that is a service now. `reloaded`: its supervisor ran before, and has taken the spec over; one that starts
-    verifies the hub itself."""
+    verifies the hub itself. `stopped`: it was stopped, and an upgrade leaves it so."""
 
     paths: StatePaths
     reloaded: bool
+    stopped: bool = False
 
 
 def install_service(
@@ -87,10 +88,20 @@ def install_service(
     remove_agents(service, systemd, progress, agents, now=now)
     # The others are started below, or by the hub's own unit.
     outdated = {unit for unit in changed if systemd.is_active(unit)}
-    progress.tell(f"starting {UNIT}")
-    reloaded = _start(plan, service, systemd, folder)
-    start_agents(systemd, agents, outdated, progress)
-    if now:
+    # What somebody has stopped or disabled is upgraded, and stays so.
+    upgrade = read_upgrade(service) if is_held(name_lock(service)) else None
+    systemd.run("daemon-reload")
+    if upgrade is None or not systemd.is_disabled(UNIT):
+        systemd.run("enable", "--quiet", UNIT)
+    stopped = upgrade is not None and not upgrade.before.running and systemd.is_stopped(UNIT)
+    reloaded = False
+    if stopped:
+        point_to(folder, service.current)
+    else:
+        progress.tell(f"starting {UNIT}")
+        reloaded = _start(plan, service, systemd, folder)
+        start_agents(systemd, agents, outdated, progress)
+    if now and not stopped:
         ask_running(plan.paths, ApplyRequest(service.spec, prepared.variables, now=True), on_progress=progress.tell)
     # `lkhub upgrade`, which may have started this, removes what it does not need by itself.
     if not is_held(name_lock(service)):
@@ -101,7 +112,7 @@ def install_service(
         with explain_os_errors(service.command, "write"):
             os.makedirs(os.path.dirname(service.command), exist_ok=True)
         point_to(f"{service.current}/bin/lkhub", service.command)
-    return Installed(plan.paths, reloaded)
+    return Installed(plan.paths, reloaded, stopped)
 
 
 def list_used(service: Service) -> tuple[str, ...]:
@@ -179,8 +190,6 @@ def _write_files(prepared: PreparedService, service: Service, progress: Progress
 
 def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:
     """Start the unit, or have it take the spec over. Returns whether its supervisor runs on."""
-    systemd.run("daemon-reload")
-    systemd.run("enable", "--quiet", UNIT)
     runs = systemd.is_active(UNIT)
     replace = runs and _is_outdated(plan, service, systemd, folder)
     if replace:

@@ -151,10 +151,12 @@ class Upgrade:
         machine.remove_half_made()
         if record is None:
             return None
-        if record.back or machine.find_current() != record.target:
-            if record.back:
+        current = machine.find_current()
+        if record.back or current != record.target:
+            if record.back or current == record.source:
+                # Also where the link was not moved yet: the units may be the new version's by then.
                 self.progress.tell("taking an upgrade back that was ended before it was")
-                machine.install(record.source, now=True)
+                machine.install(record.source, now=record.back)
             if machine.find_current() != record.target:
                 machine.remove(record.target)
             machine.remove_record()

@@ -28,6 +28,7 @@ class Machine:
     is the number of the step that the command does not outlive."""
 
     current: str = OLD
+    units: str = OLD
     copies: set[str] = field(default_factory=lambda: {OLD})
     record: UpgradeRecord | None = None
     answer: Look = INTERRUPTING
@@ -88,6 +89,8 @@ class Machine:
         return self.people.pop(0) if self.people else 0
 
     def install(self, folder: str, *, now: bool) -> None:
+        # The units are written before the link is moved.
+        self.units = folder
         self._step("install", folder, *(["now"] if now else []))
         assert folder in self.copies
         self.current = folder
@@ -295,6 +298,16 @@ def test_upgrade_that_was_killed_at_any_step_is_finished_or_made_anew() -> None:
         assert machine.current in machine.copies, "the hub runs by a whole version"
         assert upgrade(machine) == Version(OLD)
         assert (machine.current, machine.copies, machine.record) == (NEW, {OLD, NEW}, None)
+        assert machine.units == NEW
+
+
+def test_upgrade_that_was_killed_at_any_step_leaves_no_unit_of_another_version() -> None:
+    """Also where the next one refuses the wheel, as it does one that is damaged."""
+    for machine in kill_at_each_step(Machine):
+        machine.fails = {"make 0.3.0": InputError("it is damaged")}
+        with pytest.raises(InputError):
+            upgrade(machine, version="0.3.0")
+        assert machine.units == machine.current
 
 
 def test_broken_upgrade_that_was_killed_at_any_step_is_taken_back() -> None:

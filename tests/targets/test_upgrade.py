@@ -197,6 +197,17 @@ def test_upgrade_that_is_killed_leaves_a_hub_that_works_and_the_next_one_succeed
     assert len(list_processes(service)) == 5
 
 
+def test_service_that_is_stopped_and_disabled_is_upgraded_and_stays_so(service: Booted, make: Make) -> None:
+    service.must("systemctl disable --now lkhub")
+    done = service.run(f"lkhub upgrade {make('0.6.0', {})}")
+    assert (done.returncode, "stays stopped" in done.stderr) == (0, True), done.stderr
+    assert ask_version(service) == "0.6.0"
+    assert (service.show("lkhub", "ActiveState"), service.show("lkhub", "UnitFileState")) == ("inactive", "disabled")
+    assert list_processes(service) == []
+    service.must("systemctl enable --now lkhub")
+    wait_until(lambda: service.run("lkhub status").returncode == 0, "the hub is well", 60)
+
+
 def test_a_reader_gets_where_the_guide_leads(service: Booted, make: Make) -> None:
     service.must(f"cp {make('0.9.0', {})} .")
     follow(ROOT / "docs/guides/upgrade.md", BootedDesk(service.root / "root", booted=service))
