@@ -40,6 +40,9 @@ LANGUAGES = {*SPECS, *SHELLS, "yaml keys", "python", "js", "json", "text", "diff
 PROGRAMS = {"js server.mjs", "js page.js", "python bot.py", "go bot.go", "toml Cargo.toml", "rust main.rs"}
 PROGRAMS |= {"swift Call.swift", "kotlin Call.kt", "dart call.dart"}
 
+# Of docs/guides/agents.md. tests/targets/test_compose_images.py builds an image with it.
+PROGRAMS |= {"dockerfile"}
+
 # Folders of the repository: code in a sentence may name a path in them.
 FOLDERS = ("lkhub", "engine", "web", "tests", "bench", "docs", "scripts", "requirements")
 

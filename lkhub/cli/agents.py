@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lkhub.cli.down import refuse_restart
+from lkhub.cli.env import show_dotenv
 from lkhub.cli.logs import show_logs
 from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State
@@ -16,6 +19,7 @@ from lkhub.cli.shared.table import show_table
 from lkhub.errors import InputError
 from lkhub.host.control import ask
 from lkhub.host.files import explain_os_errors
+from lkhub.hub.agent_images import list_images, refuse_image, require_image
 from lkhub.hub.agent_units import add_given, has_units, list_given, restart_given
 from lkhub.hub.agents import AgentRow, is_seen, list_rows
 from lkhub.hub.locate import find_hub
@@ -25,11 +29,20 @@ from lkhub.livekit.room_calls import create_dispatch
 from lkhub.livekit.room_config import AgentDispatch
 from lkhub.livekit.tokens import show_name
 from lkhub.plan.paths import StatePaths
+from lkhub.render.targets.kubernetes.agents import render_secret
 from lkhub.source.typed import pack
 from lkhub.spec.duration import Duration
 from lkhub.wire.control import HubReport, RestartRequest, StatusRequest
 
 app = make_app(help="The agents of a running hub.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """How the variables of an agent are written."""
+
+    dotenv = "dotenv"
+    secret = "secret"  # noqa: S105
+
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The agent's name in the spec.")]
 
@@ -81,6 +94,7 @@ def logs(
 ) -> None:
     """Show what an agent has written, all of its replicas by time. The hub need not run."""
     paths = find_hub(spec, state)
+    refuse_image(paths, f"agent-{name}", "and writes there", compose="logs", kubectl="logs")
     if f"agent-{name}" in _list_elsewhere(paths):
         raise InputError(
             f"agent-{name} runs in a container of its own, and writes there",
@@ -98,12 +112,42 @@ def restart(name: Name, spec: HubSpec = None, state: State = None) -> None:
     """Start an agent anew. Once the new worker has registered, the one of before takes no more rooms, and finishes its
     calls beside the new one."""
     paths = find_hub(spec, state)
+    refuse_restart(paths, f"agent-{name}")
     if restart_given(paths, f"agent-{name}"):
         err.print(f"asked for new workers of {name}, which start within seconds")
         return
     for process in _find_processes(ask_running(paths, StatusRequest()), name):
         ask(paths.control, RestartRequest(process))
         err.print(f"restarted {process}; the worker of before takes rooms until the new one has registered")
+
+
+@app.command()
+def env(
+    name: Name,
+    format: Annotated[
+        Format, typer.Option(help="dotenv for the env_file of Docker, secret for `kubectl apply -f -`.")
+    ] = Format.dotenv,
+    spec: HubSpec = None,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Print the variables of an agent that is an `image`: its `env`, and LIVEKIT_URL, LIVEKIT_API_KEY and
+    LIVEKIT_API_SECRET.
+
+    Secrets are among them.
+    """
+    agent = require_image(find_hub(spec, state), name)
+    if json:
+        show_json(agent.variables)
+    elif format is Format.secret:
+        print(render_secret(agent.name, agent.variables))
+    else:
+        print(
+            show_dotenv(
+                agent.variables, "`--format secret` and `--json` print it for programs that take any character"
+            ),
+            end="",
+        )
 
 
 @app.command()
@@ -138,7 +182,7 @@ def _ask_report(paths: StatePaths, max_age: float | None = None) -> HubReport:
 
 def _list_elsewhere(paths: StatePaths) -> list[str]:
     """The processes of agents that other containers run."""
-    return [] if has_units(paths) else [*list_given(paths)]
+    return [] if has_units(paths) else [*list_given(paths), *list_images(paths)]
 
 
 def _find_processes(report: HubReport, name: str) -> list[str]:

@@ -12,6 +12,7 @@ from lkhub.cli.shared.show import err, show_hints
 from lkhub.errors import InputError, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.control import NotRunningError, ask, ask_settled
+from lkhub.hub.agent_images import refuse_image
 from lkhub.hub.applied import ANOTHER, describe_unknown
 from lkhub.hub.locate import find_hub, find_service
 from lkhub.hub.running import ask_running
@@ -59,6 +60,8 @@ def restart(
     Clients of people in a call reconnect by themselves: within a second or two, and later where a room is full.
     """
     paths = find_hub(spec, state)
+    if name is not None:
+        refuse_restart(paths, name)
     if name is not None and os.path.isdir(paths.for_agents):
         # Imported here: most hubs have no agent, and psutil takes 20 ms.
         from lkhub.hub.agent_units import restart_given
@@ -72,6 +75,11 @@ def restart(
     answer = ask(paths.control, RestartRequest(name))
     told = f"; {describe_cut(answer.people, answer.only_through)}" if answer.people else ""
     err.print(f"restarted {', '.join(answer.restarted)}{told}")
+
+
+def refuse_restart(paths: StatePaths, process: str) -> None:
+    """Raise InputError where this process is in a container of its own image, which the hub can't start anew."""
+    refuse_image(paths, process, "which the hub does not start", compose="restart", kubectl="rollout restart")
 
 
 def _stop(paths: StatePaths, how: "Ending") -> bool:

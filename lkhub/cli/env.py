@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -72,11 +73,16 @@ def env(
     elif format is Format.shell:
         print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()), end="")
     else:
-        try:
-            print("".join(f"{name}={quote(name, value)}\n" for name, value in variables.items()), end="")
-        except EditError as error:
-            hint = "`lkhub env --format shell` and `lkhub env --json` print it for programs that take any character"
-            raise InputError(error.message, hints=(hint,)) from None
+        hint = "`lkhub env --format shell` and `lkhub env --json` print it for programs that take any character"
+        print(show_dotenv(variables, hint), end="")
+
+
+def show_dotenv(variables: Mapping[str, str], hint: str) -> str:
+    """The variables as lines of a .env file. Raises InputError, with `hint`, for one that no such file can hold."""
+    try:
+        return "".join(f"{name}={quote(name, value)}\n" for name, value in variables.items())
+    except EditError as error:
+        raise InputError(error.message, hints=(hint,)) from None
 
 
 def _write(paths: StatePaths, file: Path, format: Format, json: bool) -> None:

@@ -76,6 +76,9 @@ def render(
         return
     for file in files:
         path = str(output / file.name)
+        if file.kept and os.path.exists(path):
+            err.print(f"{path}: kept")
+            continue
         with explain_os_errors(output, "create"):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         changed = write_private(path, file.text, file.mode)
@@ -117,6 +120,8 @@ def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:
     differs = False
     for file in files:
         path = str(folder / file.name)
+        if file.kept and os.path.exists(path):
+            continue
         old = (read_text(path) or "").splitlines(keepends=True)
         for line in difflib.unified_diff(old, file.text.splitlines(keepends=True), path, f"{path} (rendered)"):
             print(line, end="")

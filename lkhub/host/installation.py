@@ -4,9 +4,10 @@ import os
 import pwd
 import sys
 from pathlib import Path
+from typing import get_args
 
 from lkhub.host.engine import bundled_engine
-from lkhub.plan.installation import AGENTS_VARIABLE, APART, Installation
+from lkhub.plan.installation import AGENTS_VARIABLE, AgentsRun, Installation
 from lkhub.plan.users import FIRST_UID, UIDS
 
 
@@ -21,9 +22,15 @@ def find_installation(state: str, spec: str | None) -> Installation:
         folder=os.path.dirname(path) or os.getcwd(),
         user=_name_user(),
         spec=path,
-        agents_apart=os.environ.get(AGENTS_VARIABLE) == APART,
+        agents=read_agents_run(),
         low_uids=_has_low_uids_alone(),
     )
+
+
+def read_agents_run() -> AgentsRun:
+    """How the agents of a hub run where this process is, as its unit or its container tells it."""
+    known: tuple[AgentsRun, ...] = get_args(AgentsRun)
+    return next((each for each in known if each == os.environ.get(AGENTS_VARIABLE)), "here")
 
 
 def _has_low_uids_alone(table: Path = Path("/proc/self/uid_map")) -> bool:

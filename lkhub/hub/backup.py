@@ -164,7 +164,9 @@ def _add_spec(contents: _Contents, spec: str, service: Service | None) -> bytes:
         contents.left_out.append(f"the variables that the spec names: {', '.join(sorted(variables))}")
     contents.left_out += map(_describe_site, found.sites)
     contents.left_out += [
-        f"the folder {printable(agent.project)}, the code of the agent {agent.name}" for agent in found.agents
+        f"the folder {printable(agent.project)}, the code of the agent {agent.name}"
+        for agent in found.agents
+        if agent.project
     ]
     if found.engine != "bundled":
         contents.left_out.append(f"the program {printable(found.engine)}, which the spec names")

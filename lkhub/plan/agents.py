@@ -31,6 +31,15 @@ RETIRING_SECONDS = 3600
 
 DIGEST_LETTERS = 16
 
+IMAGE_REFUSED = "an agent that is an image needs a hub in containers"
+IMAGE_FIX = (
+    "run the hub in containers too (`lkhub render compose` or `lkhub render kubernetes`), or write the `project` that "
+    "the image was made from"
+)
+PROJECT_REFUSED = "in Kubernetes an agent is an image, and this one is a folder of code"
+PROJECT_FIX = "build an image of it, push it to a registry, and write image: NAME in place of project"
+"""What is said where agents of one of the two kinds can't run."""
+
 
 def name_copy(inputs: str) -> str:
     """The name of the folder for the version of a project that has this digest."""
@@ -80,16 +89,17 @@ def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Inst
     ports = range(agent.health, agent.health + agent.replicas)
     return AgentPlan(
         name=agent.name,
-        project=installation.beside_spec(agent.project),
+        project=installation.beside_spec(agent.project) if agent.project else "",
         command=tuple(shlex.split(agent.command)) if agent.command else (),
         home=home,
         uid=choose_uid(home, low=installation.low_uids) if apart else None,
-        given=paths.for_agent(agent.name) if installation.agents_apart else "",
+        given=paths.for_agent(agent.name) if installation.agents_apart and not agent.image else "",
+        image=agent.image or "",
         processes=tuple(zip(_name_processes(agent), ports, strict=True)),
         variables=tuple(
             replace(variable, name=f"{VARIABLE_PREFIX}{variable.name}")
             for variable in (
-                Variable("LIVEKIT_URL", value=urls.local_media.replace("http", "ws", 1)),
+                Variable("LIVEKIT_URL", value=_choose_url(installation, urls)),
                 Variable("LIVEKIT_API_KEY", file=paths.agent_key),
                 Variable("LIVEKIT_API_SECRET", file=paths.agent_secret),
                 *(
@@ -102,6 +112,11 @@ def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Inst
             )
         ),
     )
+
+
+def _choose_url(installation: Installation, urls: Urls) -> str:
+    """A pod has a network of its own, and finds the hub as clients do."""
+    return urls.livekit if installation.agents == "pods" else urls.local_media.replace("http", "ws", 1)
 
 
 def plan_agent_processes(agents: tuple[AgentPlan, ...], installation: Installation) -> tuple[ProcessPlan, ...]:
@@ -128,7 +143,7 @@ def plan_agent_processes(agents: tuple[AgentPlan, ...], installation: Installati
             stop_order=2,
         )
         for agent in agents
-        if not agent.given
+        if not agent.given and not agent.image
         for name, _ in agent.processes
     )
 
@@ -140,12 +155,12 @@ def list_agent_listeners(agents: tuple[AgentPlan, ...]) -> tuple[Listener, ...]:
             name, "tcp", LOOPBACK, PortRange(port, port), f"health of agent {agent.name}", ("agents", index, "health")
         )
         for index, agent in enumerate(agents)
-        if not agent.command
+        if not agent.command and not agent.image
         for name, port in agent.processes
     )
 
 
 def warn_of_agents(agents: Iterable[AgentPlan]) -> Iterator[Finding]:
     """A warning for agents that are not kept from the hub's own files."""
-    if together := [agent.name for agent in agents if agent.uid is None and not agent.given]:
+    if together := [agent.name for agent in agents if agent.uid is None and not agent.given and not agent.image]:
         yield agents_not_apart(together).about("agents")

@@ -2,6 +2,7 @@
 
 from lkhub.plan.installation import Installation
 from lkhub.plan.service import FOLDER, USER
+from lkhub.plan.users import choose_uid
 
 PROGRAMS = "/opt/lkhub"
 
@@ -14,11 +15,8 @@ SECRETS = "/run/secrets"
 UID = 10001
 """The number of the hub's user, and of its group."""
 
-AGENT_UID = 10002
-"""The number of an agent's user, and of its group. Containers keep agents apart, so all have the same."""
-
-AGENT_STATE = "/var/lib/lkhub-agent"
-"""Where the container of an agent has what that agent keeps."""
+AGENTS_STATE = "/var/lib/lkhub-agents"
+"""The folder in the image with one for each agent, where its container has what that agent keeps."""
 
 AGENT_FOLDER = "/run/lkhub-agent"
 """Where it finds what the hub gives it."""
@@ -29,6 +27,24 @@ CONTAINED = Installation(
     state="/var/lib/lkhub",
     folder=FOLDER,
     user=USER,
-    agents_apart=True,
+    agents="containers",
 )
 """The installation of such a hub."""
+
+NAMESPACE = "lkhub"
+"""The namespace of a hub in Kubernetes, and the name of each of its objects: a namespace has one hub."""
+
+
+def name_deployment(agent: str) -> str:
+    """The name of the objects of an agent in Kubernetes."""
+    return f"{NAMESPACE}-agent-{agent}"
+
+
+def name_agent_state(agent: str) -> str:
+    """Where the container of this agent has what it keeps."""
+    return f"{AGENTS_STATE}/{agent}"
+
+
+def choose_agent_uid(agent: str) -> int:
+    """The user, and the group, of the container of this agent: low, since Docker may run as an ordinary user."""
+    return choose_uid(name_agent_state(agent), low=True)

@@ -268,11 +268,12 @@ class Urls:
 
 @dataclass(frozen=True)
 class AgentPlan:
-    """One agent. `project` is the absolute path of its code; `command` is empty for the default. `home` is the folder
-    with its copies and environments. `uid` is the number of the user that it runs as, which has no account; None: the
-    hub's own user. `processes` has the name and the health port of each replica. `variables` have their names with
-    VARIABLE_PREFIX of `lkhub.plan.agents`. `given` is the folder in which the hub puts what the agent gets, where a
-    unit or a container of its own runs it; "": the hub runs it.
+    """One agent. `project` is the absolute path of its code, or `image` the image of its container; the other is "".
+    `command` is empty for the default. `home` is the folder with its copies and environments. `uid` is the number of
+    the user that it runs as, which has no account; None: the hub's own user. `processes` has the name and the health
+    port of each replica. `variables` have their names with VARIABLE_PREFIX of `lkhub.plan.agents`. `given` is the
+    folder in which the hub puts what the agent gets, where a unit or a container of its own runs it; "": the hub runs
+    it, or it is an image.
 
     Of this machine, "" until it was looked at: `inputs` is a digest of the project's files, `uv` the path of uv for a
     project of uv, and `entry` the file that the default command starts."""
@@ -285,6 +286,7 @@ class AgentPlan:
     processes: tuple[tuple[str, int], ...]
     variables: tuple[Variable, ...]
     given: str = ""
+    image: str = ""
     inputs: str = ""
     uv: str = ""
     entry: str = ""

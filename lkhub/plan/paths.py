@@ -14,6 +14,9 @@ def name_secret(path: Path) -> str:
     return ".".join(step.replace(".", "%2E") for step in steps)
 
 
+_FOR_IMAGE = ".variables"
+
+
 def is_editable(path: str) -> bool:
     """Whether a rendered file is one that people may want to edit: a configuration, and no secret."""
     return path.endswith((".yaml", ".json"))
@@ -201,6 +204,14 @@ class StatePaths:
     def is_for_agent(self, path: str) -> bool:
         """Whether a file, or a folder, is in such a folder or is one."""
         return path.startswith(f"{self.for_agents}/")
+
+    def for_image(self, name: str) -> str:
+        """What the container of an agent's own image gets, which the operator puts there."""
+        return self.render(f"agent-{name}{_FOR_IMAGE}")
+
+    def is_for_image(self, path: str) -> bool:
+        """Whether this is such a file."""
+        return path.startswith(self.render("agent-")) and path.endswith(_FOR_IMAGE)
 
     @property
     def backups(self) -> str:

@@ -105,7 +105,7 @@ INSTALLED = Installation(
     folder=FOLDER,
     user=USER,
     spec=SPEC,
-    agents_apart=True,
+    agents="apart",
 )
 """The installation of a service of the machine."""
 

@@ -8,9 +8,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from lkhub.errors import HubError, InputError
-from lkhub.findings.catalogue.spec import value_wrong
+from lkhub.findings.catalogue.spec import keys_conflict, value_wrong
 from lkhub.host.agent_home import NOT_COPIED
 from lkhub.host.project import digest_project, find_link_out, judge_project
+from lkhub.plan.agents import IMAGE_FIX, IMAGE_REFUSED, PROJECT_FIX, PROJECT_REFUSED
 from lkhub.plan.model import AgentPlan, Plan
 from lkhub.secret import FromFile
 from lkhub.source.path import Path
@@ -41,6 +42,13 @@ def keep_agents(plan: Plan, before: Plan) -> Plan:
 
 def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan, private: Collection[str]) -> AgentPlan:
     where: Path = ("agents", index, "project")
+    if agent.image or not agent.project:
+        if agent.image and not plan.installation.runs_images:
+            loaded.add(("agents", index, "image"), keys_conflict(IMAGE_REFUSED), IMAGE_FIX)
+        return agent
+    if not plan.installation.runs_projects:
+        loaded.add(where, keys_conflict(PROJECT_REFUSED), PROJECT_FIX)
+        return agent
     if not os.path.isdir(agent.project):
         what = "is no folder" if os.path.exists(agent.project) else "is not there"
         loaded.add(where, value_wrong(f"{agent.project} {what}"), "write the folder of the agent's code")

@@ -10,7 +10,8 @@ from lkhub.render.agents import render_given
 def list_given(plan: Plan, files: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     """The files for these agents: path → text. `files` are the hub's own, with the secrets; `environ` has the variables
     that the spec refers to. Raises MachineError where one is missing."""
-    given = (render_given(agent, _resolve(agent, files, environ)) for agent in plan.agents if agent.given)
+    told = (agent for agent in plan.agents if agent.given or agent.image)
+    given = (render_given(plan, agent, _resolve(agent, files, environ)) for agent in told)
     return {file.name: file.text for file in given}
 
 

@@ -32,16 +32,17 @@ def render_agents(plan: Plan) -> tuple[RenderedFile, ...]:
             ),
         )
         for agent in plan.agents
-        if not agent.given
+        if not agent.given and not agent.image
         for name, port in agent.processes
     )
 
 
-def render_given(agent: AgentPlan, values: Mapping[str, str]) -> RenderedFile:
-    """What this agent is given, with the `values` of its variables; the name is the path."""
+def render_given(plan: Plan, agent: AgentPlan, values: Mapping[str, str]) -> RenderedFile:
+    """What an agent is given that the hub does not run, with the `values` of its variables; the name is the path."""
     given = GivenAgent(
         name=agent.name,
         project=name_copy(agent.inputs),
+        image=agent.image,
         command=agent.command,
         inputs=agent.inputs,
         uv=agent.uv,
@@ -49,4 +50,5 @@ def render_given(agent: AgentPlan, values: Mapping[str, str]) -> RenderedFile:
         ports=dict(agent.processes),
         variables={name.removeprefix(VARIABLE_PREFIX): value for name, value in values.items()},
     )
-    return RenderedFile(f"{agent.given}/{GIVEN_FILE}", dump_given(given), 0o644)
+    path = plan.paths.for_image(agent.name) if agent.image else f"{agent.given}/{GIVEN_FILE}"
+    return RenderedFile(path, dump_given(given))

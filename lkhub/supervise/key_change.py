@@ -41,7 +41,8 @@ class KeyChange:
 
     async def _take(self, step: PreparedHub) -> None:
         changed = {self._paths.keys, self._paths.agent_key, self._paths.agent_secret}
-        texts = {path: text for path, text in step.files.items() if path in changed or self._paths.is_for_agent(path)}
+        changed |= {path for path in step.files if self._paths.is_for_agent(path) or self._paths.is_for_image(path)}
+        texts = {path: text for path, text in step.files.items() if path in changed}
         self._fleet.write(texts)
         for child in self._list_readers():
             await reload(child, child.plan, step.fingerprints[child.plan.name])

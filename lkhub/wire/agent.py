@@ -36,8 +36,8 @@ def parse_agent(text: str) -> AgentConfig:
 
 class GivenAgent(Struct, frozen=True):
     """What the hub gives an agent that it does not run itself. `project` is the name of the folder beside this file
-    with a copy of the project; `ports` are the health ports by the name of the process; `variables` have their values.
-    The rest is as in AgentConfig."""
+    with a copy of the project, "" for an agent that is an `image`; `ports` are the health ports by the name of the
+    process; `variables` have their values. The rest is as in AgentConfig."""
 
     name: str
     project: str
@@ -47,6 +47,7 @@ class GivenAgent(Struct, frozen=True):
     entry: str
     ports: dict[str, int]
     variables: dict[str, str]
+    image: str = ""
 
 
 GIVEN_FILE = "agent.json"

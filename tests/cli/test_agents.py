@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from lkhub.host.agent_home import AgentHome
 from lkhub.host.files import ensure_private_dir, write_private
 from lkhub.plan.paths import StatePaths
-from lkhub.wire.agent import AgentConfig, dump_agent
+from lkhub.wire.agent import AgentConfig, GivenAgent, dump_agent, dump_given
 from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run
 from tests.kit.room_service import Sfu, make_room, run_sfu
 
@@ -178,6 +179,90 @@ def test_agent_without_a_log_is_told(run: Run, applied: StatePaths) -> None:
     assert (done.code, done.out) == (2, "")
     assert "there is no agent bmo" in done.err
     assert "no agent has written anything yet" in done.err
+
+
+VARIABLES = {"LIVEKIT_API_SECRET": "x" * 40, "A": "a b"}
+
+
+@pytest.fixture
+def images(applied: StatePaths) -> StatePaths:
+    """Of the agents two are images."""
+    ensure_private_dir(applied.rendered)
+    for name, variables in (("bmo", VARIABLES), ("other", {"A": "it's"})):
+        ports = {f"agent-{name}": 8081, f"agent-{name}-2": 8082}
+        agent = GivenAgent(name, "", (), "", "", "", ports, variables, image="registry.example/a")
+        write_private(applied.for_image(name), dump_given(agent))
+    return applied
+
+
+def test_variables_of_an_image_are_printed_in_three_forms(run: Run, images: StatePaths) -> None:
+    assert run("agents", "env", "bmo").out == f"LIVEKIT_API_SECRET={'x' * 40}\nA='a b'\n"
+    assert run("agents", "env", "bmo", "--json").json == VARIABLES
+    secret = json.loads(run("agents", "env", "bmo", "--format", "secret").out)
+    assert secret["metadata"]["name"] == "lkhub-agent-bmo"
+    assert {name: b64decode(value).decode() for name, value in secret["data"].items()} == VARIABLES
+
+
+def test_value_that_programs_read_differently_is_refused_with_another_form(run: Run, images: StatePaths) -> None:
+    done = run("agents", "env", "other")
+    assert (done.code, done.out) == (2, "")
+    assert "--format secret" in done.err
+    assert run("agents", "env", "other", "--json").json == {"A": "it's"}
+
+
+def test_agent_that_is_no_image_has_no_variables_to_print(run: Run, images: StatePaths) -> None:
+    done = run("agents", "env", "nobody")
+    assert (done.code, done.out) == (2, "")
+    assert "one of: bmo, other" in done.err
+    for name in ("bmo", "other"):
+        os.unlink(images.for_image(name))
+    assert "no agent of this hub has an `image`" in run("agents", "env", "bmo").err
+
+
+def test_damaged_file_of_an_image_is_told(run: Run, images: StatePaths) -> None:
+    Path(images.for_image("bmo")).write_text("{")
+    done = run("agents", "env", "bmo")
+    assert (done.code, done.out) == (3, "")
+    assert "is damaged" in done.err
+    assert "`lkhub up` writes it again" in done.err
+
+
+@pytest.mark.parametrize(
+    ("how", "logs", "restart"),
+    [
+        ("containers", "docker compose logs agent-bmo-2", "docker compose restart agent-bmo-2"),
+        (
+            "pods",
+            "kubectl -n lkhub logs deployment/lkhub-agent-bmo",
+            "kubectl -n lkhub rollout restart deployment/lkhub-agent-bmo",
+        ),
+    ],
+)
+def test_what_others_do_with_the_container_of_an_image_is_named(
+    run: Run,
+    images: StatePaths,
+    supervisor: FakeSupervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+    logs: str,
+    restart: str,
+) -> None:
+    monkeypatch.setenv("LKHUB_AGENTS", how)
+    done = run("agents", "logs", "bmo-2")
+    assert (done.code, logs in done.err) == (2, True)
+    for command in (("agents", "restart", "bmo-2"), ("restart", "agent-bmo-2")):
+        done = run(*command)
+        assert (done.code, restart in done.err) == (2, True)
+    assert supervisor.requests("restart") == []
+
+
+def test_images_are_listed_as_what_other_containers_run(
+    run: Run, images: StatePaths, supervisor: FakeSupervisor
+) -> None:
+    tell(supervisor, workers=[worker("bmo")])
+    done = run("agents", "list")
+    assert done.code == 0
+    assert "agent-bmo, agent-bmo-2, agent-other, agent-other-2: in a container of its own" in done.err
 
 
 @pytest.fixture

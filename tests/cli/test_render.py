@@ -88,6 +88,31 @@ def test_hub_without_an_edge_has_no_caddy_json(run: Run) -> None:
     assert not Path("out").exists()
 
 
+def test_file_that_others_fill_is_kept(run: Run) -> None:
+    Path("hub.yaml").write_text("agents: [{name: bmo, image: a}]\n")
+    assert "agent-bmo.env: written" in run("render", "compose", "-o", "out").err
+    assert os.stat("out/agent-bmo.env").st_mode & 0o777 == 0o600
+    Path("out/agent-bmo.env").write_text("LIVEKIT_API_KEY=a\n")
+    assert "agent-bmo.env: kept" in run("render", "compose", "-o", "out").err
+    assert Path("out/agent-bmo.env").read_text() == "LIVEKIT_API_KEY=a\n"
+    assert os.stat("out/agent-bmo.env").st_mode & 0o777 == 0o600
+    done = run("render", "compose", "-o", "out", "--diff")
+    assert (done.code, done.out) == (0, "")
+
+
+def test_image_is_refused_with_what_works_and_nothing_is_written(run: Run) -> None:
+    Path("hub.yaml").write_text("agents: [{name: bmo, image: a}]\n")
+    for target in ("systemd", "launchd", "nixos", "cloud-init"):
+        done = run("render", target, "-o", "out")
+        assert (done.code, done.out) == (2, "")
+        assert "agents[0].image" in done.err
+        assert "lkhub render compose" in done.err
+    done = run("up", "--no-verify")
+    assert done.code == 2
+    assert "hub.yaml:1: agents[0].image: an agent that is an image needs a hub in containers" in done.err
+    assert not os.path.exists("out")
+
+
 def test_difference_is_shown_and_nothing_written(run: Run) -> None:
     done = run("render", "livekit", "-o", "out", "--diff")
     assert done.code == 1

@@ -8,7 +8,7 @@ import pytest
 
 from lkhub.host.engine import bundled_engine
 from lkhub.host.installation import _has_low_uids_alone, find_installation
-from lkhub.plan.installation import Installation
+from lkhub.plan.installation import AgentsRun, Installation
 
 
 def test_installation_is_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +30,30 @@ def test_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("pwd.getpwuid", find_none)
     assert find_installation("/state", "/etc/hub.yaml").user == str(os.getuid())
+
+
+@pytest.mark.parametrize(
+    ("told", "run"),
+    [
+        ("apart", "apart"),
+        ("containers", "containers"),
+        ("pods", "pods"),
+        ("", "here"),
+        ("other", "here"),
+        (None, "here"),
+    ],
+)
+def test_unit_or_container_tells_how_agents_run(
+    monkeypatch: pytest.MonkeyPatch, told: str | None, run: AgentsRun
+) -> None:
+    monkeypatch.delenv("LKHUB_AGENTS", raising=False)
+    if told is not None:
+        monkeypatch.setenv("LKHUB_AGENTS", told)
+    found = find_installation("/state", None)
+    assert found.agents == run
+    assert found.agents_apart == (run != "here")
+    assert found.runs_images == (run in ("containers", "pods"))
+    assert found.runs_projects == (run != "pods")
 
 
 @pytest.mark.parametrize(

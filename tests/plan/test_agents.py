@@ -118,7 +118,7 @@ def test_agents_of_an_ordinary_user_are_not_kept_apart_and_that_is_told() -> Non
 
 def test_agents_of_a_service_are_run_by_others_and_kept_apart() -> None:
     loaded = load_spec(b"agents: [{name: bmo, project: a, replicas: 2}]")
-    plan = build_plan(loaded, make_facts(), replace(INSTALLATION, agents_apart=True))
+    plan = build_plan(loaded, make_facts(), replace(INSTALLATION, agents="apart"))
     assert plan
     [agent] = plan.agents
     assert (agent.given, agent.uid) == ("/var/lib/lkhub/for-agents/bmo", None)

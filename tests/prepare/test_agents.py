@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lkhub.findings.fault import SpecError
 from lkhub.host import project as module
 from lkhub.host.agent_home import NOT_COPIED
 from lkhub.host.project import list_files
+from lkhub.plan.installation import AgentsRun
 from lkhub.prepare import agents
 from lkhub.prepare import hub as prepare
 from lkhub.prepare.agents import _digest
@@ -220,6 +222,29 @@ def test_agent_gets_the_current_key(run: Run, project: Path) -> None:
     assert (after.files[paths.agent_key], after.files[paths.agent_secret]) == ("APInew\n", "n" * 32 + "\n")
     changed = {name for name in hub.fingerprints if hub.fingerprints[name].program != after.fingerprints[name].program}
     assert changed == {"agent-bmo"}
+
+
+@pytest.mark.parametrize("how", ["here", "apart"])
+def test_image_is_a_fault_where_no_container_runs(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: AgentsRun
+) -> None:
+    made = replace(make_installation(run.state, str(tmp_path)), agents=how)
+    monkeypatch.setattr(prepare, "find_installation", lambda state, folder: made)
+    text = f"{TEXT}  - name: other\n    image: a\n  - name: third\n    image: b\n    replicas: 2\nweb: 1.5\n"
+    assert refuse(run, text) == [(5, "agents[1].image"), (7, "agents[2].image"), (9, "web")]
+    with pytest.raises(SpecError) as refused:
+        run(text)
+    assert "an agent that is an image needs a hub in containers" in str(refused.value)
+    assert "`lkhub render compose`" in str(refused.value)
+    assert not os.path.exists("state")
+
+
+def test_project_is_a_fault_in_a_pod(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = replace(make_installation(run.state, str(tmp_path)), agents="pods")
+    monkeypatch.setattr(prepare, "find_installation", lambda state, folder: made)
+    said = refusal(run)
+    assert "in Kubernetes an agent is an image" in said
+    assert "write image: NAME in place of project" in said
 
 
 def test_hub_without_agents_has_no_file_of_them(run: Run) -> None:

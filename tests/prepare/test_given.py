@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.plan.paths import StatePaths
+from lkhub.plan.paths import StatePaths, is_editable
 from lkhub.prepare import hub as prepare
 from lkhub.prepare.hub import PreparedHub
 from lkhub.prepare.ring import replace_keys
@@ -27,11 +27,33 @@ agents:
 
 @pytest.fixture
 def hub(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PreparedHub:
-    made = replace(make_installation(run.state, str(tmp_path)), agents_apart=True)
+    made = replace(make_installation(run.state, str(tmp_path)), agents="apart")
     monkeypatch.setattr(prepare, "find_installation", lambda state, folder: made)
     (tmp_path / "bmo").mkdir()
     (tmp_path / "model.key").write_text("from-a-file\n")
     return run(TEXT, VOICE_KEY="from-a-variable")
+
+
+def test_agent_that_is_an_image_gets_its_variables_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = replace(make_installation(run.state, str(tmp_path)), agents="containers")
+    monkeypatch.setattr(prepare, "find_installation", lambda state, folder: made)
+    hub = run("agents: [{name: bmo, image: a, replicas: 2, env: {A: b, VOICE: {env: VOICE_KEY}}}]", VOICE_KEY="v")
+    path = hub.plan.paths.for_image("bmo")
+    agent = parse_given(hub.files[path])
+    assert (agent.image, agent.project, [*agent.ports]) == ("a", "", ["agent-bmo", "agent-bmo-2"])
+    assert {name: agent.variables[name] for name in ("A", "VOICE", "LIVEKIT_URL")} == {
+        "A": "b",
+        "VOICE": "v",
+        "LIVEKIT_URL": "ws://127.0.0.1:7880",
+    }
+    # Neither a folder that others read, nor what is shown where somebody has edited it.
+    assert not hub.plan.paths.is_for_agent(path)
+    assert not is_editable(path)
+    after = replace_keys(hub, {"APInew": Secret("n" * 32), **keys_of(hub)})
+    assert parse_given(after.files[path]).variables["LIVEKIT_API_KEY"] == "APInew"
+    assert not [process for process in hub.plan.processes if process.registers]
 
 
 def given(hub: PreparedHub, name: str = "bmo") -> GivenAgent:

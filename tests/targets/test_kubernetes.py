@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from lkhub.render.files import RenderedFile
+from lkhub.render.targets.kubernetes.agents import render_secret
 from lkhub.render.targets.kubernetes.target import IMAGE, KUBERNETES
 from lkhub.render.targets.target import Given
 from lkhub.spec.load import load_spec
@@ -64,9 +65,19 @@ def make_pod(folder: Path) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
 
 
+def make_agent_pod(folder: Path, agent: str) -> str:
+    """The pod that the controllers of deployments would make."""
+    template = YAML(typ="safe").load((folder / f"agent-{agent}.yaml").read_text())["spec"]["template"]
+    metadata = {**template["metadata"], "name": f"agent-{agent}-0", "namespace": NAME}
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+
+
 def read_objects(text: str) -> dict[str, Any]:
-    """By kind. Texts that are a spec are read, since a chart has it without comments, in another order."""
-    found = {each["kind"]: each for each in YAML(typ="safe").load_all(text) if each}
+    """By kind, those of agents with their name. Texts that are a spec are read, since a chart has it without comments,
+    in another order."""
+    objects = [each for each in YAML(typ="safe").load_all(text) if each]
+    found = {each["kind"] + each["metadata"]["name"].removeprefix(NAME): each for each in objects}
+    assert len(found) == len(objects)
     spec = found["ConfigMap"]["data"].pop("hub.yaml")
     found["spec"] = load_spec(spec.encode()).require_sound()
     return found
@@ -89,6 +100,17 @@ def test_the_server_accepts_every_manifest(
     assert all(f"{kind}/{NAME} " in said for kind in kinds)
     # Pod Security judges pods. It would refuse the controller's.
     cluster.must("kubectl", *DRY, "-f", "-", input=make_pod(folder))
+    if name == "agents":
+        assert all(f"{each}/{NAME}-agent{end} " in said for each in ("deployment.apps",) for end in ("-bmo", "-node"))
+        assert f"networkpolicy.networking.k8s.io/{NAME}-agents " in said
+        label(cluster, "restricted")
+        for agent in ("bmo", "node"):
+            cluster.must("kubectl", *DRY, "-f", "-", input=make_agent_pod(folder, agent))
+            # What a Deployment is warned of, and a pod refused.
+            file = str(folder / f"agent-{agent}.yaml")
+            done = cluster.run("kubectl", *DRY, "-n", NAME, "-f", file)
+            assert (done.returncode, done.stderr) == (0, "")
+        cluster.must("kubectl", *DRY, "-n", NAME, "-f", "-", input=render_secret("bmo", {"A": "é\n"}))
 
 
 @pytest.mark.parametrize(("name", "network"), list_forms())
@@ -152,6 +174,10 @@ def test_the_chart_refuses_a_spec_for_which_its_pod_is_not_made(
     assert "lkhub render kubernetes" in done.stderr
     other = cluster.must(*TEMPLATE, chart, "--set", "spec.name=lectures", "--set", "storage.class=fast")
     assert read_objects(other)["spec"].name == "lectures"
+    agents = str(folders["agents", "host-network"] / "chart")
+    done = cluster.run(*TEMPLATE, agents, "--set", "spec.agents=null")
+    assert done.returncode != 0
+    assert "lkhub render kubernetes" in done.stderr
     [claim] = read_objects(other)["StatefulSet"]["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["storageClassName"] == "fast"
 

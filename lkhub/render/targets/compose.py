@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 from lkhub import __version__
 from lkhub.plan.agents import RETIRING_SECONDS
-from lkhub.plan.container import AGENT_FOLDER, AGENT_STATE, AGENT_UID, CONTAINED, PROGRAMS, UID
-from lkhub.plan.installation import AGENTS_VARIABLE, APART
+from lkhub.plan.container import AGENT_FOLDER, CONTAINED, PROGRAMS, UID, choose_agent_uid, name_agent_state
+from lkhub.plan.installation import AGENTS_VARIABLE
 from lkhub.plan.model import AgentPlan, Plan
 from lkhub.plan.service import STOP_MARGIN_SECONDS
 from lkhub.render.files import RenderedFile
@@ -28,6 +28,12 @@ HEADER = f"""\
 # `lkhub` in the image gives all of these up but the first, when it becomes the hub's user.
 CAPABILITIES = ("NET_BIND_SERVICE", "SETGID", "SETPCAP", "SETUID")
 
+VARIABLES = """\
+# The variables of the agent {name}, with the hub's key, which the running hub prints:
+#   docker compose exec -T hub lkhub agents env {name} >agent-{name}.env
+#   docker compose up --detach
+"""
+
 TAILSCALED = "/var/run/tailscale"
 """The folder of tailscaled's socket. A mounted socket would be gone after the daemon's restart."""
 
@@ -36,8 +42,10 @@ def render_compose(plan: Plan) -> RenderedFile:
     """The compose file of a hub of this installation."""
     services = {HUB: _describe_hub(plan)}
     for agent in plan.agents:
-        services |= {process: _describe_agent(plan, agent, process) for process, _ in agent.processes}
-    volumes = ["state", *(volume for agent in plan.agents for volume in (_name_given(agent), _name_kept(agent)))]
+        for process, _ in agent.processes:
+            services[process] = _describe_image(plan, agent) if agent.image else _describe_agent(plan, agent, process)
+    projects = _list_projects(plan)
+    volumes = ["state", *(volume for agent in projects for volume in (_name_given(agent), _name_kept(agent)))]
     secrets = {secret.name: {"file": _find_source(secret.file)} for secret in plan.secrets if secret.file}
     data: dict[str, Json] = {
         "services": {name: _escape(service) for name, service in services.items()},
@@ -61,10 +69,10 @@ def _describe_hub(plan: Plan) -> Service:
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
         "stop_grace_period": f"{plan.drain + STOP_MARGIN_SECONDS}s",
-        "environment": [f"{AGENTS_VARIABLE}={APART}", *variables],
+        "environment": [f"{AGENTS_VARIABLE}={CONTAINED.agents}", *variables],
         "volumes": [
             f"state:{CONTAINED.state}",
-            *(f"{_name_given(agent)}:{agent.given}" for agent in plan.agents),
+            *(f"{_name_given(agent)}:{agent.given}" for agent in _list_projects(plan)),
             f".:{CONTAINED.folder}:ro",
             *map(_mount, _list_outside(plan)),
         ],
@@ -76,13 +84,14 @@ def _describe_hub(plan: Plan) -> Service:
 
 def _describe_agent(plan: Plan, agent: AgentPlan, process: str) -> Service:
     """An agent has a container of its own, with nothing of the hub's but what the hub gives this agent."""
+    uid, state = choose_agent_uid(agent.name), name_agent_state(agent.name)
     return {
         "build": _describe_build(plan),
         "image": f"lkhub:{__version__}",
         "command": ["keep-agent", "--given", AGENT_FOLDER, "--process", process],
         # A health check of the image asks for a hub.
         "healthcheck": {"disable": True},
-        "user": f"{AGENT_UID}:{AGENT_UID}",
+        "user": f"{uid}:{uid}",
         # Media is called at 127.0.0.1, and sends to the addresses of this machine.
         "network_mode": "host",
         "read_only": True,
@@ -92,15 +101,47 @@ def _describe_agent(plan: Plan, agent: AgentPlan, process: str) -> Service:
         "restart": "unless-stopped",
         # A worker that is told to end finishes its calls, and ends at once where media is gone.
         "stop_grace_period": f"{RETIRING_SECONDS + STOP_MARGIN_SECONDS}s",
-        "environment": [f"STATE_DIRECTORY={AGENT_STATE}"],
-        "volumes": [f"{_name_given(agent)}:{AGENT_FOLDER}:ro", f"{_name_kept(agent)}:{AGENT_STATE}"],
+        "environment": [f"STATE_DIRECTORY={state}"],
+        "volumes": [f"{_name_given(agent)}:{AGENT_FOLDER}:ro", f"{_name_kept(agent)}:{state}"],
     }
 
 
+def _describe_image(plan: Plan, agent: AgentPlan) -> Service:
+    """An image of the operator's. Which user it has, where it writes and how it is seen to be well is its own."""
+    command: Service = {"command": [*agent.command]} if agent.command else {}
+    return {
+        "image": agent.image,
+        **command,
+        "network_mode": "host",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "unless-stopped",
+        # Nothing in it sees that media is gone, so it waits for its calls as long as the hub does.
+        "stop_grace_period": f"{plan.drain + STOP_MARGIN_SECONDS}s",
+        # With the hub's key in it, which is in no rendered file.
+        "env_file": [_name_variables(agent)],
+    }
+
+
+def _render_variables(agent: AgentPlan) -> RenderedFile:
+    """The file with the variables of an agent of an image, without them. compose reads it before any hub runs."""
+    return RenderedFile(_name_variables(agent), VARIABLES.format(name=agent.name), 0o600, kept=True)
+
+
+def _name_variables(agent: AgentPlan) -> str:
+    return f"agent-{agent.name}.env"
+
+
+def _list_projects(plan: Plan) -> list[AgentPlan]:
+    """The agents that have the hub's image, with their code in a folder."""
+    return [agent for agent in plan.agents if not agent.image]
+
+
 def _describe_build(plan: Plan) -> Json:
-    if not plan.agents:
+    if not (projects := _list_projects(plan)):
         return "."
-    return {"context": ".", "args": {"EXTRAS": "[agents]", "AGENTS": " ".join(agent.name for agent in plan.agents)}}
+    agents = " ".join(f"{agent.name}:{choose_agent_uid(agent.name)}" for agent in projects)
+    return {"context": ".", "args": {"EXTRAS": "[agents]", "AGENTS": agents}}
 
 
 def _name_given(agent: AgentPlan) -> str:
@@ -122,7 +163,7 @@ def _list_outside(plan: Plan) -> Iterator[str]:
         # A certificate is replaced while the hub runs, and a mounted file would stay the old one.
         folders = {_find_folder(path) for path in (tls.cert, tls.key)}
         yield from sorted(folder for folder in folders if not _is_beside(folder))
-    projects = (agent.project for agent in plan.agents)
+    projects = (agent.project for agent in _list_projects(plan))
     yield from sorted({folder for folder in (*_list_sites(plan), *projects) if not _is_beside(folder)})
     for program in sorted({process.argv[0] for process in plan.processes}):
         if not program.startswith(f"{PROGRAMS}/") and not _is_beside(program):
@@ -167,7 +208,8 @@ def _escape(data: Json) -> Json:
 
 
 def _render(plan: Plan, _: Given, __: str | None) -> tuple[RenderedFile, ...]:
-    return (render_compose(plan), *render_image())
+    variables = (_render_variables(agent) for agent in plan.agents if agent.image)
+    return (render_compose(plan), *render_image(), *variables)
 
 
 COMPOSE = Target(

@@ -1,7 +1,7 @@
 """The image of a hub: a Dockerfile, and what it copies. It is the same for every spec."""
 
 from lkhub import __version__
-from lkhub.plan.container import AGENT_STATE, AGENT_UID, COMMAND, CONTAINED, PROGRAMS, SECRETS, UID
+from lkhub.plan.container import AGENTS_STATE, COMMAND, CONTAINED, PROGRAMS, SECRETS, UID
 from lkhub.render.files import RenderedFile
 
 SCRIPT = "lkhub.sh"
@@ -31,14 +31,15 @@ COPY --from=installed {PROGRAMS} {PROGRAMS}
 # No home directory: a new one has files of /etc/skel, and the state directory is the hub's alone.
 RUN groupadd --gid {UID} {CONTAINED.user} \\
     && useradd --uid {UID} --gid {UID} --no-create-home --home-dir /nonexistent {CONTAINED.user} \\
-    && install -d -m 700 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.state} \\
-    && install -d -m 700 -o {AGENT_UID} -g {AGENT_UID} {AGENT_STATE}
-# A new volume belongs to the owner of the folder in the image where it is mounted. The hub writes into one for each of
-# the agents, which are named by the compose file.
+    && install -d -m 700 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.state}
+# A new volume belongs to the owner of the folder in the image where it is mounted. Each agent has two: the hub writes
+# into one, and the agent into the other. The compose file names the agents, each with the number of its user.
 ARG AGENTS
-RUN for name in $AGENTS; do \\
-        install -d -m 700 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.paths.for_agents} \\
-        && install -d -m 755 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.paths.for_agents}/$name; \\
+RUN for agent in $AGENTS; do \\
+        name=${{agent%:*}} uid=${{agent#*:}} \\
+        && install -d -m 700 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.paths.for_agents} \\
+        && install -d -m 755 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.paths.for_agents}/$name \\
+        && install -d -m 700 -o $uid -g $uid {AGENTS_STATE}/$name; \\
     done
 
 COPY {SCRIPT} {COMMAND}

@@ -5,7 +5,7 @@ Keys are those of systemd 247 (Debian 11) and later; each was seen to work with 
 
 from collections.abc import Iterator, Mapping
 
-from lkhub.plan.installation import AGENTS_VARIABLE, APART
+from lkhub.plan.installation import AGENTS_VARIABLE
 from lkhub.plan.model import Plan
 from lkhub.plan.service import INSTALLED, RESTART_SECONDS, STOP_MARGIN_SECONDS, SYSTEM, UNIT, Service, name_unit
 from lkhub.render.files import RenderedFile
@@ -67,7 +67,7 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
         yield "StateDirectory", "lkhub"
         yield "StateDirectoryMode", "0700"
     if installation.agents_apart:
-        yield "Environment", f"{AGENTS_VARIABLE}={APART}"
+        yield "Environment", f"{AGENTS_VARIABLE}={installation.agents}"
     yield "WorkingDirectory", escape(installation.folder)
     yield "ExecStart", f"{program} up {where}"
     yield "ExecReload", f"{program} reload {where}"
@@ -122,4 +122,5 @@ SYSTEMD = Target(
     "the units of a hub that starts with the machine and of its agents, as `lkhub install` puts them in place.",
     _render,
     installation=INSTALLED,
+    refuses="images",
 )

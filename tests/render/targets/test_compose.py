@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lkhub import __version__
-from lkhub.plan.container import CONTAINED
+from lkhub.plan.container import CONTAINED, UID, choose_agent_uid
 from lkhub.plan.model import Plan
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.compose import COMPOSE, render_compose
@@ -34,6 +34,14 @@ reach: lan
 agents:
   - {name: bmo, project: bmo, replicas: 2, env: {MODEL: {file: model.key}, VOICE: {env: VOICE_KEY}}}
   - {name: other, project: /srv/other, command: node agent.js, env: {KEY: SECRETSECRET}}
+""",
+    "images": """\
+reach: lan
+drain: 5m
+agents:
+  - {name: bmo, image: "registry.example/bmo-agent:1.2", replicas: 2, env: {KEY: SECRETSECRET, VOICE: {env: VOICE_KEY}}}
+  - {name: node, image: agent, command: "node 'my agent.js' $HOME"}
+  - {name: code, project: code}
 """,
 }
 
@@ -70,7 +78,7 @@ def test_image_is_exactly_this(file: RenderedFile) -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_all_that_the_image_copies_gets_to_it(name: str) -> None:
-    files = {file.name: file for file in COMPOSE.render(make_plan(SPECS[name]), Given(), None)}
+    files = {file.name: file for file in COMPOSE.render(make_plan(SPECS[name]), Given(), None) if not file.kept}
     assert set(files) == {"compose.yaml", "Dockerfile", "lkhub.sh", ".dockerignore"}
     kept = {line[1:] for line in files[".dockerignore"].text.splitlines() if line.startswith("!")}
     assert kept == {"Dockerfile", "lkhub.sh", "*.whl"}
@@ -89,18 +97,55 @@ def test_agent_gets_what_the_hub_gives_it_and_nothing_else() -> None:
         if name == "hub":
             continue
         agent = name.split("-")[1]
-        assert service["volumes"] == [f"for-{agent}:/run/lkhub-agent:ro", f"agent-{agent}:/var/lib/lkhub-agent"]
+        kept = f"/var/lib/lkhub-agents/{agent}"
+        assert service["volumes"] == [f"for-{agent}:/run/lkhub-agent:ro", f"agent-{agent}:{kept}"]
         assert f"for-{agent}:/var/lib/lkhub/for-agents/{agent}" in services["hub"]["volumes"]
-        assert (service["user"], service["read_only"], service["restart"]) == ("10002:10002", True, "unless-stopped")
+        uid = choose_agent_uid(agent)
+        assert (service["user"], service["read_only"], service["restart"]) == (f"{uid}:{uid}", True, "unless-stopped")
+        assert f"{agent}:{uid}" in service["build"]["args"]["AGENTS"].split()
         assert not {"secrets", "cap_add"} & set(service)
-        assert service["environment"] == ["STATE_DIRECTORY=/var/lib/lkhub-agent"]
+        assert service["environment"] == [f"STATE_DIRECTORY={kept}"]
     # The hub copies it.
     assert "/srv/other:/srv/other:ro" in services["hub"]["volumes"]
 
 
+def test_each_agent_has_a_user_of_its_own_that_docker_without_root_has_too() -> None:
+    uids = {choose_agent_uid(name) for name in ("bmo", "other", "bmo-2", "a", "b")}
+    assert len(uids) == 5
+    assert all(UID < uid < 65536 for uid in uids)
+
+
+def test_agent_that_is_an_image_gets_its_variables_from_a_file_that_is_kept() -> None:
+    plan = make_plan(SPECS["images"])
+    text = render_compose(plan).text
+    assert "SECRET" not in text
+    services = parse_plain(text.encode(), "compose.yaml")[0]["services"]
+    assert list(services) == ["hub", "agent-bmo", "agent-bmo-2", "agent-node", "agent-code"]
+    for name in ("agent-bmo", "agent-bmo-2", "agent-node"):
+        service = services[name]
+        assert not {"build", "volumes", "environment", "secrets", "cap_add", "user"} & set(service)
+        assert service["env_file"] == [f"agent-{name.split('-')[1]}.env"]
+        assert (service["network_mode"], service["restart"]) == ("host", "unless-stopped")
+        assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+        assert service["stop_grace_period"] == services["hub"]["stop_grace_period"] == "330s"
+    assert "command" not in services["agent-bmo"]
+    assert services["agent-node"]["command"] == ["node", "my agent.js", "$$HOME"]
+    # The image of the hub, and its volumes, are for the others alone.
+    assert services["hub"]["build"]["args"]["AGENTS"].startswith("code:")
+    assert not [volume for volume in services["hub"]["volumes"] if "bmo" in volume or "node" in volume]
+    kept = {file.name: file for file in COMPOSE.render(plan, Given(), None) if file.kept}
+    assert {name: file.mode for name, file in kept.items()} == {"agent-bmo.env": 0o600, "agent-node.env": 0o600}
+    assert all(line.startswith("#") for file in kept.values() for line in file.text.splitlines())
+
+
+def test_hub_with_images_alone_brings_no_installer_along() -> None:
+    plan = make_plan("agents: [{name: bmo, image: bmo}]")
+    assert read_service(plan)["build"] == "."
+
+
 def test_hub_in_a_container_starts_no_agent_itself() -> None:
     for name in SPECS:
-        assert "LKHUB_AGENTS=apart" in read_service(make_plan(SPECS[name]))["environment"]
+        assert "LKHUB_AGENTS=containers" in read_service(make_plan(SPECS[name]))["environment"]
 
 
 def test_stop_waits_for_calls_and_a_margin() -> None:

@@ -1,7 +1,9 @@
 """Manifests and chart of a hub in Kubernetes: golden texts, and that they say what the plan says."""
 
+import json
 import os
 import re
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from lkhub.errors import InputError
 from lkhub.plan.container import SECRETS, UID
 from lkhub.plan.elsewhere import imagine_network
 from lkhub.plan.model import Plan
+from lkhub.render.targets.kubernetes.agents import render_secret
 from lkhub.render.targets.kubernetes.chart import dump_as_go
 from lkhub.render.targets.kubernetes.manifests import HUNG_GRACE_SECONDS, HUNG_SECONDS, STATE
 from lkhub.render.targets.kubernetes.pod import Pod
@@ -42,6 +45,12 @@ store: {{url: "postgresql://lkhub@db.example.com/lkhub", password: {{env: DB_PAS
     "proxied-in-the-cluster": f"{PUBLIC}tls: {{mode: external, trusted_proxies: [10.0.0.0/8]}}\n",
     "no-tls": "reach: lan\ntls: {mode: off}\nmedia: {signal: 9880}\n",
     "site": f"{PUBLIC}sites: [{{name: shop, root: /srv/shop, port: 3001}}]\n",
+    "agents": f"""\
+{PUBLIC}drain: 10m
+agents:
+  - {{name: bmo, image: "registry.example/bmo-agent:1.2", replicas: 2, env: {{KEY: {{env: MODEL_KEY}}}}}}
+  - {{name: node, image: agent, command: "node agent.js '$(HOME) {{{{ x }}}}'"}}
+""",
     "other-interface": "reach: lan\nmedia: {interfaces: [ens5], advertise: {stun: 'stun.example.com:3478'}}\n",
 }
 ROOTLESS = ("high-ports", "proxied", "proxied-in-the-cluster", "no-tls")
@@ -69,7 +78,7 @@ def list_forms() -> list[tuple[str, str]]:
         (name, network)
         for name in SPECS
         for network in NETWORKS
-        if network == "host-network" or name in ("public", "advertised", "proxied-in-the-cluster", "site")
+        if network == "host-network" or name in ("public", "advertised", "proxied-in-the-cluster", "site", "agents")
     ]
 
 
@@ -77,7 +86,7 @@ def pair(port: dict[str, Any], key: str = "port") -> tuple[str, int, int]:
     return port["protocol"].lower(), port[key], port.get("endPort", port[key])
 
 
-@pytest.mark.parametrize("name", ["public", "high-ports"])
+@pytest.mark.parametrize("name", ["public", "high-ports", "agents"])
 def test_files_are_exactly_these(name: str) -> None:
     text = "\n".join(f"=== {file}\n{text}" for file, text in render(SPECS[name]).items())
     path = GOLDEN / f"{name}.rendered"
@@ -206,6 +215,69 @@ def test_name_of_the_image_is_where_no_rendering_replaces_it(network: str) -> No
     assert not [name for name in files if name.startswith("hub/")]
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_each_agent_is_a_deployment_that_is_no_part_of_the_hub(network: str) -> None:
+    files = render(SPECS["agents"], network)
+    bmo, node = (read(files[f"{network}/agent-{name}.yaml"]) for name in ("bmo", "node"))
+    for name, found in (("lkhub-agent-bmo", bmo), ("lkhub-agent-node", node)):
+        assert (found["kind"], found["metadata"]["name"]) == ("Deployment", name)
+        template = found["spec"]["template"]
+        labels = template["metadata"]["labels"]
+        selected = found["spec"]["selector"]["matchLabels"]
+        assert selected.items() <= labels.items()
+        # The hub's Service, policy and budget are not for it.
+        assert labels["app.kubernetes.io/name"] == name
+        pod = template["spec"]
+        assert pod["terminationGracePeriodSeconds"] == 630
+        assert pod["automountServiceAccountToken"] is False
+        assert not {"hostNetwork", "volumes"} & set(pod)
+        assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        [container] = pod["containers"]
+        limits = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        assert container["securityContext"] == limits
+        assert container["envFrom"] == [{"secretRef": {"name": name}}]
+        assert not {"env", "volumeMounts", "command"} & set(container)
+        policy = read(files[f"{network}/agents-networkpolicy.yaml"])["spec"]
+        assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+        assert (policy["policyTypes"], policy.get("ingress")) == (["Ingress"], None)
+    assert (bmo["spec"]["replicas"], node["spec"]["replicas"]) == (2, 1)
+    assert [each["spec"]["template"]["spec"]["containers"][0]["image"] for each in (bmo, node)] == [
+        "registry.example/bmo-agent:1.2",
+        "agent",
+    ]
+    assert "args" not in bmo["spec"]["template"]["spec"]["containers"][0]
+    # A variable of Kubernetes' own form is text here.
+    [container] = node["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["node", "agent.js", "$$(HOME) {{ x }}"]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_hub_in_a_pod_is_told_that_its_agents_are_pods(network: str) -> None:
+    [hub] = read_pod(render(SPECS["agents"], network), network)["containers"]
+    assert {"name": "LKHUB_AGENTS", "value": "pods"} in hub["env"]
+    # It has what the agents' Secrets are made from.
+    assert "MODEL_KEY" in {variable["name"] for variable in hub["env"]}
+
+
+def test_agent_in_a_pod_calls_the_hub_as_clients_do() -> None:
+    [bmo, _] = make_plan(SPECS["agents"]).agents
+    assert bmo.variables[0].value == "wss://rtc.example.com"
+
+
+def test_readme_says_how_each_agent_gets_its_variables_and_a_new_key() -> None:
+    readme = render(SPECS["agents"])["host-network/README.md"]
+    assert "for agent in bmo node; do" in readme
+    assert "rollout restart deployment/lkhub-agent-bmo deployment/lkhub-agent-node\n" in readme
+    assert "Agents" not in render(SPECS["public"])["host-network/README.md"]
+
+
+def test_secret_of_an_agent_has_its_values_as_they_are() -> None:
+    values = {"A": "a 'b' \"c\"\n$D \\ é", "EMPTY": ""}
+    secret = json.loads(render_secret("bmo", values))
+    assert (secret["kind"], secret["metadata"]["name"]) == ("Secret", "lkhub-agent-bmo")
+    assert {name: b64decode(value).decode() for name, value in secret["data"].items()} == values
+
+
 def test_a_failed_verification_ends_no_pod() -> None:
     [hub] = read_pod(render(SPECS["public"]))["containers"]
     for probe in (hub["startupProbe"], hub["readinessProbe"], hub["livenessProbe"]):
@@ -223,6 +295,8 @@ def test_a_failed_verification_ends_no_pod() -> None:
         ("reach: lan\nengine: /usr/bin/livekit-server", None, "engine: bundled"),
         ("reach: lan\ntls: {mode: files, cert: /etc/ssl/a.pem, key: /etc/ssl/b.pem}", None, "tls.cert: tls.crt"),
         (f"{PUBLIC}keys: {{source: {{key: APIabc, secret: {'SECRET' * 6}}}}}", None, "{env: NAME}"),
+        ("reach: lan\nagents: [{name: a, image: b}]", None, "tls.mode: acme"),
+        (f"{PUBLIC}agents: [{{name: a, image: b, env: {{A: {'SECRET' * 6}}}}}]", None, "{env: NAME}"),
         (f"{PUBLIC}sites: [{{name: shop, root: dist, port: 3001}}]", None, "absolute path"),
         (f"{PUBLIC}sites: [{{name: shop, root: shop/dist, port: 3001, build: make}}]", None, "absolute path"),
         (f"{PUBLIC}sites: [{{name: shop, root: dist, port: 3001, build: make}}]", None, "absolute path"),

@@ -3,13 +3,12 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
 
 from lkhub.host.keyfile import Keys, add_current
+from lkhub.plan.model import AgentPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Variable
 from lkhub.prepare.hub import PreparedHub, fingerprint
@@ -33,7 +32,7 @@ def keyed(paths: StatePaths, hub: PreparedHub) -> PreparedHub:
     media = replace(media, rereads=(paths.keys,))
     agent = replace(agent, variables=(Variable("KEY", file=paths.agent_key),))
     files = {**hub.files, paths.managed_keys: "", paths.keys: "", paths.agent_key: "", paths.agent_secret: ""}
-    planned: Any = (SimpleNamespace(name=AGENT, given=""),)  # that there are agents
+    planned = (AgentPlan(AGENT, "", (), "", None, (), ()),)  # that there are agents
     hub = replace(hub, plan=replace(hub.plan, processes=(media, agent), agents=planned), files=files)
     hub = replace_keys(hub, OLD)
     prints = {each.name: fingerprint(each, hub.files, {}) for each in hub.plan.processes}

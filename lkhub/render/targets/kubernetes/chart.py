@@ -9,9 +9,9 @@ from lkhub.render.targets.kubernetes.manifests import Values, render_objects
 from lkhub.render.targets.kubernetes.pod import Pod
 from lkhub.source.json_text import Json
 
-DECISIVE = ("drain", "media", "reach", "sites", "tls", "turn", "web")
-"""The keys of the spec on which the pod depends: its ports, its user, and how long it may take to end. A chart can't
-compute them as lkhub does, so it refuses other values of them."""
+DECISIVE = ("agents", "drain", "media", "reach", "sites", "tls", "turn", "web")
+"""The keys of the spec on which the pods depend: the hub's ports, its user, how long it may take to end, and its
+agents. A chart can't compute them as lkhub does, so it refuses other values of them."""
 
 STORAGE_SIZE = "1Gi"
 
@@ -107,7 +107,7 @@ storage:
 spec:{spec}"""
 
 GUARD = """\
-{{{{- /* The pod's ports, its user, and how long it may take to end follow from these keys of the spec. */ -}}}}
+{{{{- /* The pod's ports, its user, how long it may take to end, and agents follow from these keys of the spec. */ -}}}}
 {{{{- $known := {known} -}}}}
 {{{{- if ne $known (pick .Values.spec {names} | toJson) -}}}}
 {{{{- $why := "the pod of this chart was made for other values of these keys of spec: {keys}" -}}}}

@@ -5,8 +5,10 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lkhub.plan.container import CONTAINED, SECRETS, UID
+from lkhub.plan.container import CONTAINED, NAMESPACE, SECRETS, UID
+from lkhub.plan.installation import AGENTS_VARIABLE
 from lkhub.plan.service import FOLDER
+from lkhub.render.targets.kubernetes.agents import render_agents
 from lkhub.render.targets.kubernetes.pod import UNPRIVILEGED_PORT, Pod, Port
 from lkhub.render.targets.kubernetes.texts import (
     BALANCER,
@@ -17,7 +19,7 @@ from lkhub.render.targets.kubernetes.texts import (
     EXCEPTIONS,
     HEADLESS,
     HOST_NETWORK,
-    NAMESPACE,
+    NAMESPACE_OBJECT,
     NODE_POLICY,
     ORDINARY_USER,
     POLICY,
@@ -30,8 +32,8 @@ from lkhub.render.targets.kubernetes.texts import (
 )
 from lkhub.render.targets.systemd import START_SECONDS
 
-NAME = "lkhub"
-"""The name of every object, and of the namespace: a namespace has one hub."""
+NAME = NAMESPACE
+"""The name of the hub's objects, and of the namespace: a namespace has one hub."""
 
 SPEC_KEY = "hub.yaml"
 
@@ -66,16 +68,17 @@ def render_objects(pod: Pod, values: Values) -> Iterator[tuple[str, str]]:
     yield "statefulset.yaml", _render_stateful_set(pod, values)
     yield "poddisruptionbudget.yaml", DISRUPTION_BUDGET
     yield "networkpolicy.yaml", _render_policy(pod)
+    yield from render_agents(pod.plan)
 
 
 def render_namespace(pod: Pod) -> str:
     """The namespace, with the label by which Pod Security lets this pod in."""
     if not (exceptions := list_exceptions(pod)):
-        return NAMESPACE.substitute(level="restricted", why="# This pod needs no exception.\n")
+        return NAMESPACE_OBJECT.substitute(level="restricted", why="# This pod needs no exception.\n")
     why = "".join(
         textwrap.fill(each, 110, initial_indent="# - ", subsequent_indent="#   ") + "\n" for each in exceptions
     )
-    return NAMESPACE.substitute(level="privileged", why=f"{EXCEPTIONS}{why}")
+    return NAMESPACE_OBJECT.substitute(level="privileged", why=f"{EXCEPTIONS}{why}")
 
 
 def list_exceptions(pod: Pod) -> tuple[str, ...]:
@@ -145,6 +148,8 @@ def _render_stateful_set(pod: Pod, values: Values) -> str:
         folder=FOLDER,
         state=installation.state,
         volume=VOLUME,
+        agents_variable=AGENTS_VARIABLE,
+        agents=installation.agents,
         variables="".join(_render_variables(pod)),
         ports="".join(_render_port(port) for port in pod.ports if port.ports.start == port.ports.end),
         mounts=f"            - {{name: secrets, mountPath: {SECRETS}, readOnly: true}}\n" if pod.files else "",

@@ -109,6 +109,11 @@ def require_pod(plan: Plan, network: Network) -> Pod:
             "tls.mode tailscale needs the node's tailscaled, which a pod does not reach",
             hints=("write tls.mode: internal, acme or files",),
         )
+    if plan.agents and plan.edge and plan.edge.tls.mode == "internal":
+        raise InputError(
+            "an agent in a pod of its own calls the hub by TLS, and trusts no certificate of the hub's own authority",
+            hints=("write tls.mode: acme, files or external",),
+        )
     if plan.edge and plan.edge.tls.cert:
         tls = plan.edge.tls
         if {posixpath.dirname(posixpath.normpath(path)) for path in (tls.cert, tls.key)} != {FOLDER}:

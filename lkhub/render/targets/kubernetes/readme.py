@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
+from lkhub.plan.container import name_deployment
 from lkhub.render.targets.kubernetes.manifests import NAME, list_exceptions
 from lkhub.render.targets.kubernetes.pod import Pod
 from lkhub.render.targets.kubernetes.texts import SECRET, TLS_SECRET
@@ -13,7 +14,9 @@ OWN = "../hub"
 
 def render_readme(pod: Pod) -> str:
     """README.md beside the manifests."""
-    return "\n".join((*_introduce(pod), *_explain_secrets(pod), *_explain_start(pod), *_explain_use(pod)))
+    return "\n".join(
+        (*_introduce(pod), *_explain_secrets(pod), *_explain_start(pod), *_explain_agents(pod), *_explain_use(pod))
+    )
 
 
 def _introduce(pod: Pod) -> Iterator[str]:
@@ -67,6 +70,21 @@ def _explain_start(pod: Pod) -> Iterator[str]:
     yield f"```sh\nkubectl -n {NAME} exec {NAME}-0 -- lkhub status\n```\n"
     yield "With Helm instead of kustomize, `chart` makes the same objects but the namespace:"
     yield f"`helm install {NAME} chart --namespace {NAME} --set image=registry.example.com/lkhub`.\n"
+
+
+def _explain_agents(pod: Pod) -> Iterator[str]:
+    if not pod.plan.agents:
+        return
+    names = " ".join(agent.name for agent in pod.plan.agents)
+    yield "## Agents\n"
+    yield "Each agent is a Deployment. Its pods wait for a Secret with its variables, which the running hub prints:"
+    yield f"\n```sh\nfor agent in {names}; do"
+    yield f"  kubectl -n {NAME} exec {NAME}-0 -- lkhub agents env $agent --format secret | kubectl -n {NAME} apply -f -"
+    yield "done\n```\n"
+    yield "After `lkhub keys rotate`, or a change of an agent's `env`, do it again, and have new pods read it. A worker"
+    yield f"that is in a call finishes it, for as long as `drain` says, {pod.plan.drain}:"
+    deployments = " ".join(f"deployment/{name_deployment(agent.name)}" for agent in pod.plan.agents)
+    yield f"\n```sh\nkubectl -n {NAME} rollout restart {deployments}\n```\n"
 
 
 def _explain_use(pod: Pod) -> Iterator[str]:

@@ -28,7 +28,7 @@ NETWORKS: tuple[Network, ...] = get_args(Network)
 
 IMAGE = f"lkhub:{__version__}"
 
-INSTALLATION = replace(CONTAINED, state=STATE)
+INSTALLATION = replace(CONTAINED, state=STATE, agents="pods")
 
 # Characters that end a line for some readers of YAML and not for others, or that a block can't hold.
 _ODD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
@@ -82,5 +82,5 @@ KUBERNETES = Target(
     Forms("--format", NETWORKS),
     installation=INSTALLATION,
     elsewhere=True,
-    agents=False,
+    refuses="projects",
 )

@@ -15,7 +15,7 @@ EXCEPTIONS = """\
 # for the hub alone. The level restricted would refuse nothing of the pod but this:
 """
 
-NAMESPACE = Template("""\
+NAMESPACE_OBJECT = Template("""\
 ${why}apiVersion: v1
 kind: Namespace
 metadata:
@@ -190,6 +190,7 @@ $sysctls        seccompProfile:
           args: [up]
           env:
             - {{name: LKHUB_STATE, value: $state}}
+            - {{name: $agents_variable, value: $agents}}
 $variables          ports:
 $ports          securityContext:
             allowPrivilegeEscalation: false
