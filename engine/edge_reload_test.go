@@ -134,7 +134,7 @@ func TestReloadTakesWhatChanged(t *testing.T) {
 	} else {
 		conn.Close()
 	}
-	enginetest.Eventually(t, "the port of before is closed", func() bool {
+	enginetest.Eventually(t, "the earlier port is closed", func() bool {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+e.http)
 		if err == nil {
 			conn.Close()
@@ -217,13 +217,13 @@ func TestReplacedCertificateFilesAreTakenByAReload(t *testing.T) {
 		t.Fatalf("reload: %d %s", code, answer)
 	}
 	if serial(e.mustDial("hub.test")) == before {
-		t.Error("the certificate of before is served")
+		t.Error("the earlier certificate is served")
 	}
 	if _, err := io.WriteString(living, "GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n"); err != nil {
 		t.Error(err)
 	}
 	if answer, err := http.ReadResponse(bufio.NewReader(living), nil); err != nil || answer.StatusCode != http.StatusOK {
-		t.Errorf("on the connection of before: %v, %v", answer, err)
+		t.Errorf("on the earlier connection: %v, %v", answer, err)
 	}
 	status := enginetest.AskControl(t, e.path("c"), "/status")
 	if list := status["certificates"].([]any); len(list) != 1 {

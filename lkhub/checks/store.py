@@ -86,6 +86,6 @@ def _find_fix(problem: str, file: str) -> Fix:
             made = "createdb -E UTF8 --locale=C -T template0 NAME"
             return Fix("make a database in UTF8, and name it in `store`", made)
         case "newer", _:
-            return Fix("run the lkhub that wrote it, or put the backup of before its upgrade in its place")
+            return Fix("run the lkhub that wrote it, or put the backup from before its upgrade in its place")
         case _:
             return Fix("see what the database itself says in its log")

@@ -109,7 +109,7 @@ def logs(
 
 @app.command()
 def restart(name: Name, spec: HubSpec = None, state: State = None) -> None:
-    """Start an agent anew. Once the new worker has registered, the one of before takes no more rooms, and finishes its
+    """Start an agent anew. Once the new worker has registered, the earlier one takes no more rooms, and finishes its
     calls beside the new one."""
     paths = find_hub(spec, state)
     refuse_restart(paths, f"agent-{name}")
@@ -118,7 +118,7 @@ def restart(name: Name, spec: HubSpec = None, state: State = None) -> None:
         return
     for process in _find_processes(ask_running(paths, StatusRequest()), name):
         ask(paths.control, RestartRequest(process))
-        err.print(f"restarted {process}; the worker of before takes rooms until the new one has registered")
+        err.print(f"restarted {process}; the earlier worker takes rooms until the new one has registered")
 
 
 @app.command()

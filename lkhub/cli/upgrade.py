@@ -55,7 +55,7 @@ def upgrade(
         try:
             before = Upgrade(copies, progress, say, now=now).run(wanted, downgrade=downgrade)
         except KeyboardInterrupt:
-            say("the service runs by the version of before")
+            say("the service runs the previous version")
             raise
         progress.clear()
     if Systemd(service.of_user).is_stopped(UNIT):

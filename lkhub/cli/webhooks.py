@@ -243,7 +243,7 @@ def _find_receiver(application: Application, url: str) -> Receiver:
 def _find_former(application: Application, known: Iterable[str], url: str) -> list[str]:
     """The receivers with this URL, as the spec had it or as it is shown, which the spec has no more."""
     present = {each.url for each in application.webhooks}
-    # First those of before: where only the query has changed, such as a token in it, both are shown as the same.
+    # First the earlier ones: where only the query has changed, such as a token in it, both are shown as the same.
     if found := [each for each in known if each not in present and url in (each, shorten_url(each))]:
         return found
     if any(url in (each, shorten_url(each)) for each in present):

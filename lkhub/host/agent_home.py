@@ -46,7 +46,7 @@ NOT_COPIED = frozenset(
 # It runs in the agent's environment, which has no lkhub, and maybe as a user that can't read ours.
 LAUNCHER = Path(__file__).parent.parent / "agent_launcher.py"
 
-# The one that runs, and the one of before, which runs again where a change fails.
+# The one that runs, and the earlier one, which runs again where a change fails.
 KEPT_COPIES = 2
 
 # What is no copy in an agent's folder, and what tools keep in its HOME and make again.
@@ -136,7 +136,7 @@ class AgentHome:
         return AgentCopy(self, f"{self.path}/{name_copy(inputs)}")
 
     def remove_old(self, newest: "AgentCopy") -> None:
-        """Remove the copies of before that no process runs from, but for the last."""
+        """Remove the earlier copies that no process runs from, but for the last."""
         with contextlib.suppress(OSError):
             begun = [f"{self.path}/{name}" for name in os.listdir(self.path) if name.endswith(_NEW)]
             there = [f"{self.path}/{name}" for name in os.listdir(self.path) if len(name) == DIGEST_LETTERS]
@@ -171,7 +171,7 @@ class AgentCopy:
 
     def make(self, project: str, uv: str) -> None:
         """Copy the project, and uv where it needs it. What was begun before and not ended is made anew."""
-        # The agent can enter the copy only when all of it is there: a version of before may run.
+        # The agent can enter the copy only when all of it is there: an earlier version may run.
         new = f"{self.folder}{_NEW}"
         with explain_os_errors(self.folder, "write"):
             for path in (new, self.folder):

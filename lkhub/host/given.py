@@ -1,4 +1,4 @@
-"""The folders of the state directory that agents read which a unit or a container of their own runs.
+"""The folders of the state directory that the hub fills for agents which have units or containers of their own.
 
     for-agents/NAME/       mounted where the agent is, and nothing else of the hub's is
         agent.json         what it is told, with its key
@@ -6,8 +6,8 @@
         restart            written anew where a new worker is asked for
         ended              from the orderly end of the hub to its next start; touched when that begins
 
-An agent is another user, so everything in its folder can be read by every user who gets there. Through the state
-directory, which is the hub's alone, nobody does.
+An agent is another user, so everything in its folder can be read by every user that reaches it. The state directory
+is closed to all users but the hub's, so none reaches it but by the mount.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def write_given(path: str, text: str) -> bool:
 def ensure_given_dir(folder: str) -> None:
     """Make the folder of an agent. Raises MachineError."""
     above = os.path.dirname(folder)
-    # Docker makes it as root where it mounts a volume in it. Nobody gets through the state directory anyway.
+    # Docker makes it as root where it mounts a volume in it. The state directory above it is closed anyway.
     if not os.path.isdir(above) or os.stat(above).st_uid == os.geteuid():
         ensure_private_dir(above)
     with explain_os_errors(folder, "create"):

@@ -21,7 +21,7 @@ _NICENESS = 10
 
 def prepare_limits(uid: int | None) -> Callable[[], None]:
     """A function that bounds this process and all that it starts, to be called between fork and exec while it still has
-    its rights. `uid` is the user that it becomes then; None: ours, who has other processes too."""
+    its rights. `uid` is the user that it becomes then; None: our own user, which has other processes too."""
     processes = MOST_PROCESSES + (_count_own() if uid is None else 0)
     limits = tuple(
         (kind, _lower(kind, most))

@@ -119,7 +119,7 @@ def add_uv(folder: str, uv: str) -> None:
     with explain_os_errors(place, "write"):
         if os.path.exists(place) and filecmp.cmp(uv, place, shallow=False):
             return
-        # Agents may be installed with the one of before at this moment.
+        # Agents may be installed with the earlier one at this moment.
         shutil.copyfile(uv, f"{place}.new")
         os.chmod(f"{place}.new", _MODE)
         os.replace(f"{place}.new", place)

@@ -26,7 +26,7 @@ from lkhub.state.document import find_record, write_record
 from lkhub.state.site_build import ServedBuild, SiteBuildRecord, find_site_build, write_site_build
 from lkhub.wire.site_build import MadeToken, SiteBuild
 
-# For a build as another user, who can't enter the state directory. Not /tmp: that is memory on many machines.
+# For a build as another user, which can't enter the state directory. Not /tmp: that is memory on many machines.
 _SCRATCH = "/var/tmp"  # noqa: S108
 
 # What a build needs to know of this machine. Anything else may be a secret.

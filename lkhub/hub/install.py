@@ -200,7 +200,7 @@ def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:
     point_to(folder, service.current)
     done = systemd.ask("reload" if runs and not replace else "start", UNIT)
     if done.code == 0 and not (runs and not replace):
-        # A start that was on its way had the spec of before, and one that adopted processes is ready even if it could
+        # A start that was on its way had the earlier spec, and one that adopted processes is ready even if it could
         # not apply the spec to them. Where the spec is in force, this changes nothing.
         done = systemd.ask("reload", UNIT)
     if done.code != 0:

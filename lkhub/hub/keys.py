@@ -83,7 +83,7 @@ def _list_files(paths: StatePaths) -> list[tuple[str, str]]:
 
 
 def _ask_uses(paths: StatePaths) -> tuple[dict[str, KeyUses], float | None]:
-    """Of media, and of those of before that finish their calls. Of none, unless all of them tell theirs."""
+    """Of media, and of earlier media processes that finish their calls. Of none, unless all of them tell theirs."""
     try:
         report = ask(paths.control, StatusRequest(max_age=0.0))
     except HubError:
@@ -96,7 +96,7 @@ def _ask_uses(paths: StatePaths) -> tuple[dict[str, KeyUses], float | None]:
         for uses in told:
             total[uses.id] = _add(total[uses.id], uses) if uses.id in total else uses
     since = [process.since for process in report.processes if "knows-participants" in process.roles]
-    # When one of before began to count is not known.
+    # When an earlier one began to count is not known.
     return total, since[0] if since and not before else None
 
 

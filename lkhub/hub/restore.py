@@ -148,7 +148,7 @@ def _state_directory(paths: StatePaths) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _prepared_folder(paths: StatePaths) -> Iterator[None]:
-    """An empty folder to unpack into, removed where the new hub does not come to count."""
+    """An empty folder to unpack into. It is removed if an error comes before the record is written."""
     with acting_as_owner(paths.root):
         shutil.rmtree(paths.restoring, ignore_errors=True)
         ensure_private_dir(paths.restoring)
@@ -191,8 +191,8 @@ def _find_targets(paths: StatePaths, manifest: Manifest, given: Path | None) -> 
 
 @contextlib.contextmanager
 def _placed_beside(paths: StatePaths, contents: Mapping[str, bytes], *, force: bool) -> Iterator[tuple[str, ...]]:
-    """Each file, written beside its place if another is there or none; the places. They are removed where the new hub
-    does not come to count."""
+    """Write each file beside its place, unless the same one is there already, and yield the places of those. What was
+    written is removed if an error comes before the record is written."""
     different = {target: content for target, content in contents.items() if _read(target) != content}
     for target in different:
         if os.path.lexists(target) and not force:

@@ -89,8 +89,8 @@ class Upgrade:
     now: bool = False
 
     def run(self, wanted: Wanted, *, downgrade: bool = False) -> Version:
-        """Put a version in place of the one that runs, and return that one. Raises HubError; the hub runs by the lkhub
-        of before then."""
+        """Put a version in place of the one that runs, and return that one. Raises HubError, and the hub then runs
+        the previous lkhub."""
         machine = self.machine
         finished = self._finish()
         source = machine.find_current()
@@ -145,7 +145,7 @@ class Upgrade:
             self.machine.sleep(POLL_SECONDS)
 
     def _finish(self) -> Version | None:
-        """Finish an upgrade that was ended before it was verified or taken back. Returns the version of before where it
+        """Finish an upgrade that was ended before it was verified or taken back. Returns the earlier version where it
         is in place now."""
         machine, record = self.machine, self.machine.read_record()
         machine.remove_half_made()
@@ -181,7 +181,7 @@ class Upgrade:
         if worse:
             self._take_back(record, worse)
         machine.remove_record()
-        # Processes that finish their calls may run by the one of before.
+        # Processes that finish their calls may run by the earlier one.
         machine.remove_others(record.target, record.source)
 
     def _compare(self, record: UpgradeRecord) -> tuple[str, ...]:
@@ -216,7 +216,7 @@ class Upgrade:
 
     def _take_back_quietly(self, record: UpgradeRecord) -> None:
         machine = self.machine
-        self.progress.tell("going back to the version of before")
+        self.progress.tell("going back to the previous version")
         # On a full disk it can't be written, and the old version, which is there, can still be put back.
         with contextlib.suppress(HubError):
             machine.write_record(replace(record, back=True))

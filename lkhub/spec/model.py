@@ -238,7 +238,7 @@ class Spec(Part):
     """Where API keys, invites, seats, the audit log and undelivered webhooks are kept. `sqlite`: a file in the state
     directory. Or `postgresql://USER@HOST/DATABASE`, or `{url: …, password: SECRET}`, where the secret may be
     `{file: PATH}` or `{env: NAME}`. Another store begins empty: every application needs a new API key, and what waits
-    for receivers stays in the store of before."""
+    for receivers stays in the earlier store."""
 
     redis: RedisServer | None = Field(default=None, examples=["redis://127.0.0.1:6379"])
     """A Redis server through which media processes share their rooms: `redis://HOST:PORT/DATABASE`, `rediss://` with

@@ -1,4 +1,4 @@
-"""Processes beside those that took their places, as the supervisor knows them until they end."""
+"""Processes that were replaced and still run, beside their successors: what the supervisor keeps of them."""
 
 from typing import Generic, Protocol, TypeVar
 
@@ -11,8 +11,8 @@ from lkhub.state.identity import Identity, write_retired
 from lkhub.supervise.shared import Shared
 
 
-class Left(Protocol):
-    """One of them."""
+class Replaced(Protocol):
+    """A process that was replaced and still runs."""
 
     @property
     def process(self) -> ProcessId: ...
@@ -21,11 +21,11 @@ class Left(Protocol):
         """Its record."""
 
 
-Kind = TypeVar("Kind", bound=Left)
+Kind = TypeVar("Kind", bound=Replaced)
 
 
 class Beside(Generic[Kind]):
-    """Those of one kind that one supervisor has, in `tasks`."""
+    """The replaced processes of one kind (agents, or media) of a supervisor, watched in `tasks`."""
 
     def __init__(self, tasks: anyio.abc.TaskGroup, shared: Shared) -> None:
         self._tasks, self._shared = tasks, shared
@@ -40,8 +40,8 @@ class Beside(Generic[Kind]):
         """The pids of those that still run."""
         return frozenset(each.process.pid for each in self._there)
 
-    def _record(self, left: Kind) -> None:
+    def _record(self, replaced: Kind) -> None:
         try:
-            write_retired(self._shared.paths, left.identify(self._shared.paths))
+            write_retired(self._shared.paths, replaced.identify(self._shared.paths))
         except MachineError as error:  # the next supervisor may not know of it
             self._shared.say(error.message)

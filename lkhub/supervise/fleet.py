@@ -113,10 +113,10 @@ class Fleet:
         )
 
     def split(self, wanted: PreparedHub, differences: Differences) -> tuple[Differences, tuple[str, ...]] | None:
-        """What interrupts no call of a change that interrupts some, and the processes that wait. Those get nothing but
-        another program, as the relay and the edge of a new version, so they go on beside the rest. None where more of
-        them changes, and where the process that knows the participants would wait: then the change is made as a whole.
-        """
+        """Divide a change that would interrupt calls: the part that interrupts none, and the names of the processes
+        that have to wait. That is possible only where these get nothing but another program, as the relay and the edge
+        of a new version do: then they work with the rest as before. None where more of them changes, or where the
+        process that knows the participants would have to wait: the whole change waits then."""
         later = tuple(name for name in differences.ended if name in self.children and self._carries_calls(name))
         if not later or not all(self._gets_a_program(name, wanted) for name in later):
             return None

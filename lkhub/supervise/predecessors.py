@@ -1,4 +1,4 @@
-"""Processes that have handed over: another of the name takes what begins, and they keep their calls to the end."""
+"""Processes that have handed over: another of the same name takes new calls, and they keep theirs to the end."""
 
 import subprocess
 import time
@@ -39,7 +39,7 @@ class Predecessor:
 
 
 class Predecessors(Beside[Predecessor]):
-    """Those of one supervisor."""
+    """The processes of one supervisor that have handed over."""
 
     def find_in_the_way(self, plan: ProcessPlan) -> Predecessor | None:
         """One that still has what a process of this plan needs."""

@@ -326,7 +326,7 @@ class Supervisor:
         if retiring := tuple(plan.name for plan in self.fleet.list_plans(changed) if plan.retires is not None):
             try:
                 await Change(self.fleet, hub, Differences(retiring)).make()
-            except HubError as error:  # the key of before goes on until it is revoked
+            except HubError as error:  # the earlier key goes on until it is revoked
                 self.say(f"{', '.join(retiring)} could not be started with the new key: {error.message}")
 
     async def _announce(self, replaced: Iterable[ProcessPlan]) -> None:

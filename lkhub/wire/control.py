@@ -73,8 +73,8 @@ class PendingChange(Struct, frozen=True):
     """The processes that a pending change restarts, and how many people were in a call when that was last checked;
     None: not known. `only_through`: only people who are connected through these processes are interrupted; (): all
     are. `retired`: the change waits for the end of these processes (pids) alone, which an earlier change has left to
-    their calls, and `people` are in those. `programs`: the spec is in force, and these processes run by the programs of
-    before alone."""
+    their calls, and `people` are in those. `programs`: the rest of the change is made, and these processes alone still
+    run the earlier programs."""
 
     restarts: tuple[str, ...]
     people: int | None
@@ -95,7 +95,7 @@ class HubReport(Struct, frozen=True):
     address is gone, `lost` says what to do; None: it only changed. `spec` is the path of the spec that was applied
     last, and `digest` the SHA-256 of its text. `watcher_failures` is by what the watcher can't do.
 
-    `retired` are the processes of before, beside those that took their places: they finish what they do (`stopping`),
+    `retired` are the earlier processes, beside those that took their places: they finish what they do (`stopping`),
     or do their work until their successors do (`running`).
 
     `media`, `edge` and `relay` are the last status of these processes; None: there is no such process, or it does not
@@ -147,7 +147,7 @@ class Outcome(Struct, frozen=True):
     for a moment, `only_through` as in PendingChange. `reloaded` are the processes that took their change over without
     a restart. `beside` are those of `changed` that run beside the process before them, which keeps its calls.
     `retired`: the change waits only for the end of such processes (pids), which have the `people`. `later`: the spec
-    is in force, and only these of `changed` wait, which run by the programs of before."""
+    is in force, and only these of `changed` wait, which still run the earlier programs."""
 
     changed: tuple[str, ...]
     pending: bool = False

@@ -23,7 +23,7 @@ class StoreChange(Struct, frozen=True):
 
     @property
     def is_one_way(self) -> bool:
-        """Whether the lkhub of before could not use the store any more. Versions of the schema are ordered as text."""
+        """Whether the earlier lkhub could not use the store any more. Versions of the schema are ordered as text."""
         return self.since > self.before
 
 

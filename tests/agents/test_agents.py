@@ -92,7 +92,7 @@ def test_agent_finishes_its_call_when_its_worker_is_replaced(hub: Hub) -> None:
         for command in (("agents", "restart", "tone"), ("keys", "rotate")):
             before = {worker["id"] for worker in list_workers(hub)}
             assert hub.run(*command).returncode == 0
-            # The worker of before is there with its one room, and two new ones.
+            # The earlier worker is there with its one room, and two new ones.
             wait_until(lambda old=before: len({w["id"] for w in list_workers(hub)} - old) == 2, "new workers")  # type: ignore[misc]
             hear_again(ann)
             assert list_agents_in(hub, "kept") == [identity]
@@ -152,12 +152,12 @@ def test_changed_code_runs_after_up(wheels: Path) -> None:
             "the new code",
             INSTALL_SECONDS,
         )
-        # Its health check is where that of the worker of before was.
+        # Its health check is where that of the earlier worker was.
         port = hub.ports["https"]
         pid = next(row["process"]["pid"] for row in list_agents(hub) if row["process"] and row["worker"])
         found = (each for each in psutil.Process(pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN)
         assert port in {each.laddr.port for each in found}
-        assert [] not in names, "the worker of before takes rooms until the new version has registered"
+        assert [] not in names, "the earlier worker takes rooms until the new version has registered"
 
 
 def test_project_that_can_not_be_installed_is_told(wheels: Path) -> None:

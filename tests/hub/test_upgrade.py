@@ -199,7 +199,7 @@ def test_somebody_who_comes_in_the_last_second_is_waited_for() -> None:
 
 
 def test_somebody_who_comes_in_the_last_second_is_not_waited_for_if_people_are_to_be_interrupted() -> None:
-    """A supervisor of before may not have made its change yet."""
+    """An earlier supervisor may not have made its change yet."""
     machine = Machine(conditions={NEW: [WAITING, WELL]}, people=[1, 1])
     upgrade(machine, now=True)
     assert ("sleep" in machine.steps, machine.steps.count("ask 0.2.0")) == (False, 1)

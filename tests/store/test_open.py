@@ -55,7 +55,7 @@ def set_version(connection: Connection, version: str) -> None:
 
 
 def test_store_that_a_newer_lkhub_has_upgraded_is_used(url: str) -> None:
-    """As CONTRIBUTING.md promises of every step: an upgrade is taken back by starting the lkhub of before."""
+    """As CONTRIBUTING.md promises of every step: an upgrade is taken back by starting the earlier lkhub."""
     store = Store(url)
     with store.writing() as connection:
         set_version(connection, "9999")

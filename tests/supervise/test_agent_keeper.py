@@ -354,7 +354,7 @@ def test_version_that_could_not_be_installed_is_told(kept: Kept) -> None:
 
 
 def test_program_that_cannot_be_started_is_tried_again(kept: Kept) -> None:
-    """It may be there again a moment later, as memory may, and the calls of the worker of before go on meanwhile."""
+    """It may be there again a moment later, as memory may, and the calls of the earlier worker go on meanwhile."""
     program = kept.place / "program"
     kept.start_anew(str(kept.given), str(program), *kept.worker)
     kept.give("a")
@@ -367,7 +367,7 @@ def test_program_that_cannot_be_started_is_tried_again(kept: Kept) -> None:
 
 
 def test_unit_whose_folder_is_another_one_by_now_starts_again(kept: Kept) -> None:
-    """What is mounted in it stays the folder of before; a process in that folder stands for it."""
+    """What is mounted in it stays the earlier folder; a process in that folder stands for it."""
     kept.start_anew(".", *kept.worker, cwd=kept.given)
     kept.give("a")
     first = kept.wait_starts(1)

@@ -159,7 +159,7 @@ def test_rotation_reaches_them_and_the_worker_of_before_finishes_its_calls(servi
     for unit in UNITS:
         wait_until(partial(has_key, service, unit, new), "the agent has the new key", SECONDS)
     log = read_log(service, "lkhub-agent-other")
-    assert log.count("ENDED") == ended, "the new worker starts while the one of before is in a call"
+    assert log.count("ENDED") == ended, "the new worker starts while the earlier one is in a call"
     wait_until(lambda: f"ENDED {old}" in read_log(service, "lkhub-agent-other"), "the old worker has ended", SECONDS)
 
 

@@ -121,7 +121,7 @@ def test_upgrade_waits_for_calls_and_ctrl_c_leaves_all_as_it_was(service: Booted
         # As a terminal does at Ctrl-C.
         os.killpg(waiting.process.pid, signal.SIGINT)
         assert waiting.process.wait(30) != 0
-        wait_until(lambda: "by the version of before" in waiting.said(), "the upgrade ends", 30)
+        wait_until(lambda: "the service runs the previous version" in waiting.said(), "the upgrade ends", 30)
     assert list_copies(service) == copies
     assert list_pids(service) == pids
     assert service.run("lkhub status").returncode == 0
@@ -145,7 +145,7 @@ def test_engine_that_does_not_start_is_refused(service: Booted, make: Make) -> N
 
 
 def test_supervisor_that_does_not_start_is_taken_back(service: Booted, make: Make, call: Call) -> None:
-    """It is another version that fails: no call ends, since the next supervisor of before adopts the processes."""
+    """It is another version that fails: no call ends, since the next supervisor of the earlier version adopts them."""
     pids, before = list_pids(service), ask_version(service)
     call.watch()
     done = service.run(f"lkhub upgrade --now {make('0.4.1', {UP: lambda _: FAILING})}")
@@ -165,7 +165,7 @@ def test_path_that_worked_before_is_a_reason_to_go_back(service: Booted, make: M
     done = service.run(f"lkhub upgrade {make('0.4.2', {'lkhub/render/relay.py': refuse_peers})}")
     assert (done.returncode, "turn-udp worked before, and does not" in done.stderr) == (1, True), done.stderr
     assert ask_version(service) == before
-    assert set(list_pids(service).values()).isdisjoint(pids.values()), "the processes of before run again"
+    assert set(list_pids(service).values()).isdisjoint(pids.values()), "the earlier processes run again"
     assert service.run("lkhub status").returncode == 0
 
 

@@ -51,12 +51,12 @@ def agent_install_failed(name: str, replaces: bool) -> Says:
     lkhub up
     ```
 
-    Where a worker of the version of before runs, it goes on and takes rooms until another version is installed and has
+    Where a worker of the earlier version runs, it goes on and takes rooms until another version is installed and has
     registered.
     """
     if replaces:
         return Says(
-            f"the new version of {name} could not be installed", "the worker of before runs on, and takes the rooms"
+            f"the new version of {name} could not be installed", "the earlier worker runs on, and takes the rooms"
         )
     return Says(f"{name} could not be installed", "rooms get no agent from it")
 

@@ -24,7 +24,7 @@ def process_fails(process: str) -> Says:
 def upgrade_unfinished() -> Says:
     """`lkhub upgrade` has ended after it began to put another version in place, and before it had verified that one.
 
-    **Why.** It was killed, or the machine was. The hub runs by the version of before or by the new one.
+    **Why.** It was killed, or the machine was. The hub runs the previous version or the new one.
 
     **What to do.** `lkhub upgrade` again, with the same wheel or another one: it verifies the new version or goes back,
     and then does what it is asked for. `lkhub install` settles for the version that is in place.

@@ -104,7 +104,7 @@ class Ledger:
                 families[name] = known
             else:
                 location = self._presets.locate(name)
-                # Without a capacity nobody is given a seat; those of before are cleared by the reconciliation.
+                # Without a capacity nobody is given a seat; the earlier ones are cleared by the reconciliation.
                 stale[name] = Family(name, version, location.capacity or 0, subrooms=location.has_subrooms)
         if stale:
             for row in read_seats(connection, stale.keys()):

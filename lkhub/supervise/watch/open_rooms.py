@@ -73,7 +73,7 @@ class OpenRooms:
         """Where media answers, None unless the hub in force is one where a join opens no room."""
         if hub := self._supervisor.in_force.hub:
             return hub.plan.urls.local_media if is_closed(hub.plan.serve.application) else None
-        # What was taken over has the service's configuration of before, until the first change is made.
+        # What was taken over has the service's earlier configuration, until the first change is made.
         try:
             served = parse_serve(read_text(self._supervisor.paths.render("serve.json")) or "")
         except (MachineError, ValueError, TypeError):
@@ -96,7 +96,7 @@ class OpenRooms:
                 self._supervisor.say(f"the room {printable(room.name)} is not open again: {error.message}")
             self._done.add(room.name)
         if number := len(self._rooms) - refused:
-            self._supervisor.say(f"media is another one; rooms of before are open again: {number}")
+            self._supervisor.say(f"media is another one; rooms that were open are open again: {number}")
 
     async def _ask(self, url: str, call: Call[T]) -> T:
         key, secret = next(iter(load_keys(self._supervisor.paths.keys).items()))

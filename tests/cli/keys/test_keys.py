@@ -78,7 +78,7 @@ def test_what_media_does_not_say_is_unknown(
 
 
 def with_media_of_before(keys: list[dict[str, Any]] | None) -> dict[str, Any]:
-    """A hub whose media of before finishes its calls."""
+    """A hub whose earlier media finishes its calls."""
     before = {"name": "media", "pid": 7, "state": "stopping", "since": 5.0, "roles": ["knows-participants"]}
     return {**media(*USES), "retired": [{**before, "keys": keys}, {**before, "name": "agent-bmo", "roles": []}]}
 

@@ -199,7 +199,7 @@ def test_participant_that_left_may_return_for_some_seconds() -> None:
 
 @pytest.mark.parametrize("returns", [False, True])
 def test_token_that_is_asked_for_before_the_leave_is_seen_has_its_whole_time(returns: bool) -> None:
-    """A page is loaded anew, and LiveKit has its participant of before for some seconds more."""
+    """A page is loaded anew, and LiveKit has its earlier participant for some seconds more."""
     some = family(1)
     fill(some, "a")
     some.join(1, "a", "PA_1")

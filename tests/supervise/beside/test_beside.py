@@ -15,12 +15,13 @@ from lkhub.errors import MachineError
 from lkhub.host.keyfile import dump_keys
 from lkhub.plan.model import Listener, RedisPlan
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.process import Health, OwnPorts
+from lkhub.plan.process import EngineProgram, Health, OwnPorts
 from lkhub.prepare.hub import PreparedHub
 from lkhub.secret import Secret
 from lkhub.spec.ports import PortRange
 from lkhub.state.identity import list_records, list_retired
 from lkhub.supervise.adopt import adopt
+from lkhub.supervise.ending import tell_to_drain
 from lkhub.wire.control import Outcome, PendingChange
 from tests.kit.ports import free_port
 from tests.supervise.beside.conftest import (
@@ -82,6 +83,25 @@ async def test_people_of_an_old_process_that_crashes_are_about_to_come_back(
         assert await supervisor.calls.count() is None
         other = with_spare(make_hub(media={"say": "new", "drains": True}, relay={"say": "other"}, serve={}))
         assert await supervisor.apply(other) == Outcome(("relay",), pending=True, people=None)
+
+
+async def test_process_that_can_not_be_told_yet_is_told_later(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, old: PreparedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is told, it takes new clients too, whose calls the next change would cut."""
+    refusals = [False, False]
+
+    async def tell(*arguments: Any, **named: Any) -> bool:
+        return refusals.pop() if refusals else await tell_to_drain(*arguments, **named)
+
+    monkeypatch.setattr("lkhub.supervise.predecessors.tell_to_drain", tell)
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(old)
+        await supervisor.apply(hub_saying(make_hub, "new"))
+        [left] = retired(supervisor)
+        assert said == [f"media (pid {left}) can't be told yet to leave new calls to its successor"]
+        await until(lambda: drains(paths), "it is told")
+        assert (drains(paths), retired(supervisor)) == ([LEAVES_NEW_CLIENTS], [left])
 
 
 async def test_nothing_differs_once_the_new_process_runs(
@@ -362,13 +382,20 @@ async def test_another_version_waits_as_a_whole(
         assert (after["media"], after["relay"], retired(supervisor)) == (before["media"], before["relay"], [])
 
 
+def of_engine(hub: PreparedHub) -> PreparedHub:
+    """The hub, whose media and relay are those of the bundled engine."""
+    engines: dict[str, EngineProgram] = {"media": "media", "relay": "relay"}
+    processes = tuple(replace(each, engine=engines.get(each.name, "")) for each in hub.plan.processes)
+    return replace(hub, plan=replace(hub.plan, processes=processes))
+
+
 async def test_another_version_without_a_second_media_waits_as_a_whole(
     paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
 ) -> None:
     async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub(media=busy(calls), relay={}, serve={}))
+        await supervisor.apply(of_engine(make_hub(media=busy(calls), relay={}, serve={})))
         before = pids(supervisor)
-        done = await supervisor.apply(make_hub(program="newer", media=busy(calls), relay={}, serve={}))
+        done = await supervisor.apply(of_engine(make_hub(program="newer", media=busy(calls), relay={}, serve={})))
         assert done == Outcome(("media", "relay", "serve"), pending=True, people=2)
         assert pids(supervisor) == before
 

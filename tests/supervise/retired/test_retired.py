@@ -152,9 +152,9 @@ async def test_change_that_fails_starts_the_agent_of_before_again(
         await started(paths, "old")
         with pytest.raises(MachineError, match="the change was not made; what ran before is running again"):
             await supervisor.apply(with_agent(make_hub(media={"exit": 3}, serve={"say": "new"})), now=True)
-        # The one that had been started already may finish what it does, as the one of before.
+        # The one that had been started already may finish what it does, as the earlier one.
         assert before[AGENT] in [row["pid"] for row in status_of(supervisor)["retired"]]
-        await until(lambda: Path(paths.log(AGENT)).read_text().split()[-1] == "old", "the agent of before")
+        await until(lambda: Path(paths.log(AGENT)).read_text().split()[-1] == "old", "the earlier agent")
         assert states(supervisor) == {"media": "running", AGENT: "running"}
 
 
