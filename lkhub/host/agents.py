@@ -19,7 +19,7 @@ from lkhub.host.files import explain_os_errors
 from lkhub.host.held_signal import hold_sigterm
 from lkhub.host.processes import MARK
 from lkhub.host.rights import prepare_to_become, prepare_to_die_with_parent
-from lkhub.plan.agents import VARIABLE_PREFIX
+from lkhub.plan.agents import name_held
 from lkhub.wire.agent import AgentConfig, GivenAgent
 
 # A model of some gigabytes over a slow line. The supervisor waits for none of it.
@@ -64,12 +64,12 @@ def run_given(agent: GivenAgent, port: int, given: str, home: str, environ: Mapp
         home=home,
         uid=None,
         port=port,
-        variables={name: f"{VARIABLE_PREFIX}{name}" for name in agent.variables},
+        variables={name: name_held(name) for name in agent.variables},
         inputs=agent.inputs,
         uv=agent.uv,
         entry=agent.entry,
     )
-    held = {f"{VARIABLE_PREFIX}{name}": value for name, value in agent.variables.items()}
+    held = {name_held(name): value for name, value in agent.variables.items()}
     run_agent(config, {**environ, **held})
 
 

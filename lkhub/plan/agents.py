@@ -17,12 +17,14 @@ from lkhub.spec.agents import Agent
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.ports import PortRange
 
-# Before the names of an agent's variables until it starts: lkhub starts it, maybe as root, and neither its Python
-# nor the dynamic loader may obey PYTHONPATH, LD_PRELOAD or PATH of other people's code.
-VARIABLE_PREFIX = "LKHUB_AGENT_"
-
 # Set for every agent; the spec can't replace them.
 OWN_VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+
+
+def name_held(variable: str) -> str:
+    """The name of a variable of an agent until the agent starts. lkhub starts it, maybe as root, and neither its Python
+    nor the dynamic loader may obey PYTHONPATH, LD_PRELOAD or PATH of other people's code."""
+    return f"LKHUB_AGENT_{variable}"
 
 
 # As long as a worker itself waits for its calls (drain_timeout of livekit-agents). It keeps nothing else waiting.
@@ -96,20 +98,17 @@ def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Inst
         given=paths.for_agent(agent.name) if installation.agents_apart and not agent.image else "",
         image=agent.image or "",
         processes=tuple(zip(_name_processes(agent), ports, strict=True)),
-        variables=tuple(
-            replace(variable, name=f"{VARIABLE_PREFIX}{variable.name}")
-            for variable in (
-                Variable("LIVEKIT_URL", value=_choose_url(installation, urls)),
-                Variable("LIVEKIT_API_KEY", file=paths.agent_key),
-                Variable("LIVEKIT_API_SECRET", file=paths.agent_secret),
-                *(
-                    Variable(name, env=source.name)
-                    if isinstance(source, FromEnv)
-                    else Variable(name, file=paths.secret(("agents", index, "env", name)))
-                    for name, source in agent.env.items()
-                    if name not in OWN_VARIABLES
-                ),
-            )
+        variables=(
+            Variable("LIVEKIT_URL", value=_choose_url(installation, urls)),
+            Variable("LIVEKIT_API_KEY", file=paths.agent_key),
+            Variable("LIVEKIT_API_SECRET", file=paths.agent_secret),
+            *(
+                Variable(name, env=source.name)
+                if isinstance(source, FromEnv)
+                else Variable(name, file=paths.secret(("agents", index, "env", name)))
+                for name, source in agent.env.items()
+                if name not in OWN_VARIABLES
+            ),
         ),
     )
 
@@ -135,7 +134,7 @@ def plan_agent_processes(agents: tuple[AgentPlan, ...], installation: Installati
                 installation.paths.render(f"{name}.json"),
             ),
             files=(installation.paths.render(f"{name}.json"),),
-            variables=agent.variables,
+            variables=tuple(replace(variable, name=name_held(variable.name)) for variable in agent.variables),
             # A worker that is told to end takes no more rooms, and its agents finish their calls.
             retires=RETIRING_SECONDS,
             registers=True,
@@ -143,7 +142,7 @@ def plan_agent_processes(agents: tuple[AgentPlan, ...], installation: Installati
             stop_order=2,
         )
         for agent in agents
-        if not agent.given and not agent.image
+        if agent.in_hub
         for name, _ in agent.processes
     )
 
@@ -162,5 +161,5 @@ def list_agent_listeners(agents: tuple[AgentPlan, ...]) -> tuple[Listener, ...]:
 
 def warn_of_agents(agents: Iterable[AgentPlan]) -> Iterator[Finding]:
     """A warning for agents that are not kept from the hub's own files."""
-    if together := [agent.name for agent in agents if agent.uid is None and not agent.given and not agent.image]:
+    if together := [agent.name for agent in agents if agent.in_hub and agent.uid is None]:
         yield agents_not_apart(together).about("agents")

@@ -271,7 +271,7 @@ class AgentPlan:
     """One agent. `project` is the absolute path of its code, or `image` the image of its container; the other is "".
     `command` is empty for the default. `home` is the folder with its copies and environments. `uid` is the number of
     the user that it runs as, which has no account; None: the hub's own user. `processes` has the name and the health
-    port of each replica. `variables` have their names with VARIABLE_PREFIX of `lkhub.plan.agents`. `given` is the
+    port of each replica. `variables` are those of its environment besides what every program needs. `given` is the
     folder in which the hub puts what the agent gets, where a unit or a container of its own runs it; "": the hub runs
     it, or it is an image.
 
@@ -290,6 +290,11 @@ class AgentPlan:
     inputs: str = ""
     uv: str = ""
     entry: str = ""
+
+    @property
+    def in_hub(self) -> bool:
+        """Whether the hub runs it, as processes of its own."""
+        return not self.given and not self.image
 
 
 @dataclass(frozen=True)

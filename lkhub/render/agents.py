@@ -3,7 +3,7 @@ that a unit or a container of its own runs."""
 
 from collections.abc import Mapping
 
-from lkhub.plan.agents import VARIABLE_PREFIX, name_copy
+from lkhub.plan.agents import name_copy, name_held
 from lkhub.plan.model import AgentPlan, Plan
 from lkhub.render.files import RenderedFile
 from lkhub.wire.agent import GIVEN_FILE, AgentConfig, GivenAgent, dump_agent, dump_given
@@ -22,9 +22,7 @@ def render_agents(plan: Plan) -> tuple[RenderedFile, ...]:
                     home=agent.home,
                     uid=agent.uid,
                     port=port,
-                    variables={
-                        variable.name.removeprefix(VARIABLE_PREFIX): variable.name for variable in agent.variables
-                    },
+                    variables={variable.name: name_held(variable.name) for variable in agent.variables},
                     inputs=agent.inputs,
                     uv=agent.uv,
                     entry=agent.entry,
@@ -32,7 +30,7 @@ def render_agents(plan: Plan) -> tuple[RenderedFile, ...]:
             ),
         )
         for agent in plan.agents
-        if not agent.given and not agent.image
+        if agent.in_hub
         for name, port in agent.processes
     )
 
@@ -48,7 +46,7 @@ def render_given(plan: Plan, agent: AgentPlan, values: Mapping[str, str]) -> Ren
         uv=agent.uv,
         entry=agent.entry,
         ports=dict(agent.processes),
-        variables={name.removeprefix(VARIABLE_PREFIX): value for name, value in values.items()},
+        variables=dict(values),
     )
     path = plan.paths.for_image(agent.name) if agent.image else f"{agent.given}/{GIVEN_FILE}"
     return RenderedFile(path, dump_given(given))

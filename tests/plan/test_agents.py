@@ -68,16 +68,19 @@ def test_variables_have_the_values_of_the_spec_and_none_stands_in_the_plan() -> 
     agent = plan.agents[1]
     secret = plan.paths.secret
     assert [(variable.name, variable.source) for variable in agent.variables] == [
-        ("LKHUB_AGENT_LIVEKIT_URL", Secret("ws://127.0.0.1:7880")),
-        ("LKHUB_AGENT_LIVEKIT_API_KEY", FromFile("/var/lib/lkhub/rendered/agent.key")),
-        ("LKHUB_AGENT_LIVEKIT_API_SECRET", FromFile("/var/lib/lkhub/rendered/agent.secret")),
-        ("LKHUB_AGENT_A", FromFile(secret(("agents", 1, "env", "A")))),
-        ("LKHUB_AGENT_B", FromFile(secret(("agents", 1, "env", "B")))),
-        ("LKHUB_AGENT_C", FromEnv("SOURCE")),
-        ("LKHUB_AGENT_PATH", FromFile(secret(("agents", 1, "env", "PATH")))),
-        ("LKHUB_AGENT_LD_PRELOAD", FromFile(secret(("agents", 1, "env", "LD_PRELOAD")))),
+        ("LIVEKIT_URL", Secret("ws://127.0.0.1:7880")),
+        ("LIVEKIT_API_KEY", FromFile("/var/lib/lkhub/rendered/agent.key")),
+        ("LIVEKIT_API_SECRET", FromFile("/var/lib/lkhub/rendered/agent.secret")),
+        ("A", FromFile(secret(("agents", 1, "env", "A")))),
+        ("B", FromFile(secret(("agents", 1, "env", "B")))),
+        ("C", FromEnv("SOURCE")),
+        ("PATH", FromFile(secret(("agents", 1, "env", "PATH")))),
+        ("LD_PRELOAD", FromFile(secret(("agents", 1, "env", "LD_PRELOAD")))),
     ]
-    assert all(process.variables == agent.variables for process in plan.processes if process.name == "agent-bmo")
+    [process] = [process for process in plan.processes if process.name == "agent-bmo"]
+    assert [(variable.name, variable.source) for variable in process.variables] == [
+        (f"LKHUB_AGENT_{variable.name}", variable.source) for variable in agent.variables
+    ]
     assert "XYZXYZ" not in repr(plan)
 
 

@@ -102,7 +102,7 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
 
 def _runs_other_code(plan: Plan) -> bool:
     """Whether agents or builds of web sites run in this unit. What Node runs is compiled in memory."""
-    return any(not agent.given for agent in plan.agents) or any(
+    return any(agent.in_hub for agent in plan.agents) or any(
         site.build for site in (plan.edge.sites if plan.edge else ())
     )
 
