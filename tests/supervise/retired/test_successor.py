@@ -1,17 +1,24 @@
 """Agents that go on until their successors have registered, or that get none."""
 
+import fcntl
+import os
 import shlex
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import psutil
 import pytest
 
+from lkhub.host import agent_home
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
 from lkhub.prepare.hub import PreparedHub
-from lkhub.state.identity import write_retired
+from lkhub.state.identity import list_retired, write_retired
 from lkhub.supervise.adopt import adopt
+from lkhub.supervise.retired import Retired, RetiredProcess
 from lkhub.wire.control import Outcome
 from tests.supervise.conftest import MakeHub, pids, supervising
 from tests.supervise.retired.conftest import AGENT, busy, retired_states, started, with_agent
@@ -83,6 +90,52 @@ async def test_what_a_shell_has_started_is_told_and_ended_too(
         assert is_gone(agent)
 
 
+async def test_what_a_shell_has_started_is_known_where_it_ends_at_once(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell that an earlier supervisor has started is gone before this one looks again, and then nothing tells who
+    its children are."""
+
+    async def look_late(_: Retired, __: RetiredProcess) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(Retired, "_await_successor", look_late)
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(in_shell(with_agent(make_hub(media={}, serve=busy(calls)))))
+        await started(paths, "old")
+        shell = psutil.Process(pids(supervisor)[AGENT])
+        [agent] = shell.children()
+        await supervisor.apply(make_hub(media={}))
+        [retired] = supervisor.fleet.retired.list()
+        supervisor.fleet.retired._signal(retired)
+        assert retired.popen
+        await anyio.to_thread.run_sync(retired.popen.wait)
+        assert [each.pid for each in retired.session.find_members()] == [agent.pid]
+        calls.touch()
+        await until(lambda: is_gone(agent), "its end")
+
+
+async def test_agent_that_was_told_is_told_no_more_by_the_next_supervisor(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, registered: set[int]
+) -> None:
+    """A second signal would end its calls."""
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        await started(paths, "old")
+        registered.add(pids(first)[AGENT] or 0)
+        hub = with_agent(make_hub(media={}, serve={"say": "new"}))
+        await first.apply(hub)
+        await until(lambda: set(retired_states(first).values()) == {"stopping"}, "it is told")
+        [told] = first.fleet.retired.list()
+        [record] = list_retired(paths)
+        assert (record.waits, record.since) == (False, told.since)
+    async with supervising(paths, said) as second:
+        await adopt(second, hub.plan.processes)
+        assert [each.waits for each in second.fleet.retired.list()] == [False]
+        calls.touch()
+        await until(lambda: not retired_states(second), "its end")
+
+
 async def test_shell_that_is_killed_leaves_no_agent_beside_the_next_one(
     paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
 ) -> None:
@@ -124,6 +177,33 @@ async def test_time_of_one_that_ends_does_not_begin_anew(
         await adopt(second, hub.plan.processes)
         await until(lambda: not retired_states(second), "its end")
         assert f"serve (pid {old}) has not ended in 60 s, and is ended" in said
+
+
+async def test_folder_of_an_agent_that_is_gone_is_removed_after_its_last_call(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(paths.agents, "gone")
+    (home / "0123456789abcdef").mkdir(parents=True)
+    (home / "lock").touch()
+    held = os.open(home / "0123456789abcdef", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_SH)  # as the agent does for as long as it runs
+    remove, looked = agent_home.remove_left, []
+
+    def remove_left(folder: str, kept: Collection[str]) -> tuple[str, ...]:
+        left = remove(folder, kept)
+        looked.append(folder)
+        return left
+
+    monkeypatch.setattr(agent_home, "remove_left", remove_left)
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        await started(paths, "old")
+        await supervisor.apply(make_hub(media={}))
+        await until(lambda: len(looked) == 2, "each change is followed by a look")
+        assert home.exists()
+        os.close(held)
+        calls.touch()
+        await until(lambda: not home.exists(), "the end of the folder")
 
 
 async def test_folders_of_agents_that_are_gone_are_removed(
