@@ -1,12 +1,17 @@
 """What is worse than before an upgrade."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from lkhub.checks.paths import PathResult, WebResult
 from lkhub.hub.condition import find_worse, read_condition
+from lkhub.hub.status import HubStatus, Verified
 from lkhub.state.upgrade import Condition
+from lkhub.wire.control import HubReport, ProcessReport
+from tests.reports import applied_record
 
 WELL = Condition(running=True, proved=("udp", "turn-udp", "the page"))
 
@@ -37,6 +42,26 @@ def test_condition_is_read_from_the_status_of_any_version() -> None:
         failed={"tcp": "closed", "the api": "not asked"},
         errors={"process-fails relay": "relay does not stay up"},
     )
+
+
+def test_condition_is_read_from_what_this_version_writes() -> None:
+    """An `lkhub upgrade` of any version reads it: neither a key nor a word of it may change without that one."""
+    verified = Verified(
+        at=200.0,
+        paths=(PathResult("udp", True, "media", ""), PathResult("tcp", False, "media", "closed")),
+        web=(WebResult("page", True, "http://x/"), WebResult("api", False, "http://x/api", detail="404")),
+    )
+    processes = tuple(
+        ProcessReport(name, 1, state, 150.0, roles=("carries-calls",))
+        for name, state in (("media", "running"), ("relay", "failed"))
+    )
+    report = HubReport(1, processes, pending=True)
+    written = HubStatus(applied_record(at=100.0), report, (), verified).as_json()
+    condition = read_condition(json.loads(json.dumps(written)))
+    assert (condition.running, condition.pending, condition.down) == (True, True, ("relay",))
+    assert condition.proved == ("udp", "the page")
+    assert condition.failed == {"tcp": "closed", "the api": "404"}
+    assert "process-fails relay" in condition.errors
 
 
 @pytest.mark.parametrize(
