@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser
 
 from lkhub.errors import InputError
+from lkhub.plan.agents import RUN_AGENT
 from lkhub.supervise.agent_keeper import AgentKeeper
 
 
@@ -23,5 +24,5 @@ def keep_agent() -> None:
     # systemd makes it a link, and the folder that it leads to is the agent's.
     home = f"{os.path.realpath(state)}/agent"
     where = ("--given", given.given, "--process", given.process, "--home", home)
-    argv = (sys.executable, "-P", "-m", "lkhub", "run-agent", *where)
+    argv = (sys.executable, "-P", "-m", "lkhub", RUN_AGENT, *where)
     sys.exit(AgentKeeper(given.given, argv, home).run())

@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 
+from lkhub.plan.agents import RUN_AGENT
+
 
 @dataclass(frozen=True)
 class Sockets:
@@ -59,6 +61,8 @@ def can_see(pid: int | None) -> bool:
 
 def read_command(pid: int | None) -> tuple[str, ...]:
     """Its command line; empty where it can't be seen."""
+    if pid is None:  # to psutil that is this process
+        return ()
     with contextlib.suppress(psutil.Error, OSError):
         return tuple(psutil.Process(pid).cmdline())
     return ()
@@ -68,7 +72,14 @@ def _show(address: Any) -> str:
     return f"{address.ip.removeprefix('::ffff:')}:{address.port}"
 
 
+def is_installing(pid: int | None) -> bool:
+    """Whether it is an agent that is still being installed: what installs it becomes the agent then."""
+    return RUN_AGENT in read_command(pid)
+
+
 def _list_sockets(pid: int | None) -> Iterator[Any]:  # psutil exports no name for their type
+    if pid is None:
+        return
     with contextlib.suppress(psutil.Error, OSError):
         first = psutil.Process(pid)
         for process in (first, *first.children(recursive=True)):

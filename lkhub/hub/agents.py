@@ -8,7 +8,7 @@ from lkhub.checks.agents import AgentProcess
 from lkhub.errors import HubError, MachineError
 from lkhub.host.agent_home import AgentHome, InstallFailure
 from lkhub.host.files import read_tail, read_text
-from lkhub.host.sockets import Sockets, can_see, read_command, read_sockets
+from lkhub.host.sockets import Sockets, can_see, is_installing, read_sockets
 from lkhub.plan.paths import StatePaths
 from lkhub.wire.agent import AgentConfig, parse_agent
 from lkhub.wire.control import HubReport, ProcessReport
@@ -54,12 +54,12 @@ def _look_at(
     failure = _find_failure(process, found)
     if failure is None and not (process.pid and process.state == "running"):
         return None
-    sockets = _read_sockets(process)
+    sockets = read_sockets(process.pid)
     return AgentProcess(
         name=process.name,
         since=max(process.since, _find_start(found) or 0.0),
         worker=_find_worker(process, sockets, workers),
-        installing=_is_installing(process),
+        installing=is_installing(process.pid),
         failure=_describe(paths, process, failure) if failure else "",
         replaces=replaces,
         exposed=tuple(sorted(sockets.exposed)),
@@ -72,20 +72,16 @@ def list_rows(paths: StatePaths, report: HubReport) -> tuple[AgentRow, ...]:
     workers = _index_workers(report)
 
     def find(process: ProcessReport) -> AgentWorker | None:
-        return _find_worker(process, _read_sockets(process), workers) if workers else None
+        return _find_worker(process, read_sockets(process.pid), workers) if workers else None
 
     now = tuple(
-        AgentRow(process, find(process), _is_installing(process), _find_failure(process, _find_copy(paths, process)))
+        AgentRow(process, find(process), is_installing(process.pid), _find_failure(process, _find_copy(paths, process)))
         for process in report.processes
         if "registers" in process.roles
     )
     own = (*now, *(AgentRow(process, find(process)) for process in report.retired if "registers" in process.roles))
     shown = {row.worker.id for row in own if row.worker}
     return (*own, *(AgentRow(None, worker) for worker in workers.values() if worker.id not in shown))
-
-
-def _is_installing(process: ProcessReport) -> bool:
-    return bool(process.pid) and "run-agent" in read_command(process.pid)
 
 
 def _find_copy(paths: StatePaths, process: ProcessReport) -> tuple[AgentHome, AgentConfig] | None:
@@ -120,10 +116,6 @@ def _index_workers(report: HubReport) -> dict[str, AgentWorker]:
     """The workers by the address that each of them comes from."""
     known = (report.media.agents if report.media else None) or AgentsStatus()
     return {worker.address: worker for worker in known.workers}
-
-
-def _read_sockets(process: ProcessReport) -> Sockets:
-    return read_sockets(process.pid) if process.pid else Sockets()
 
 
 def is_seen(process: ProcessReport) -> bool:

@@ -17,6 +17,9 @@ from lkhub.spec.agents import Agent
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.ports import PortRange
 
+RUN_AGENT = "run-agent"
+"""The command of lkhub that installs an agent and becomes it."""
+
 # Set for every agent; the spec can't replace them.
 OWN_VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 
@@ -129,7 +132,7 @@ def plan_agent_processes(agents: tuple[AgentPlan, ...], installation: Installati
                 "-P",
                 "-m",
                 "lkhub",
-                "run-agent",
+                RUN_AGENT,
                 "--config",
                 installation.paths.render(f"{name}.json"),
             ),

@@ -343,9 +343,9 @@ class AgentKeeper:
 
     def _installs(self, worker: _Worker) -> bool:
         # Imported here: it costs 20 ms, as in _find_connection.
-        from lkhub.host.sockets import read_command
+        from lkhub.host.sockets import is_installing
 
-        return "run-agent" in read_command(worker.pid)
+        return is_installing(worker.pid)
 
     def _find_failure(self) -> InstallFailure | None:
         """Why what it has to run could not be installed."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from lkhub.host.processes import ProcessId
-from lkhub.host.sockets import read_command, read_sockets
+from lkhub.host.sockets import is_installing, read_sockets
 from lkhub.wire.engine import MediaStatus
 
 if TYPE_CHECKING:
@@ -47,6 +47,6 @@ class Succession:
             if after is not None and after != before and workers & read_sockets(after.pid).connected:
                 return True
             is_worker = bool(workers & read_sockets(before.pid).connected)
-            return not is_worker and (all_are_back or "run-agent" in read_command(before.pid))
+            return not is_worker and (all_are_back or is_installing(before.pid))
 
         return await anyio.to_thread.run_sync(judge, abandon_on_cancel=True)

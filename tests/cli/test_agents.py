@@ -106,7 +106,7 @@ def test_installation_is_listed_with_its_time(
     home = AgentHome(f"{applied.root}/agents/bmo", None)
     config = AgentConfig("bmo", "/src", (), home.path, None, 8081, {}, "d" * 64, "", "agent.py")
     write_private(applied.render("agent-bmo.json"), dump_agent(config))
-    monkeypatch.setattr("lkhub.hub.agents.read_command", lambda pid: ("python", "run-agent") if pid else ())
+    monkeypatch.setattr("lkhub.hub.agents.is_installing", bool)
     tell(supervisor, agent("agent-bmo", since=NOW - 5))
     assert run("agents", "list").out.splitlines()[1].split() == ["agent-bmo", "installing", "5s"]
     with home.hold():
