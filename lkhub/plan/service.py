@@ -50,6 +50,13 @@ LOAD = (
 # The drain ends the wait for calls; each process may then take 5 s to end (lkhub/supervise/timings.py).
 STOP_MARGIN_SECONDS = 30
 
+
+def limit_stop(wait: int) -> int:
+    """For how many seconds what runs a hub, or an agent, waits for its end before it kills it: `wait` is for how long
+    that waits for calls."""
+    return wait + STOP_MARGIN_SECONDS
+
+
 # Short against the time without a supervisor, and long for a spec with a fault, which is judged again each time.
 RESTART_SECONDS = 5
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.plan.container import AGENT_FOLDER
 from lkhub.plan.model import Plan
-from lkhub.plan.service import AGENTS_STATE, RESTART_SECONDS, STOP_MARGIN_SECONDS, UNIT, name_unit
+from lkhub.plan.service import AGENTS_STATE, RESTART_SECONDS, UNIT, limit_stop, name_unit
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.sandbox import AGENT_SANDBOX
 from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
@@ -58,5 +58,5 @@ def _agent_service(plan: Plan, agent: str, process: str) -> Iterator[Setting]:
     yield "Restart", "on-failure"
     yield "RestartSec", RESTART_SECONDS
     yield "OOMPolicy", "continue"
-    yield "TimeoutStopSec", RETIRING_SECONDS + STOP_MARGIN_SECONDS
+    yield "TimeoutStopSec", limit_stop(RETIRING_SECONDS)
     yield from AGENT_SANDBOX

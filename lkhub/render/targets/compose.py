@@ -9,7 +9,7 @@ from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.plan.container import AGENT_FOLDER, CONTAINED, PROGRAMS, UID, choose_agent_uid, name_agent_state
 from lkhub.plan.installation import AGENTS_VARIABLE
 from lkhub.plan.model import AgentPlan, Plan
-from lkhub.plan.service import STOP_MARGIN_SECONDS
+from lkhub.plan.service import limit_stop
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.image import render_image
 from lkhub.render.targets.target import Given, Target
@@ -68,7 +68,7 @@ def _describe_hub(plan: Plan) -> Service:
         "cap_add": [*CAPABILITIES],
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
-        "stop_grace_period": f"{plan.drain + STOP_MARGIN_SECONDS}s",
+        "stop_grace_period": f"{limit_stop(plan.drain)}s",
         "environment": [f"{AGENTS_VARIABLE}={CONTAINED.agents}", *variables],
         "volumes": [
             f"state:{CONTAINED.state}",
@@ -100,7 +100,7 @@ def _describe_agent(plan: Plan, agent: AgentPlan, process: str) -> Service:
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
         # A worker that is told to end finishes its calls, and ends at once where media is gone.
-        "stop_grace_period": f"{RETIRING_SECONDS + STOP_MARGIN_SECONDS}s",
+        "stop_grace_period": f"{limit_stop(RETIRING_SECONDS)}s",
         "environment": [f"STATE_DIRECTORY={state}"],
         "volumes": [f"{_name_given(agent)}:{AGENT_FOLDER}:ro", f"{_name_kept(agent)}:{state}"],
     }
@@ -117,7 +117,7 @@ def _describe_image(plan: Plan, agent: AgentPlan) -> Service:
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
         # Nothing in it sees that media is gone, so it waits for its calls as long as the hub does.
-        "stop_grace_period": f"{plan.drain + STOP_MARGIN_SECONDS}s",
+        "stop_grace_period": f"{limit_stop(plan.drain)}s",
         # With the hub's key in it, which is in no rendered file.
         "env_file": [_name_variables(agent)],
     }

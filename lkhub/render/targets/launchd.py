@@ -7,7 +7,7 @@ import plistlib
 
 from lkhub.errors import InputError
 from lkhub.plan.model import Plan
-from lkhub.plan.service import DAEMON, RESTART_SECONDS, STOP_MARGIN_SECONDS
+from lkhub.plan.service import DAEMON, RESTART_SECONDS, limit_stop
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.target import Given, Target
 
@@ -35,7 +35,7 @@ def render_launchd(plan: Plan) -> RenderedFile:
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": RESTART_SECONDS,
         # Then launchd kills the supervisor.
-        "ExitTimeOut": plan.drain + STOP_MARGIN_SECONDS,
+        "ExitTimeOut": limit_stop(plan.drain),
         # A supervisor that is killed leaves its processes and their calls running, and the next one adopts them.
         "AbandonProcessGroup": True,
         # Otherwise macOS slows down what it takes for work in the background.

@@ -4,10 +4,11 @@ Keys are those of systemd 247 (Debian 11) and later; each was seen to work with 
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from lkhub.plan.installation import AGENTS_VARIABLE
 from lkhub.plan.model import Plan
-from lkhub.plan.service import INSTALLED, RESTART_SECONDS, STOP_MARGIN_SECONDS, SYSTEM, UNIT, Service, name_unit
+from lkhub.plan.service import INSTALLED, RESTART_SECONDS, SYSTEM, UNIT, Service, limit_stop, name_unit
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.agent_units import render_agent_units
 from lkhub.render.targets.sandbox import NO_NEW_CODE, SANDBOX, SANDBOX_OF_USER
@@ -64,7 +65,7 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
     if not service.of_user:
         yield "User", installation.user
         yield "Group", installation.user
-        yield "StateDirectory", "lkhub"
+        yield "StateDirectory", PurePosixPath(installation.state).name
         yield "StateDirectoryMode", "0700"
     if installation.agents_apart:
         yield "Environment", f"{AGENTS_VARIABLE}={installation.agents}"
@@ -83,7 +84,7 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
     yield "OOMPolicy", "continue"
     yield "WatchdogSec", WATCHDOG_SECONDS
     yield "TimeoutStartSec", START_SECONDS
-    yield "TimeoutStopSec", plan.drain + STOP_MARGIN_SECONDS
+    yield "TimeoutStopSec", limit_stop(plan.drain)
     yield "TimeoutAbortSec", ABORT_SECONDS
     # A hub of a user reads the user's files itself, and then each time anew.
     for secret in plan.secrets if not service.of_user else ():

@@ -7,7 +7,7 @@ from string import Template
 
 from lkhub.plan.container import NAMESPACE, name_deployment
 from lkhub.plan.model import AgentPlan, Plan
-from lkhub.plan.service import STOP_MARGIN_SECONDS
+from lkhub.plan.service import limit_stop
 
 _LABELS = Template("""\
     app.kubernetes.io/name: $name
@@ -104,7 +104,7 @@ def _render_deployment(plan: Plan, agent: AgentPlan) -> str:
         replicas=len(agent.processes),
         registering=REGISTERING_SECONDS,
         drain=plan.drain,
-        grace=plan.drain + STOP_MARGIN_SECONDS,
+        grace=limit_stop(plan.drain),
         image=json.dumps(agent.image),
         args=_render_command(agent),
     )

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from lkhub.errors import InputError
 from lkhub.plan.model import Listener, Plan, Protocol
-from lkhub.plan.service import FOLDER, STOP_MARGIN_SECONDS
+from lkhub.plan.service import FOLDER, limit_stop
 from lkhub.source.path import dotted
 from lkhub.spec.ports import PortRange
 
@@ -68,7 +68,7 @@ class Pod:
 
     @property
     def grace_seconds(self) -> int:
-        return self.plan.drain + STOP_MARGIN_SECONDS
+        return limit_stop(self.plan.drain)
 
     @property
     def variables(self) -> tuple[str, ...]:
