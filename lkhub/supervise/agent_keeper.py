@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from lkhub.host.agent_home import AgentHome, InstallFailure
 from lkhub.host.service_manager import is_managed, tell_manager
 from lkhub.plan.agents import RETIRING_SECONDS
-from lkhub.supervise.backoff import Backoff
+from lkhub.supervise.backoff import SETTLED_SECONDS, Backoff
 from lkhub.supervise.exits import describe_exit
 from lkhub.wire.agent import (
     ENDED_FILE,
@@ -40,9 +40,6 @@ TELL_SECONDS = 2.0
 
 # A change is taken up within a second, and a look costs two calls of the system.
 LOOK_SECONDS = 1.0
-
-# A worker that ends sooner has failed at its start.
-SETTLED_SECONDS = 30.0
 
 FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS = 1.0, 30.0
 

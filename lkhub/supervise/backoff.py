@@ -11,6 +11,10 @@ MAX_EXPONENT = 10
 # counts, so a process that can't start is never tried in a tight loop, however long each attempt takes.
 FORGIVE_SECONDS = 0.5
 
+# A process that does not show when it is ready, such as an agent, has failed at its start if it ends sooner: Python may
+# take seconds to find that a module is missing.
+SETTLED_SECONDS = 30.0
+
 
 @dataclass
 class Backoff:

@@ -16,7 +16,7 @@ from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
 from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.process import Fingerprint, ProcessPlan
+from lkhub.plan.process import Fingerprint, Health, ProcessPlan
 from lkhub.state.identity import Identity, remove_retired, write_retired
 from lkhub.supervise.ask import ask_status
 from lkhub.supervise.backoff import Backoff
@@ -259,7 +259,9 @@ class Child:
                 self._set("failed")
                 self._record.remove()
                 return
-        delay = self._backoff.next_delay(well or 0.0)
+        # With no health to ask for, ready is what runs.
+        unshown = self.shared.timings.settled if self.plan.health == Health() else 0.0
+        delay = self._backoff.next_delay(max(0.0, (well or 0.0) - unshown))
         self.restarts += 1
         failure, newline, quoted = self.last_failure.partition("\n")
         self.shared.say(f"{failure}; {f'again in {delay:.1f} s' if delay else 'starting it again'}{newline}{quoted}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lkhub.host.lock import LOCK_SECONDS
+from lkhub.supervise.backoff import SETTLED_SECONDS
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Timings:
     # less often, but at least twice a minute: the cause (a full disk, a lost address) may go away.
     restart_first: float = 0.2
     restart_ceiling: float = 30.0
+
+    # From when on a process counts as well that does not show when it is ready.
+    settled: float = SETTLED_SECONDS
 
     # After the drain limit a process stops by itself; it may take this much longer.
     stop_grace: float = 5.0

@@ -18,6 +18,7 @@ from lkhub.host import files
 from lkhub.host.processes import is_alive
 from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import Health
 from lkhub.state.identity import Identity
 from lkhub.supervise import child as child_module
 from lkhub.supervise import life
@@ -123,6 +124,21 @@ async def test_child_that_keeps_dying_is_started_less_often_until_it_lives(
         assert re.search(r"again in 0\.\d s$", said[-1].split("\n")[0])
         write_config(paths)
         await until(lambda: child.state == "running", "the recovery")
+        await child.stop("now")
+
+
+async def test_child_that_shows_no_readiness_is_not_well_because_it_runs_for_a_moment(
+    make_child: MakeChild, said: list[str]
+) -> None:
+    """An agent whose start fails after a second or two."""
+    child = make_child()
+    child.plan = replace(child.plan, argv=("/bin/sleep", "0.6"), health=Health(), files=())
+    async with tasks() as group:
+        await child.start(group)
+        await until(lambda: child.restarts >= 3, "three ends")
+        assert [line.split("; ")[1].split("\n")[0] for line in said] == [
+            *("starting it again", "again in 0.2 s", "again in 0.4 s")
+        ]
         await child.stop("now")
 
 
