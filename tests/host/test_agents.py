@@ -430,3 +430,21 @@ def test_lock_of_an_agent_is_held_by_one(home: AgentHome) -> None:
     with home.hold():
         assert subprocess.run(["flock", "-n", f"{home.path}/lock", "true"]).returncode == 1
     assert subprocess.run(["flock", "-n", f"{home.path}/lock", "true"]).returncode == 0
+
+
+def test_copy_has_begun_when_a_process_last_began_to_run_from_it(home: AgentHome) -> None:
+    """One that runs again after a change was taken back is the one to keep, and not the one that was made last."""
+    with home.hold():
+        first, second, third = (home.find_copy(digit * 64) for digit in "abc")
+        for number, copy in enumerate((first, second, third)):
+            Path(copy.folder).mkdir()
+            assert copy.find_start() is None, "it is not installed"
+            copy.note_installed()
+            os.utime(copy.folder, (number, number))
+        subprocess.run([sys.executable, "-c", _KEEP, first.folder], check=True, cwd=Path(lkhub.__file__).parent.parent)
+        assert (first.find_start() or 0) > 2
+        home.remove_old(third)
+    assert [os.path.exists(copy.folder) for copy in (first, second, third)] == [True, False, True]
+
+
+_KEEP = "import sys; from lkhub.host.agent_home import AgentCopy, AgentHome; AgentCopy(None, sys.argv[1]).keep()"
