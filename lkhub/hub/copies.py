@@ -122,9 +122,12 @@ class ServiceCopies:
 
     def count_people(self) -> int | None:
         try:
-            media = ask(self._paths.control, StatusRequest(max_age=0.0)).media
-            if media is not None and media.rooms is not None:
-                return sum(room.participants for room in media.rooms if not is_probe_room(room.name))
+            report = ask(self._paths.control, StatusRequest(max_age=0.0))
+            if report.media is not None and report.media.rooms is not None:
+                people = sum(room.participants for room in report.media.rooms if not is_probe_room(room.name))
+                # Those of media processes that finish their calls are interrupted with the relay and the edge, too.
+                before = [each.people for each in report.retired if "knows-participants" in each.roles]
+                return None if None in before else people + sum(each or 0 for each in before)
             # A livekit-server of the operator's.
             return sum(len(room.participants) for room in look_at_rooms(open_service(self._paths)))
         except NotRunningError as error:

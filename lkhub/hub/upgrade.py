@@ -144,6 +144,17 @@ class Upgrade:
             self.progress.tell(f"waiting until {until} (--now does not wait)")
             self.machine.sleep(POLL_SECONDS)
 
+    def _wait_for_change(self, record: UpgradeRecord) -> Condition:
+        """Wait until the new version has made its change, and return how the hub is then. Somebody may have come in the
+        second before the switch; or the new media needs the ports of an earlier one, which still has its calls, while
+        the one in between takes new ones. So it is not a hub without people that is waited for."""
+        while (condition := self.machine.ask_condition(record.target)).pending and not self.now:
+            self.progress.tell(
+                "waiting for the end of the calls that the change would interrupt (`lkhub status` shows them)"
+            )
+            self.machine.sleep(LOOK_SECONDS)
+        return condition
+
     def _finish(self) -> Version | None:
         """Finish an upgrade that was ended before it was verified or taken back. Returns the earlier version where it
         is in place now."""
@@ -191,12 +202,7 @@ class Upgrade:
             if look:
                 self.machine.sleep(LOOK_SECONDS)
             self.progress.tell("comparing with what was well before")
-            condition = self.machine.ask_condition(record.target)
-            while condition.pending and not self.now:
-                # Somebody has come in the second before the switch.
-                self._wait_for_calls()
-                self.machine.sleep(POLL_SECONDS)
-                condition = self.machine.ask_condition(record.target)
+            condition = self._wait_for_change(record)
             if not (worse := find_worse(record.before, condition)):
                 return ()
         return worse

@@ -20,7 +20,7 @@ from lkhub.hub.upgrade import Wanted
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.plan.service import Service, user_service
 from lkhub.state.upgrade import Condition, name_lock
-from lkhub.wire.control import HubReport, StatusRequest
+from lkhub.wire.control import HubReport, ProcessReport, StatusRequest
 from lkhub.wire.engine import MediaStatus, Room
 
 
@@ -70,8 +70,11 @@ def test_upgrade_that_goes_on_for_long_is_an_error(service: Service, monkeypatch
         pass
 
 
-def report(*rooms: Room) -> HubReport:
-    return HubReport(1, (), media=MediaStatus(1, "running", rooms=rooms))
+def report(*rooms: Room, finishing: int | None = 0) -> HubReport:
+    """Of a hub with these rooms, and as many people in the calls of an earlier media process."""
+    earlier = ProcessReport("media", 2, "stopping", 0.0, roles=("knows-participants",), people=finishing)
+    agent = ProcessReport("agent-bmo", 3, "stopping", 0.0, roles=("registers",))
+    return HubReport(1, (), media=MediaStatus(1, "running", rooms=rooms), retired=(earlier, agent))
 
 
 def raising(error: Exception) -> Callable[..., object]:
@@ -87,11 +90,22 @@ def raising(error: Exception) -> Callable[..., object]:
         (lambda *_: report(), 0),
         (lambda *_: report(Room("a", 2), Room("b", 1)), 3),
         (lambda *_: report(Room("a", 2), Room(f"{PROBE_ROOM_PREFIX}1", 2)), 2),
+        (lambda *_: report(Room("a", 2), finishing=4), 6),
+        (lambda *_: report(Room("a", 2), finishing=None), None),
         (raising(NotRunningError()), 0),
         (raising(NotRunningError(busy=True)), None),
         (raising(MachineError("another version")), None),
     ],
-    ids=["nobody", "people", "people and probes", "no supervisor", "a supervisor that starts", "no answer"],
+    ids=[
+        "nobody",
+        "people",
+        "people and probes",
+        "people of earlier media",
+        "earlier media that does not tell",
+        "no supervisor",
+        "a supervisor that starts",
+        "no answer",
+    ],
 )
 def test_people_are_counted_by_the_supervisor(
     service: Service, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., object], people: int | None

@@ -195,7 +195,16 @@ def test_somebody_who_comes_in_the_last_second_is_waited_for() -> None:
     upgrade(machine)
     assert (machine.current, machine.record) == (NEW, None)
     changed = machine.steps[machine.steps.index("install 0.2.0") :]
-    assert [changed.count(step) for step in ("ask 0.2.0", "sleep")] == [3, 4]
+    assert changed == ["install 0.2.0", *(["ask 0.2.0", "sleep"] * 2), "ask 0.2.0", "forget"]
+
+
+def test_change_that_waits_for_an_earlier_media_waits_for_no_empty_hub() -> None:
+    """Two media processes have all ports, and the later one has new calls all the time."""
+    machine = Machine(conditions={NEW: [WAITING, WELL]}, people=[5] * 1000, answer=Look(NEW))
+    told = Told()
+    upgrade(machine, told=told)
+    assert (machine.current, machine.steps.count("sleep"), len(machine.people)) == (NEW, 1, 1000)
+    assert "waiting for the end of the calls that the change would interrupt (`lkhub status` shows them)" in told.lines
 
 
 def test_somebody_who_comes_in_the_last_second_is_not_waited_for_if_people_are_to_be_interrupted() -> None:
