@@ -61,7 +61,15 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     served = _find_served(paths) if supervisor else None
     store = read_store(served.store) if served and served.store else None
     return HubStatus(
-        *(applied, supervisor, left, verified, limits, edited, outside, change, asker),
+        applied,
+        supervisor,
+        left,
+        verified,
+        limits=limits,
+        edited=edited,
+        outside=outside,
+        root_change=change,
+        asker=asker,
         around=around,
         runs_in=runs_in,
         unknown=unknown,
