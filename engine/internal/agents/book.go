@@ -217,7 +217,7 @@ func (b *Book) updateJob(id string, told *livekit.UpdateJobStatus) {
 	defer b.mu.Unlock()
 	if isEnd(told.GetStatus()) {
 		delete(b.claims, told.GetJobId())
-		b.ends = append(b.ends, end{ToldEnd{told.GetJobId(), id, int32(told.GetStatus())}, b.now()})
+		b.noteEnd(ToldEnd{told.GetJobId(), id, int32(told.GetStatus())})
 		b.notifyOthers()
 	}
 	b.endJob(id, told.GetJobId(), told.GetStatus())

@@ -2,7 +2,6 @@ package agents
 
 import (
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/livekit/protocol/livekit"
@@ -73,11 +72,23 @@ func (b *Book) Tell() Told {
 			})
 		}
 	}
-	b.ends = slices.DeleteFunc(b.ends, func(e end) bool { return b.now().Sub(e.at) > steady })
+	b.forgetEnds()
 	for _, each := range b.ends {
 		told.Ended = append(told.Ended, each.ToldEnd)
 	}
 	return told
+}
+
+// noteEnd needs b.mu.
+func (b *Book) noteEnd(told ToldEnd) {
+	b.forgetEnds() // here too: without Redis nobody is told
+	b.ends = append(b.ends, end{told, b.now()})
+}
+
+func (b *Book) forgetEnds() {
+	for len(b.ends) > 0 && b.now().Sub(b.ends[0].at) > steady {
+		b.ends = b.ends[1:]
+	}
 }
 
 // Hear takes what another process has told. Hearing the same again changes nothing.

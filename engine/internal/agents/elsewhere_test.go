@@ -21,6 +21,18 @@ func newPair(t *testing.T) *pair {
 	return p
 }
 
+func TestEndsOfJobsAreForgottenWhereNoOtherProcessIsTold(t *testing.T) {
+	s := newScene(t)
+	s.connect("w")
+	for range 1000 {
+		s.succeed("w", "job")
+		s.now = s.now.Add(second)
+	}
+	if kept := len(s.book.ends); kept > int(steady/second)+1 {
+		t.Errorf("%d ends of jobs are kept", kept)
+	}
+}
+
 // hear has the room's process hear what the other one tells, as over Redis.
 func (p *pair) hear() {
 	p.t.Helper()
