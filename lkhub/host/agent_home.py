@@ -291,6 +291,14 @@ def _require_own(folder: str) -> None:
         )
 
 
+def can_reach(folder: str) -> bool:
+    """Whether a user without rights can enter a folder."""
+    with contextlib.suppress(OSError):
+        real = Path(folder).resolve()
+        return all(os.stat(each).st_mode & 0o001 for each in (real, *real.parents))
+    return False
+
+
 def _require_way_to(folder: str) -> None:
     """Raise MachineError where a user without rights can't reach a folder, which may itself be for that user alone."""
     for above in Path(folder).parents:

@@ -12,8 +12,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from lkhub.errors import MachineError
-from lkhub.host.agent_home import AgentHome
+from lkhub.errors import EXIT_MACHINE, MachineError
+from lkhub.host.agent_home import AgentHome, can_reach
 from lkhub.host.environ import tool_environ
 from lkhub.host.files import explain_os_errors
 from lkhub.host.held_signal import hold_sigterm
@@ -49,9 +49,14 @@ def run_agent(config: AgentConfig, environ: Mapping[str, str]) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     with explain_os_errors(argv[0], "start"):
         os.chdir(agent.copy.project)
-        if config.uid is not None:
-            _become(config.uid)
+    if config.uid is not None:
+        _become(config.uid)
+    try:
         os.execve(argv[0], argv, variables)  # noqa: S606 (the agent takes the place of this process)
+    except OSError as error:
+        # This user may not be able to read what shows an error.
+        _say(f"error: can't start {argv[0]}: {(error.strerror or str(error)).lower()}")
+        os._exit(EXIT_MACHINE)
 
 
 def run_given(agent: GivenAgent, port: int, given: str, home: str, environ: Mapping[str, str]) -> None:
@@ -96,6 +101,8 @@ class _Agent:
         self.copy = self._home.find_copy(config.inputs)
         self._python = f"{self.copy.environment}/bin/python"
         path = environ.get("PATH", os.defpath)
+        if config.uid is not None:  # root's may have folders that are for root alone
+            path = os.pathsep.join(folder for folder in path.split(os.pathsep) if can_reach(folder))
         ours = _OF_OUR_USER if config.uid is not None else ()
         given = {name: environ[held] for name, held in config.variables.items() if held in environ}
         self._variables = {

@@ -393,6 +393,29 @@ def test_program_that_is_nowhere_is_told(place: Path, project: Path) -> None:
     assert "no-such-program is neither on the PATH nor in" in " ".join(err.split())
 
 
+@pytest.mark.parametrize(("text", "why"), [("echo hi\n", "exec format error"), ("#!/no/such\n", "no such file")])
+def test_program_that_can_not_be_started_is_told_in_one_line(place: Path, project: Path, text: str, why: str) -> None:
+    """The agent's user may not be able to read the Python that lkhub runs by, as in /root."""
+    (project / "run.sh").write_text(text)
+    (project / "run.sh").chmod(0o755)
+    config = configure(place, command=("./run.sh",))
+    told, err = run(config)
+    assert told == {}
+    last = err.splitlines()[-1]
+    assert last.startswith(f"error: can't start {config.home}/0123456789abcdef/project/./run.sh: {why}"), err
+
+
+@as_root
+def test_program_that_only_root_reaches_is_not_taken(place: Path, project: Path) -> None:
+    hidden = place / "hidden"
+    hidden.mkdir(mode=0o700)
+    (hidden / "env").write_text("#!/bin/sh\necho 'told {\"hidden\": true}'\n")
+    (hidden / "env").chmod(0o755)
+    path = f"{hidden}:{os.environ['PATH']}"
+    told, err = run(configure(place, command=("env", SYSTEM_PYTHON, "agent.py", "start")), {"PATH": path})
+    assert told.get("argv") == ["agent.py", "start"], err
+
+
 def test_signals_are_as_a_program_expects_them(place: Path, project: Path) -> None:
     _, err = run(configure(place, command=("sh", "-c", "grep SigIgn /proc/self/status >&2; exit 3")))
     assert int(err.split("SigIgn:")[1].split()[0], 16) & (1 << signal.SIGPIPE - 1) == 0
