@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 
@@ -11,6 +12,10 @@ from lkhub.host.files import FILE_MODE, explain_os_errors
 # Enough for days of a quiet hub, and little on a small disk: at most four files of each process.
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 3
+
+# Logs are looked at every two seconds. One that is so many times as large as it may be is written without a pause, as
+# by an agent: its end alone is kept, since a copy of all would fill the disk.
+FLOOD = 2
 
 
 def rotate_logs(paths: list[str]) -> None:
@@ -31,18 +36,26 @@ def rotate_log(path: str, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
 
     The file is copied and truncated, not renamed: the process that writes it has it open in append mode and goes on at
     the new end. Lines written during the copy are lost, as with logrotate's copytruncate. On a full disk the oldest log
-    is removed to make room. If that is not enough, all logs stay, and only later lines are lost.
+    is removed to make room. If that is not enough, all logs stay, and only later lines are lost. Of a log over FLOOD
+    times `max_bytes`, the last lines are kept where there is room for them.
     """
     with explain_os_errors(path, "rotate"):
         try:
-            if os.path.getsize(path) <= max_bytes:
-                return False
+            size = os.path.getsize(path)
         except FileNotFoundError:
             return False
+        if size <= max_bytes:
+            return False
+        most = FLOOD * max_bytes
+        with open(path, "rb") as file:
+            file.seek(max(0, size - most))
+            content = file.read(most)  # its process may write faster than it can be copied
+        if size > most:
+            os.truncate(path, 0)
         # No log is removed or renamed until the copy is complete.
         copy = f"{path}.new"
         try:
-            _copy(path, copy, kept)
+            _copy(content, path, copy, kept)
             for number in range(kept - 1, 0, -1):
                 if os.path.exists(f"{path}.{number}"):
                     os.replace(f"{path}.{number}", f"{path}.{number + 1}")
@@ -54,9 +67,9 @@ def rotate_log(path: str, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
     return True
 
 
-def _copy(path: str, copy: str, kept: int) -> None:
+def _copy(content: bytes, path: str, copy: str, kept: int) -> None:
     try:
-        _copy_once(path, copy)
+        _copy_once(content, copy)
     except OSError as error:
         oldest = next((f"{path}.{n}" for n in range(kept, 0, -1) if os.path.exists(f"{path}.{n}")), None)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT) or oldest is None:
@@ -64,13 +77,13 @@ def _copy(path: str, copy: str, kept: int) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(copy)
         # The oldest log is not removed if that would not make enough room.
-        if shutil.disk_usage(os.path.dirname(path)).free + os.path.getsize(oldest) < os.path.getsize(path):
+        if shutil.disk_usage(os.path.dirname(path)).free + os.path.getsize(oldest) < len(content):
             raise
         os.unlink(oldest)
-        _copy_once(path, copy)
+        _copy_once(content, copy)
 
 
-def _copy_once(path: str, copy: str) -> None:
+def _copy_once(content: bytes, copy: str) -> None:
     handle = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-    with open(path, "rb") as source, os.fdopen(handle, "wb") as target:
-        shutil.copyfileobj(source, target)
+    with os.fdopen(handle, "wb") as target:
+        shutil.copyfileobj(io.BytesIO(content), target)

@@ -55,6 +55,25 @@ def test_process_goes_on_at_the_new_end(tmp_path: Path) -> None:
     assert log.read_text() == "two\n", "no hole of zero bytes in front"
 
 
+def test_of_a_log_that_is_a_flood_the_end_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "agent-bmo.log"
+    log.write_text("x" * 1000 + "the end of it")
+    assert rotate_log(str(log), max_bytes=10)
+    assert (log.read_text(), (tmp_path / "agent-bmo.log.1").read_text()) == ("", "xxxxxxxthe end of it")
+
+
+def test_log_that_is_written_without_a_pause_does_not_fill_the_disk(tmp_path: Path) -> None:
+    """The copy does not run after its end."""
+    log = tmp_path / "agent-bmo.log"
+    with open(log, "ab") as file, subprocess.Popen(["/usr/bin/yes"], stdout=file) as writer:
+        wait_until(lambda: log.stat().st_size > 3_000_000, "the flood")
+        try:
+            assert rotate_log(str(log), max_bytes=1_000_000)
+        finally:
+            writer.kill()
+    assert (tmp_path / "agent-bmo.log.1").stat().st_size == 2_000_000
+
+
 def test_log_that_cannot_be_moved_is_a_machine_error(tmp_path: Path) -> None:
     log = tmp_path / "media.log"
     log.write_text("x" * 11)
@@ -127,6 +146,13 @@ def test_full_disk_on_which_there_is_no_room_loses_nothing_however_often_it_is_t
         with pytest.raises(MachineError, match="the disk is full"):
             rotate_log(str(full.folder / "x.log"), max_bytes=10)
     assert full.read() == before
+
+
+def test_flood_that_has_filled_the_disk_makes_room_again(full: Full) -> None:
+    (full.folder / "x.log").write_text("d" * 1000)
+    full.size = 1000
+    assert rotate_log(str(full.folder / "x.log"), max_bytes=10)
+    assert full.read() == {"x.log": "", "x.log.1": "d" * 20}
 
 
 def test_disk_that_is_full_no_more_is_used_at_once(full: Full) -> None:
