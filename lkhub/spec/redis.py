@@ -48,6 +48,8 @@ def parse_redis(value: Any) -> Redis:
             return _parse_url(value)
         case {"url": str(url), **rest} if not rest.keys() - {"username", "password"}:
             return _add_login(_parse_url(url), rest)
+        case {"url": str()}:
+            raise ValueError(f"it has url, username and password, and no other key; {_FORM}")
     raise ValueError(f"not a Redis server; {_FORM}")
 
 
