@@ -191,9 +191,10 @@ class Upgrade:
             raise
         if worse:
             self._take_back(record, worse)
-        machine.remove_record()
-        # Processes that finish their calls may run by the earlier one.
+        # Processes that finish their calls may run by the earlier one. The record goes last: an upgrade that is killed
+        # here is finished by the next one, which removes the others.
         machine.remove_others(record.target, record.source)
+        machine.remove_record()
 
     def _compare(self, record: UpgradeRecord) -> tuple[str, ...]:
         """What is worse than before. It has to be so for a while."""
