@@ -20,6 +20,7 @@ from lkhub.host.selinux import restore_labels
 from lkhub.host.systemd import Systemd
 from lkhub.hub.condition import read_condition
 from lkhub.hub.install import list_used
+from lkhub.hub.look import find_processes
 from lkhub.hub.progress import Progress
 from lkhub.hub.rooms import look_at_rooms, open_service
 from lkhub.hub.running import find_left
@@ -134,6 +135,9 @@ class ServiceCopies:
             return None if error.busy or find_left(self._paths) else 0
         except MachineError:
             return None
+
+    def list_beside(self) -> tuple[int, ...]:
+        return tuple(each.process.pid for each in find_processes(self._paths).beside)
 
     def install(self, folder: str, *, now: bool) -> None:
         AnotherLkhub(folder).install(os.environ, now=now, held=self._held)

@@ -6,7 +6,7 @@ machine is in `lkhub.hub.copies`.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -67,6 +67,9 @@ class Machine(Protocol):
     def count_people(self) -> int | None:
         """How many people are in a call; None: not known."""
 
+    def list_beside(self) -> tuple[int, ...]:
+        """The pids of the hub's processes that finish what they do beside their successors."""
+
     def install(self, folder: str, *, now: bool) -> None:
         """Have this lkhub make itself the one that the service runs, as `lkhub install` does."""
 
@@ -104,8 +107,10 @@ class Upgrade:
             look = self._look(target, before)
             self.progress.tell(f"making a call with lkhub {wanted.version} on other ports")
             machine.try_out(target)
-            if look.interrupts and not self.now:
-                self._wait_for_calls()
+            if not self.now:
+                self._wait_for_earlier(look.after)
+                if look.interrupts:
+                    self._wait_for_calls()
             self.progress.tell("looking at what is well now")
             condition = machine.ask_condition(source, anew=True)
             if machine.find_current() != source:
@@ -136,6 +141,14 @@ class Upgrade:
             self.say(line)
         return look
 
+    def _wait_for_earlier(self, pids: Collection[int]) -> None:
+        """Wait until these processes have ended. Others may be in calls all the time, so it is not a hub without people
+        that is waited for."""
+        while left := [pid for pid in self.machine.list_beside() if pid in pids]:
+            named = ", ".join(map(str, left))
+            self.progress.tell(f"waiting for the end of the calls of pid {named} (--now does not wait)")
+            self.machine.sleep(POLL_SECONDS)
+
     def _wait_for_calls(self) -> None:
         while (people := self.machine.count_people()) != 0:
             until = "it is known that nobody is in a call"
@@ -145,9 +158,10 @@ class Upgrade:
             self.machine.sleep(POLL_SECONDS)
 
     def _wait_for_change(self, record: UpgradeRecord) -> Condition:
-        """Wait until the new version has made its change, and return how the hub is then. Somebody may have come in the
-        second before the switch; or the new media needs the ports of an earlier one, which still has its calls, while
-        the one in between takes new ones. So it is not a hub without people that is waited for."""
+        """Wait until the new version has made its change, and return how the hub is then. Somebody may have come, or
+        the spec been changed, in the second before the switch: then the new media may need the ports of an earlier one,
+        which still has its calls, while the one in between takes new ones. So it is not a hub without people that is
+        waited for."""
         while (condition := self.machine.ask_condition(record.target)).pending and not self.now:
             self.progress.tell(
                 "waiting for the end of the calls that the change would interrupt (`lkhub status` shows them)"

@@ -6,11 +6,13 @@ from msgspec import Struct
 
 class ReplacedProcess(Struct, frozen=True):
     """A process of the running hub that the new lkhub would replace, and why. `interrupts`: people in a call are
-    interrupted by that."""
+    interrupted by that. `after` are the pids of earlier processes of this name that finish their calls: they have the
+    ports of the new one, which starts when they have ended."""
 
     name: str
     why: str
     interrupts: bool = False
+    after: tuple[int, ...] = ()
 
 
 class StoreChange(Struct, frozen=True):
@@ -41,6 +43,11 @@ class Look(Struct, frozen=True):
     def interrupts(self) -> bool:
         """Whether people in a call would be interrupted."""
         return any(each.interrupts for each in self.replaced)
+
+    @property
+    def after(self) -> tuple[int, ...]:
+        """The processes that have to end before all are replaced."""
+        return tuple(pid for each in self.replaced for pid in each.after)
 
 
 class Tried(Struct, frozen=True):

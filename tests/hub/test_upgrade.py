@@ -34,6 +34,7 @@ class Machine:
     answer: Look = INTERRUPTING
     conditions: dict[str, list[Condition]] = field(default_factory=dict)
     people: list[int | None] = field(default_factory=list)
+    beside: list[tuple[int, ...]] = field(default_factory=list)
     fails: dict[str, BaseException] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
     killed: int = -1
@@ -88,6 +89,9 @@ class Machine:
 
     def count_people(self) -> int | None:
         return self.people.pop(0) if self.people else 0
+
+    def list_beside(self) -> tuple[int, ...]:
+        return self.beside.pop(0) if self.beside else ()
 
     def install(self, folder: str, *, now: bool) -> None:
         # The units are written before the link is moved.
@@ -197,6 +201,31 @@ def test_somebody_who_comes_in_the_last_second_is_waited_for() -> None:
     assert (machine.current, machine.record) == (NEW, None)
     changed = machine.steps[machine.steps.index("install 0.2.0") :]
     assert changed == ["install 0.2.0", *(["ask 0.2.0", "sleep"] * 2), "ask 0.2.0", "remove others", "forget"]
+
+
+EARLIER = Look(NEW, (ReplacedProcess("media", "it is another program", after=(41,)),))
+
+
+def test_earlier_media_is_waited_for_before_the_switch() -> None:
+    """Other processes finish their work beside it, and people come all the time."""
+    told, machine = Told(), Machine(answer=EARLIER, beside=[(7, 41), (41,), (7,)], people=[5])
+    upgrade(machine, told=told)
+    assert machine.steps[3:7] == ["try 0.2.0", "sleep", "sleep", "ask 0.1.0"]
+    assert told.lines.count("waiting for the end of the calls of pid 41 (--now does not wait)") == 2
+    assert (machine.current, machine.people) == (NEW, [5])
+
+
+def test_ctrl_c_while_it_waits_for_an_earlier_media_leaves_all_as_it_was() -> None:
+    machine = Machine(answer=EARLIER, beside=[(41,)], fails={"sleep": KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        upgrade(machine)
+    assert (machine.current, machine.copies, machine.record) == (OLD, {OLD}, None)
+
+
+def test_earlier_media_is_not_waited_for_if_people_are_to_be_interrupted() -> None:
+    machine = Machine(answer=EARLIER, beside=[(41,)])
+    upgrade(machine, now=True)
+    assert ("sleep" in machine.steps, machine.current) == (False, NEW)
 
 
 def test_change_that_waits_for_an_earlier_media_waits_for_no_empty_hub() -> None:

@@ -12,7 +12,9 @@ import pytest
 from anyio.to_thread import run_sync
 
 from lkhub.host.control import ask
+from lkhub.hub.look import compare_processes, find_processes
 from lkhub.plan.paths import StatePaths
+from lkhub.prepare.hub import plan_hub
 from lkhub.supervise.left import find_running
 from lkhub.wire.control import HubReport, StatusRequest
 from tests.integration.test_calls import start_call
@@ -175,6 +177,10 @@ async def test_killed_supervisor_leaves_both_to_the_next(hub: Hub, redis: RedisS
         await bob.wait_heard("ann", 50)
         assert bob.ear_of("ann").longest_gap(began, time.monotonic()) < GAP_SECONDS
         assert interrupted == []
+        # Neither has another version, which says so before it is put in place.
+        plan = (await run_sync(plan_hub, str(hub.spec), str(hub.state))).plan
+        found = compare_processes(find_processes(StatePaths(str(hub.state))), plan.processes, plan.spare)
+        assert {each.name: each.after for each in found if each.after} == {"media": (before[0],)}
     finally:
         await ann.leave()
         await bob.leave()
