@@ -2,6 +2,7 @@ package agents
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/livekit/protocol/livekit"
@@ -124,6 +125,7 @@ func (b *Book) hearWorker(node string, told ToldWorker) {
 		}
 	}
 	b.change(w, livekit.WorkerStatus(told.Status), told.Load, told.Draining)
+	maps.DeleteFunc(b.claims, func(job, worker string) bool { return worker == told.ID && !slices.Contains(told.Jobs, job) })
 	b.keep(told.ID, told.Jobs)
 }
 

@@ -220,3 +220,17 @@ func TestStatusHasJobsOfWorkersOfAnotherProcess(t *testing.T) {
 		t.Error("a process tells of other workers than its own")
 	}
 }
+
+func TestJobsThatEndedElsewhereAreForgotten(t *testing.T) {
+	p := newPair(t)
+	p.connect("w")
+	for range 10 {
+		job := p.give("w", "a")
+		p.hear()
+		p.succeed("w", job)
+		p.hear()
+	}
+	if got := len(p.book.claims); got > 0 {
+		t.Errorf("a process of media keeps %d jobs that have ended elsewhere", got)
+	}
+}
