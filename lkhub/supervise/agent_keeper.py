@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lkhub.errors import describe_error
 from lkhub.host.agent_home import AgentHome, InstallFailure
 from lkhub.host.service_manager import is_managed, tell_manager
 from lkhub.plan.agents import RETIRING_SECONDS
@@ -89,6 +90,7 @@ class AgentKeeper:
     _told: int | None = None
     _state: str = ""
     _line: str = ""
+    _failure: str = ""
     _tells: float = 0.0
     _backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS))
 
@@ -99,8 +101,7 @@ class AgentKeeper:
         self._tell("waits for the hub")
         tell_manager(READY=1)
         while not (self._ending or self._is_gone()) or self._list():
-            self._look()
-            self._tell_of_workers()
+            self._look_guarded()
             got = signal.sigtimedwait(_SIGNALS, LOOK_SECONDS)
             if got is None:
                 continue
@@ -110,6 +111,18 @@ class AgentKeeper:
             elif got.si_signo in (signal.SIGTERM, signal.SIGINT):
                 self._end()
         return 1 if self._is_replaced() else 0
+
+    def _look_guarded(self) -> None:
+        """Look once. An error ends neither this process nor the calls of its workers, which would end with it."""
+        try:
+            self._look()
+            self._tell_of_workers()
+        except Exception as error:
+            if (failure := describe_error(error)) != self._failure:
+                _say(f"can't see to the agent: {failure}")
+            self._failure = failure
+        else:
+            self._failure = ""
 
     def _list(self) -> list[_Worker]:
         return [*self._retiring, *([self._current] if self._current else [])]
@@ -366,4 +379,5 @@ class AgentKeeper:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # what reads it may have ended
+        print(text, file=sys.stderr, flush=True)

@@ -23,7 +23,20 @@ import os, sys
 from lkhub.supervise import agent_keeper
 agent_keeper.LOOK_SECONDS, agent_keeper.ORPHANED_SECONDS, agent_keeper.TOLD_SECONDS = 0.05, 0.2, 0.2
 agent_keeper.GONE_SECONDS, agent_keeper.TELL_SECONDS = float(os.environ["GONE_SECONDS"]), 0.1
-home = os.path.dirname(os.path.abspath(sys.argv[1])) + "/home"
+place = os.path.dirname(os.path.abspath(sys.argv[1]))
+home = place + "/home"
+
+def break_where_asked(name):
+    method = getattr(agent_keeper.AgentKeeper, name)
+    def breaking(*args):
+        if os.path.exists(f"{place}/break{name}"):
+            os.rename(f"{place}/break{name}", f"{place}/broke{name}")
+            raise RuntimeError("a bug")
+        return method(*args)
+    setattr(agent_keeper.AgentKeeper, name, breaking)
+
+for name in filter(None, os.environ.get("BREAKS", "").split(",")):
+    break_where_asked(name)
 sys.exit(agent_keeper.AgentKeeper(sys.argv[1], tuple(sys.argv[2:]), home).run())
 """
 
@@ -41,6 +54,13 @@ while not (ends and (place / "finish").exists()): time.sleep(0.02)
 """
 
 
+# What the keeper does again and again, each of which a test breaks.
+BREAKS = (
+    *("_reap", "_see_left", "_tell_succeeded", "_kill_overdue", "_has_no_hub", "_is_replaced", "_read"),
+    *("_find_connection", "_tell_of_workers", "_find_failure", "_tell"),
+)
+
+
 class Kept:
     """A keeper with its worker. `place` is the worker's folder."""
 
@@ -53,6 +73,7 @@ class Kept:
         self.worker = (*by, sys.executable, "-c", WORKER, str(place), str(port))
         self._environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(lkhub.__file__).parents[1])}
         self._environ |= {"GONE_SECONDS": str(gone), "NOTIFY_SOCKET": f"{place}/notify"}
+        self._environ["BREAKS"] = ",".join(BREAKS)
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notices.bind(f"{place}/notify")
         self.process = self._start(str(self.given), *self.worker)
@@ -351,6 +372,19 @@ def test_version_that_could_not_be_installed_is_told(kept: Kept) -> None:
     assert said.why == "can't install its dependencies; uv ended with exit code 1"
     assert said.failed
     assert said.failed == pytest.approx(time.time(), abs=60)
+
+
+def test_error_in_the_keeper_ends_no_call(kept: Kept, connected: int) -> None:
+    for name in BREAKS:
+        (kept.place / f"break{name}").touch()
+        kept.give(name)  # some is done after a change alone
+        wait_until(lambda name=name: (kept.place / f"broke{name}").exists(), f"an error in {name}")  # type: ignore[misc]
+        assert runs(connected)
+        assert kept.process.poll() is None
+    os.kill(connected, signal.SIGKILL)
+    started = len(kept.starts)
+    kept.give("again")
+    kept.wait_starts(started + 1)
 
 
 def test_program_that_cannot_be_started_is_tried_again(kept: Kept) -> None:
