@@ -35,6 +35,12 @@ _SAMPLING = {
 _PATIENCE: dict[str, Json] = {"max_age": "5m", "max_depth": 2000}
 
 
+# With Redis, what clients and LiveKit tell each other goes through it, also within one process. A message that has
+# not arrived after this long ends the client's connection, and it can't connect again without Redis. LiveKit's own
+# 7.5 s would end all calls soon after Redis; for much longer, LiveKit would have to keep too many messages.
+_OUTAGE = "60s"
+
+
 def render_livekit(
     plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({}), key: str = _HIDDEN.reveal()
 ) -> RenderedFile:
@@ -60,7 +66,11 @@ def _render(name: str, plan: Plan, ports: MediaPorts, secrets: Mapping[Path, Sec
         "bind_addresses": [str(address) for address in plan.media.bind],
         "key_file": plan.paths.keys,
         "rtc": _render_rtc(plan, ports, secrets),
-        **({"redis": _render_redis(plan.redis, secrets)} if plan.redis else {}),
+        **(
+            {"redis": _render_redis(plan.redis, secrets), "signal_relay": {"retry_timeout": _OUTAGE}}
+            if plan.redis
+            else {}
+        ),
         # LiveKit's embedded TURN relays TCP to anywhere; the hub's own relay replaces it.
         "turn": {"enabled": False},
         **({"room": {"auto_create": False}} if plan.serve.application.access.create == "operator" else {}),

@@ -1,6 +1,7 @@
 """A Redis server for a test, on a port of its own."""
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,15 @@ class RedisServer:
         except MachineError:
             return False
         return True
+
+    def hang(self) -> None:
+        """Have it answer nothing, until `go_on`."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self.process is not None:

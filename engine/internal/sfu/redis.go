@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -28,6 +30,18 @@ func nodeID(conf *config.Config) livekit.NodeID {
 // redisPatience is how long Redis may take for an answer. It takes less than a millisecond.
 const redisPatience = time.Second
 
+// boundCommands has commands end with their context, and be tried once. By default go-redis goes on for seconds, as long as
+// a server that hangs does not answer, and media would not answer the supervisor meanwhile. A connection that is refused
+// is tried again for longer than a second, and the reason would be lost.
+func boundCommands(client redis.UniversalClient) {
+	switch client := client.(type) {
+	case *redis.Client:
+		client.Options().ContextTimeoutEnabled, client.Options().MaxRetries = true, 0
+	case *redis.ClusterClient:
+		client.Options().ContextTimeoutEnabled = true
+	}
+}
+
 // askRedis is "" while Redis answers, and clients can join by what it knows; else what is wrong.
 func (s *Server) askRedis(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, redisPatience)
@@ -36,7 +50,7 @@ func (s *Server) askRedis(ctx context.Context) string {
 	known, err := s.redis.HExists(ctx, routing.NodesKey, node).Result()
 	switch {
 	case err != nil:
-		return err.Error()
+		return describe(err)
 	case !known:
 		// Redis may have lost what it knew. livekit-server writes its node again every two seconds.
 		return "it has no media process yet"
@@ -48,9 +62,17 @@ func (s *Server) askRedis(ctx context.Context) string {
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		return ""
 	case err != nil:
-		return err.Error()
+		return describe(err)
 	case len(channels) == 0:
 		return "media has not subscribed to its channels yet"
 	}
 	return ""
+}
+
+func describe(err error) string {
+	var failed net.Error
+	if errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &failed) && failed.Timeout()) {
+		return fmt.Sprintf("it has not answered within %s", redisPatience)
+	}
+	return err.Error()
 }

@@ -142,6 +142,7 @@ func (s *Server) initialize(conf *config.Config) error {
 		if s.redis, err = redisLiveKit.GetRedisClient(&conf.Redis); err != nil {
 			return err
 		}
+		boundCommands(s.redis)
 	}
 	if err := prometheus.Init(string(node.NodeID()), node.NodeType()); err != nil {
 		return err

@@ -300,9 +300,9 @@ def drift(unit: bool) -> Says:
 def redis_down(reason: str) -> Says:
     """Redis does not answer media, or does not know it yet. The subject is `redis`.
 
-    **Why.** The detail has what media was told. Calls go on, and people in them hear each other. Nobody can join a
-    room, and nobody whose connection breaks comes back, until Redis answers. A media process that ends does not start
-    again without Redis.
+    **Why.** The detail has what media was told. Calls go on for a minute, and people in them hear each other. Then
+    their connections end, and with them the calls. Nobody can join a room, and nobody whose connection breaks comes
+    back, until Redis answers. A media process that ends does not start again without Redis.
 
     **What to do.** Start Redis again. Media connects to it by itself, within seconds. Rooms whose calls go on are
     known again then, also if Redis has lost what it knew: but for rooms of a media process that has ended meanwhile.
