@@ -315,6 +315,32 @@ async def test_redis_that_fails_is_a_finding_and_calls_go_on(hub: Hub, redis: Re
         await bob.leave()
 
 
+async def test_redis_that_has_forgotten_all_splits_no_room(hub: Hub, redis: RedisServer) -> None:
+    """Whoever joins a room of the old process comes into that one, also where the new process would be chosen."""
+    write_spec(hub, redis)
+    await run_sync(hub.up, "--no-verify")
+    ann, bob = await start_call(hub, "old")
+    people = [ann, bob]
+    try:
+        write_spec(hub, redis, "livekit: {room: {max_participants: 7}}\n")
+        await run_sync(hub.up, "--no-verify")
+        interrupted = note_interruptions(ann, bob)
+        for number in range(3):
+            redis.stop()
+            while not await run_sync(error_of_redis, hub):
+                await anyio.sleep(0.05)
+            await run_sync(redis.start)
+            while await run_sync(error_of_redis, hub):
+                await anyio.sleep(0.05)
+            people.append(await join(hub, "old", f"cem-{number}"))
+            await people[-1].wait_heard("ann")
+            assert await run_sync(rooms_of, hub) == set()
+        assert interrupted == []
+    finally:
+        for person in people:
+            await person.leave()
+
+
 async def test_killed_media_is_back_as_soon_as_without_redis(hub: Hub, redis: RedisServer) -> None:
     """Its successor on the same ports is the same node, so nobody is led to the one that is gone."""
     write_spec(hub, redis)

@@ -80,6 +80,15 @@ func (b *Book) Tell() Told {
 	return told
 }
 
+// AskAgain has agents asked for at once that no worker could be asked for, since the processes of media did not reach each
+// other.
+func (b *Book) AskAgain() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.refused)
+	b.notify()
+}
+
 // noteEnd needs b.mu.
 func (b *Book) noteEnd(told ToldEnd) {
 	b.forgetEnds() // here too: without Redis nobody is told

@@ -234,3 +234,15 @@ func TestJobsThatEndedElsewhereAreForgotten(t *testing.T) {
 		t.Errorf("a process of media keeps %d jobs that have ended elsewhere", got)
 	}
 }
+
+func TestRoomIsNotKeptWaitingWhenProcessesReachEachOtherAgain(t *testing.T) {
+	s := newScene(t)
+	s.connect("w")
+	s.pass(2 * second)
+	s.expect("launch") // which reaches no worker
+	s.pass(2 * second)
+	s.expect("")
+	s.book.AskAgain()
+	s.pass(0)
+	s.expect("launch")
+}

@@ -6,6 +6,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/proto"
+
 	"lkhub/engine/internal/agents"
 )
 
@@ -63,4 +67,59 @@ func (s *Server) hearWorkers(text string) {
 		return
 	}
 	s.keys.agents.Hear(told.Node, told.Told)
+}
+
+// lookAgain is how often Redis is tried while it does not answer. It must know this process's rooms before clients can
+// join by what it knows.
+const lookAgain = 100 * time.Millisecond
+
+// keepRoomsKnown has Redis know which rooms are here, until the context ends. livekit-server writes that when a room
+// begins. Where Redis has lost it, whoever joined such a room would open another one of the same name on another
+// process, and so would its agent. After Redis is back, agents are asked for that could not be called without it.
+func (s *Server) keepRoomsKnown(ctx context.Context) {
+	lost := false
+	for {
+		wait := telling
+		switch {
+		case s.noteRooms(ctx) != nil:
+			lost = true
+		case lost && s.askRedis(ctx) == "":
+			lost = false
+			s.keys.agents.AskAgain()
+		}
+		if lost {
+			wait = lookAgain
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (s *Server) noteRooms(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, redisPatience)
+	defer cancel()
+	rooms := s.openRooms()
+	if len(rooms) == 0 {
+		return nil
+	}
+	node, err := proto.Marshal(s.server.Node())
+	if err != nil {
+		return err
+	}
+	_, err = s.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.HSetNX(ctx, routing.NodesKey, s.node, node) // a room of a node that is not known counts for nothing
+		for _, room := range rooms {
+			pipe.HSetNX(ctx, routing.NodeRoomKey, string(room.Name()), s.node)
+		}
+		return nil
+	})
+	for _, room := range rooms {
+		if err == nil && room.IsClosed() && s.server.RoomManager().GetRoom(ctx, room.Name()) == nil { // meanwhile
+			err = s.redis.HDel(ctx, routing.NodeRoomKey, string(room.Name())).Err()
+		}
+	}
+	return err
 }

@@ -86,6 +86,7 @@ func (s *Server) Run(ready func()) error {
 			go s.keepAgents(ctx)
 			if s.redis != nil {
 				go s.shareWorkers(ctx)
+				go s.keepRoomsKnown(ctx)
 			}
 			ready()
 		}
