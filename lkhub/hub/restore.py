@@ -84,6 +84,12 @@ def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealK
     return Restored(manifest, spec, record.aside if os.path.isdir(record.aside) else "")
 
 
+def require_backup(file: str) -> None:
+    """Raise InputError where the file can't be read or is no backup, as far as can be seen without a key."""
+    with _open_backup(file):
+        pass
+
+
 def finish_restore(paths: StatePaths) -> None:
     """Go on with a restore that was killed while it put the new hub in place. Does nothing where there is none. Raises
     MachineError where this user can't."""

@@ -74,6 +74,29 @@ def test_passphrase_is_never_guessed(run: Run, command: str) -> None:
         assert (done.code, done.out, told in done.err) == (2, "", True), done.err
 
 
+@pytest.mark.parametrize("keys", [[], ["--passphrase-file", "nowhere"], ["--identity", "nowhere"]], ids=str)
+def test_file_is_judged_before_the_passphrase(run: Run, keys: list[str]) -> None:
+    Path("folder").mkdir()
+    Path("thesis.txt").write_text("years of work")
+    for file, told in (
+        ("missing", "can't read missing: no such file or directory"),
+        ("folder", "can't read folder: is a directory"),
+        ("thesis.txt", "thesis.txt is no backup"),
+        ("thesis.txt/hub.age", "can't read thesis.txt/hub.age: not a directory"),
+    ):
+        done = run("restore", file, *keys)
+        assert (done.code, done.out, told in done.err) == (2, "", True), done.err
+        assert "passphrase" not in done.err
+        assert "nowhere" not in done.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_backup_that_may_not_be_read_is_told_before_the_passphrase(run: Run) -> None:
+    Path("hub.age").write_bytes(MAGIC[0])
+    Path("hub.age").chmod(0)
+    assert "can't read hub.age: permission denied" in run("restore", "hub.age").err
+
+
 def test_private_key_is_no_recipient(run: Run) -> None:
     Path("key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n")
     done = run("backup", "hub.age", "--recipient", "key")
