@@ -41,6 +41,12 @@ def tame(text: str) -> str:
     return _WILD.sub("\ufffd", text)
 
 
+def tame_line(text: str) -> str:
+    """`text` as `tame` leaves it, with a replacement character for each line feed and tab too: it has the same length,
+    and is one line, so that it can't pass for another row of a table."""
+    return tame(text).replace("\n", "\ufffd").replace("\t", "\ufffd")
+
+
 def quote(text: str, limit: int = MAX_QUOTED) -> str:
     """The beginning of what another program said, on one line, harmless to a terminal."""
     words = tame(" ".join(text[: 20 * limit].split()))

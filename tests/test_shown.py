@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.shown import MAX_LENGTH, MAX_QUOTED, printable, quote, shown, tame
+from lkhub.shown import MAX_LENGTH, MAX_QUOTED, printable, quote, shown, tame, tame_line
 
 
 @given(st.text() | st.binary() | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.text()))
@@ -47,9 +47,16 @@ def test_text_of_another_program_commands_no_terminal_and_keeps_its_length(text:
     assert tame(told).startswith("one\n\ttwo ")
 
 
+@given(st.text())
+def test_line_of_another_program_is_one_line_of_its_length(text: str) -> None:
+    assert len(tame_line(text)) == len(text)
+    assert len(tame_line(text).splitlines()) <= 1
+    assert "\t" not in tame_line(text)
+
+
 @pytest.mark.parametrize("text", ["Zażółć – „gęślą“ …", "日本語", "שלום", "👩‍🚀 €", "[red]x[/red]"])
 def test_text_in_any_language_stays_as_it_is(text: str) -> None:
-    assert tame(text) == text
+    assert tame(text) == tame_line(text) == text
     assert quote(text) == text
 
 

@@ -231,7 +231,8 @@ def _describe(row: AgentRow, *, is_known: bool) -> tuple[str, ...]:
     rooms = ", ".join(sorted(show_name(job.room) for job in worker.jobs))
     return (
         process.name if process else worker.address,
-        worker.agent,
+        # In quotes where it has spaces, which would look like the columns beside it.
+        show_name(worker.agent) if worker.agent else "",
         state,
         _show_since(worker.since),
         f"{worker.load:.0%}",

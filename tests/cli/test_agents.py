@@ -87,6 +87,14 @@ def test_names_of_others_command_no_terminal(run: Run, supervisor: FakeSuperviso
     assert "\x1b" not in done.out + done.err
 
 
+@pytest.mark.parametrize("name", ["bmo\nagent-eve  eve  free  1h", "bmo\n", "\n", "bmo  free  1h"], ids=repr)
+def test_name_of_a_worker_makes_no_row_and_no_column(run: Run, supervisor: FakeSupervisor, name: str) -> None:
+    tell(supervisor, workers=[worker(name, jobs=[job(name)])])
+    lines = run("agents", "list").out.splitlines()
+    assert len(lines) == 2
+    assert repr(name) in lines[1]
+
+
 def test_list_as_json(run: Run, supervisor: FakeSupervisor) -> None:
     waiting = {"room": "lobby", "agent": "", "reason": "full", "since": NOW}
     tell(supervisor, agent("agent-bmo"), workers=[worker("far", jobs=[job("team")])], waiting=[waiting])

@@ -19,7 +19,7 @@ from lkhub.cli.shared.output import drop_output
 from lkhub.errors import HubError
 from lkhub.hub.locate import find_paths, name_state
 from lkhub.plan.paths import StatePaths
-from lkhub.shown import tame
+from lkhub.shown import tame, tame_line
 from lkhub.state.applied import load_applied
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def show_rows(rows: Mapping[str, str]) -> None:
     """Aligned `name  value` lines on stdout."""
     width = max(map(len, rows), default=0)
     for name, value in rows.items():
-        out.print(Text.assemble(("  ", ""), (name.ljust(width), "dim"), "  ", value))
+        out.print(Text.assemble(("  ", ""), (tame_line(name).ljust(width), "dim"), "  ", tame_line(value)))
 
 
 def show_paths(verified: "Verified") -> None:
