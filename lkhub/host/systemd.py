@@ -32,13 +32,13 @@ class Systemd:
     of_user: bool = False
 
     def require(self) -> None:
-        """Raise MachineError where it is not the service manager, or is too old."""
+        """Raise MachineError where it can't start a hub: it is not the service manager, or is too old."""
         if sys.platform == "darwin":
             raise MachineError(
                 "macOS has no systemd, and lkhub does not put its daemon in place there",
                 hints=("`lkhub render launchd -o .` writes it", f"`{LOAD}` starts it with the machine"),
             )
-        if not os.path.isdir(_BOOTED) or not has_program("systemctl"):
+        if not _is_there():
             raise MachineError(
                 "systemd does not run this machine, so nothing would start the hub with it",
                 hints=("`lkhub up --detach` starts it now", "`lkhub render --help` lists what other systems can take"),
@@ -49,6 +49,22 @@ class Systemd:
             raise MachineError(
                 f"systemd {version or printed.strip()} is too old: the unit needs {OLDEST} of 2020, as in Debian 11",
                 hints=("upgrade the system", "`lkhub up --detach` starts the hub without systemd"),
+            )
+        if self.of_user:
+            _require_own("`sudo lkhub install` makes the hub a service of the machine instead")
+
+    def require_for_removal(self, unit_file: str) -> None:
+        """Raise MachineError where it can't stop and remove a service. Any version can."""
+        if not _is_there():
+            here = "macOS has no systemd" if sys.platform == "darwin" else "systemd does not run this machine"
+            if os.path.exists(unit_file):
+                raise MachineError(
+                    f"{here}, so the service of {unit_file} can't be stopped and removed from here",
+                    hints=("`lkhub uninstall` where systemd runs it, as outside this container or chroot",),
+                )
+            raise MachineError(
+                f"{here}, so there is no service that `lkhub install` has made",
+                hints=("`lkhub down` stops a hub that `lkhub up` has started",),
             )
         if self.of_user:
             _require_own()
@@ -96,8 +112,12 @@ class Systemd:
         return self.ask("show", f"--property={name}", "--value", unit).out.strip()
 
 
-def _require_own() -> None:
-    """Raise MachineError where this user's own systemd can't be reached."""
+def _is_there() -> bool:
+    return os.path.isdir(_BOOTED) and has_program("systemctl")
+
+
+def _require_own(*instead: str) -> None:
+    """Raise MachineError where this user's own systemd can't be reached. `instead`: hints at another way."""
     uid = os.geteuid()
     if os.path.isdir(f"{_RUNTIME}/{uid}"):
         # A shell of `su` does not have the variable, or has another user's.
@@ -110,6 +130,6 @@ def _require_own() -> None:
     if not os.path.isdir(f"{_RUNTIME}/{uid}"):
         hint = f"`sudo loginctl enable-linger {user}` starts it, now and with the machine"
     raise MachineError(
-        f"the systemd of {user}'s own, which would run the hub, does not answer: {done.said}",
-        hints=(hint, "`sudo lkhub install` makes the hub a service of the machine instead"),
+        f"the systemd of {user}'s own, which runs a hub of that user, does not answer: {done.said}",
+        hints=(hint, *instead),
     )

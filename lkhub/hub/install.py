@@ -240,7 +240,7 @@ def uninstall_service(service: Service, progress: Progress) -> tuple[str, ...]:
     and the programs: `remove_programs` comes last, since it may be one of them that runs. Returns the commands that
     remove the rest; none where nothing is left. A call is given its time to end."""
     systemd = Systemd(service.of_user)
-    systemd.require()
+    systemd.require_for_removal(service.unit_file)
     units = [os.path.basename(path) for path in list_agent_units(service)]
     progress.tell(f"stopping {', '.join((UNIT, *units))}")
     if os.path.exists(service.unit_file):
