@@ -40,7 +40,9 @@ _COLOURS = {"info": "", "warning": "yellow", "error": "bold red"}
 def logs(
     name: Annotated[
         str | None,
-        typer.Argument(help="media, relay, serve, edge, agent-NAME, or hub: lkhub itself. Default: all, by time."),
+        typer.Argument(
+            help="media, relay, serve, edge, agent-NAME, site-NAME, or hub: lkhub itself. Default: all, by time."
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines, from the end.")] = 50,

@@ -161,6 +161,8 @@ def _read(pipe: BinaryIO, secrets: Mapping[str, str], output: BinaryIO, lines: l
         while line := pipe.readline(_READ_BYTES):
             if len(line) == _READ_BYTES:  # a secret may be cut in two here
                 line = b"(more than can be shown)\n"
+            elif not line.endswith(b"\n"):  # the last one, which would run into what follows it in the log
+                line += b"\n"
             for name, value in secrets.items():
                 line = line.replace(value.encode(), f"[{name}]".encode())
             lines.append(line[:_LINE_BYTES].decode(errors="replace").rstrip())

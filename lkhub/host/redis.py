@@ -32,6 +32,19 @@ def require_redis(redis: RedisPlan, password: Secret | None) -> None:
         raise MachineError(message, hints=hints) from error
 
 
+def _explain_tls(redis: RedisPlan, error: OSError) -> MachineError:
+    """What a failed handshake means. Python's own text names a line of its source."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"its certificate is refused: {printable(error.verify_message)}"
+        hints = ("give it a certificate that this machine trusts, for the name in redis",)
+    else:
+        reason = "what answers there does not speak TLS, or not as this machine does"
+        hints = ("write redis://HOST:PORT where the server has no TLS, else the port of its TLS",)
+    return MachineError(
+        f"can't reach Redis at {redis.address} over TLS: {reason}; media does not start without it", hints=hints
+    )
+
+
 def _connect(redis: RedisPlan) -> socket.socket:
     host, _, port = redis.address.rpartition(":")
     host = host.strip("[]")
@@ -40,8 +53,11 @@ def _connect(redis: RedisPlan) -> socket.socket:
         return connection
     try:
         return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        # A server without TLS may wait for the rest of what it takes for a command.
+        if isinstance(error, ssl.SSLError | TimeoutError):
+            raise _explain_tls(redis, error) from error
         raise
 
 

@@ -53,6 +53,13 @@ def test_token_is_in_its_environment_and_not_in_its_output(tmp_path: Path) -> No
     assert ended.lines == ("<[TOKEN]>",)
 
 
+@pytest.mark.parametrize("printed", ["last", "one\\nlast", "last\\n", ""])
+def test_output_ends_with_a_line(tmp_path: Path, printed: str) -> None:
+    ended, output = run(f"printf '{printed}'; exit 1", tmp_path)
+    assert output == "".join(f"{line}\n" for line in ended.lines)
+    assert "\n\n" not in output
+
+
 def test_token_in_a_line_without_an_end_is_not_shown_in_parts(tmp_path: Path) -> None:
     _, output = run('head -c 65530 /dev/zero | tr "\\0" x; echo "$TOKEN"', tmp_path)
     assert "eyJ" not in output
