@@ -115,7 +115,7 @@ _STATES = {"activating": "starting", "deactivating": "stopping", "inactive": "st
 
 
 def _report(name: str) -> tuple[list[ProcessReport], list[ProcessReport]]:
-    """The process that takes calls, and those of before: they finish theirs, or take calls until it does."""
+    """The process that takes calls, and the earlier ones: they finish theirs, or take calls until it does."""
     shown = Systemd().ask("show", f"--property={','.join(_PROPERTIES)}", name_unit(name)).out
     known = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     told = parse_kept(known.get("StatusText", ""))
@@ -135,7 +135,7 @@ def _report(name: str) -> tuple[list[ProcessReport], list[ProcessReport]]:
         one = [report(keeper or None, state, since)]
         return ([], one) if state == "stopping" and keeper else (one, [])
     kept, pids = {worker.pid: worker for worker in told.workers}, _list_workers(keeper)
-    # Its newest worker is one of before too while the keeper waits for a pause to end.
+    # While the keeper waits for a pause to end, its newest worker is an earlier one too.
     current = pids.pop() if pids and told.state == "running" else None
 
     def report_worker(pid: int, state: str) -> ProcessReport:

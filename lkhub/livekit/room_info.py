@@ -117,5 +117,5 @@ def is_counted(kind: str, *, recorder: bool) -> bool:
 
 
 def _read_time(milliseconds: str, seconds: str) -> float:
-    """Epoch seconds. A LiveKit of before 2025 has no milliseconds."""
+    """Epoch seconds. A LiveKit from before 2025 has no milliseconds."""
     return int(milliseconds) / 1000 or float(int(seconds))

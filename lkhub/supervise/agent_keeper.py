@@ -2,10 +2,10 @@
 itself.
 
 It is the agent's own user. It reads the folder that the hub fills for this agent, and writes nothing there: when the
-hub changes the file, as for another key, it starts a new worker. The one of before goes on until its successor is
+hub changes the file, as for another key, it starts a new worker. The earlier one goes on until its successor is
 connected to media, which may have to be installed first, and then finishes its calls. A worker that has ended is
 started again, less and less often. When the hub has ended, so do the worker and, later, this process. Where the folder
-is another one by now, what was mounted here stays the one of before: this process ends, to be started with the new one.
+was replaced, what is mounted here stays the old one: this process ends, to be started with the new one.
 """
 
 import contextlib
@@ -268,7 +268,7 @@ class AgentKeeper:
             self._start_later(f"the worker {describe_exit(code)}", well)
 
     def _start_later(self, why: str, well: float) -> None:
-        """`well`: for how many seconds the worker of before was well."""
+        """`well`: for how many seconds the worker that ended was well."""
         delay = self._backoff.next_delay(well)
         self._restarts += 1
         self._next = time.monotonic() + delay

@@ -83,7 +83,7 @@ class Fleet:
         [planned] = [each for each in wanted.plan.processes if each.name == spare.name]
         child = self.children.get(spare.name)
         if child is None or child.state != "running":
-            # One that retires may still have the ports.
+            # A predecessor may still have the ports.
             in_the_way = self.predecessors.find_in_the_way(planned)
             return in_the_way is not None and self.predecessors.find_in_the_way(spare) is None
         has_spare = child.plan.health == spare.health

@@ -182,7 +182,7 @@ def test_what_a_unit_tells_of_its_workers_is_reported(show: Report, keeper: int,
     far = 9_999_999_999  # later than any process of this machine
     told = f"pid {first} runs since 5 from 127.0.0.1:4711; pid {second} runs since {far}; pid 1 ends"
     shown = {"ActiveState": "active", "MainPID": keeper, "StatusText": f"running; 0 restarts; {told}"}
-    assert [each[2] for each in show(**shown)] == ["running", "running"], "the one of before takes rooms"
+    assert [each[2] for each in show(**shown)] == ["running", "running"], "the earlier one takes rooms"
     report = add_given(hub_report({"processes": []}), paths)
     [current], [before] = report.processes, report.retired
     assert (current.pid, current.since, current.worker and current.worker.address) == (second, far, "")

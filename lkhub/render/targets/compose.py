@@ -22,7 +22,7 @@ HUB = "hub"
 
 HEADER = f"""\
 # Written by `lkhub render compose`. The folder of this file is the spec's folder: hub.yaml is beside it, and files that
-# the spec names by a relative path. The hub runs as the user {UID}, who has to be able to read them.
+# the spec names by a relative path. The hub runs as the user {UID}, which needs the right to read them.
 """
 
 # `lkhub` in the image gives all of these up but the first, when it becomes the hub's user.

@@ -27,7 +27,7 @@ metadata:
   labels:
 ${labels}spec:
   replicas: $replicas
-  # The new worker is given the time to register before the one of before is told to end, which finishes its calls.
+  # The new worker is given the time to register before the old one is told to end, which finishes its calls.
   strategy:
     type: RollingUpdate
     rollingUpdate:
