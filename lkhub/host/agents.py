@@ -18,7 +18,7 @@ from lkhub.host.environ import tool_environ
 from lkhub.host.files import explain_os_errors
 from lkhub.host.held_signal import hold_sigterm
 from lkhub.host.processes import MARK
-from lkhub.host.rights import prepare_to_become, prepare_to_die_with_parent
+from lkhub.host.rights import adopt_left, prepare_to_become, prepare_to_die_with_parent
 from lkhub.plan.agents import name_held
 from lkhub.wire.agent import AgentConfig, GivenAgent
 
@@ -42,6 +42,8 @@ def run_agent(config: AgentConfig, environ: Mapping[str, str]) -> None:
         raise MachineError(f"{config.name} would run as root", hints=("`lkhub up` plans a user for it",))
     # As the default, but installers end too.
     signal.signal(signal.SIGTERM, _end)
+    # The agent stays the parent of what it leaves running, so that this is found and ended with it.
+    adopt_left()
     agent = _Agent(config, environ)
     agent.install()
     argv, variables = agent.start()

@@ -63,8 +63,8 @@ def prepare_to_die_with_parent(number: int) -> Callable[[], None]:
 
 
 def adopt_left() -> None:
-    """Make this process the parent of what its children leave running, also of what is in a session of its own. Linux
-    alone can do this."""
+    """Make this process the parent of what its children leave running, also of what is in a session of its own, and
+    whatever program this process becomes. Linux alone can do this."""
     if libc := _load_libc():
         libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

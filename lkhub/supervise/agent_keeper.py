@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from lkhub.errors import describe_error
 from lkhub.host.agent_home import AgentHome, InstallFailure
+from lkhub.host.rights import adopt_left
 from lkhub.host.service_manager import is_managed, tell_manager
 from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.supervise.backoff import SETTLED_SECONDS, Backoff
@@ -98,6 +99,7 @@ class AgentKeeper:
         """Keep it running until SIGTERM or the end of the hub, and return when the last worker has ended: 1 where this
         process is to be started again, else 0. SIGHUP asks for a new worker."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        adopt_left()
         self._tell("waits for the hub")
         tell_manager(READY=1)
         while not (self._ending or self._is_gone()) or self._list():
@@ -262,8 +264,10 @@ class AgentKeeper:
                 os.killpg(pid, signal.SIGKILL)
             if worker in self._retiring:
                 self._retiring.remove(worker)
+                self._end_left()
                 continue
             self._current = None
+            self._end_left()
             well = max(0.0, time.monotonic() - worker.started - SETTLED_SECONDS)
             self._start_later(f"the worker {describe_exit(code)}", well)
 
@@ -285,8 +289,23 @@ class AgentKeeper:
                 os.killpg(worker.pid, signal.SIGTERM if tells else 0)
             except (ProcessLookupError, PermissionError):
                 self._retiring.remove(worker)
+                self._end_left()
             if tells:
                 worker.told_group = math.inf
+
+    def _end_left(self) -> None:
+        """Kill what ended workers have left outside their groups. While a worker runs, it is the parent of that, and
+        this process is once the worker has ended."""
+        # Imported here: it costs 20 ms, as in _find_connection.
+        import psutil
+
+        if any(worker.told_group is not None for worker in self._retiring):
+            return  # some of it is at work for calls
+        kept = {worker.pid for worker in self._list()}
+        with contextlib.suppress(psutil.Error, OSError):
+            for child in psutil.Process().children():
+                if child.pid not in kept:
+                    child.kill()
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()

@@ -131,9 +131,8 @@ class Retired(Beside[RetiredProcess]):
                 return
 
     async def _see_to_end(self, retired: RetiredProcess) -> None:
-        await anyio.to_thread.run_sync(retired.session.find_members)
         with anyio.move_on_after(self._left(retired)) as limit:
-            await processes.wait_until_gone(retired.process)
+            await self._await_leader(retired)
         if limit.cancelled_caught:
             late = f"has not ended in {retired.plan.retires} s, and is ended"
             self._shared.say(f"{retired.plan.name} (pid {retired.process.pid}) {late}")
@@ -141,6 +140,15 @@ class Retired(Beside[RetiredProcess]):
             await processes.wait_until_gone(retired.process)
         if retired.plan.registers:
             await end_session(retired.session, self._left(retired), self._timings)
+
+    async def _await_leader(self, retired: RetiredProcess) -> None:
+        """Return when it has ended. What it has started is known then: a call may start something in its last hour."""
+        gone = False
+        while not gone:
+            await anyio.to_thread.run_sync(retired.session.find_members)
+            with anyio.move_on_after(self._timings.tick):
+                await processes.wait_until_gone(retired.process)
+                gone = True
 
     @staticmethod
     def _left(retired: RetiredProcess) -> float:

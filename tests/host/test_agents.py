@@ -416,6 +416,18 @@ def test_program_that_only_root_reaches_is_not_taken(place: Path, project: Path)
     assert told.get("argv") == ["agent.py", "start"], err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process that is left has another parent")
+def test_what_an_agent_leaves_is_its_own_child(place: Path, project: Path) -> None:
+    left = "import os; os.fork() and os._exit(0); os.setsid(); os.execve('/bin/sleep', ['sleep', '99'], {})"
+    see = "import subprocess, sys, time; subprocess.run([sys.executable, '-c', sys.argv[1]]); print(flush=True)"
+    with start(configure(place, command=(SYSTEM_PYTHON, "-c", f"{see}; time.sleep(99)", left))) as process:
+        assert process.stdout
+        process.stdout.readline()
+        [child] = psutil.Process(process.pid).children()
+        child.kill()
+        process.kill()
+
+
 def test_signals_are_as_a_program_expects_them(place: Path, project: Path) -> None:
     _, err = run(configure(place, command=("sh", "-c", "grep SigIgn /proc/self/status >&2; exit 3")))
     assert int(err.split("SigIgn:")[1].split()[0], 16) & (1 << signal.SIGPIPE - 1) == 0

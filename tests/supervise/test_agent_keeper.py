@@ -229,6 +229,25 @@ def test_worker_whose_shell_has_ended_finishes_its_calls(short_dir: Path, media:
         kept.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_a_worker_has_detached_ends_with_it(kept: Kept, number: signal.Signals) -> None:
+    detach = (
+        "[ -e {place}/detached ] || setsid sh -c 'echo $$ > {place}/detached; exec env -i sleep 1000' & exec \"$@\""
+    )
+    kept.start_anew(str(kept.given), "/bin/sh", "-c", detach.format(place=kept.place), "sh", *kept.worker)
+    kept.give("a")
+    detached = wait_until(lambda: read_pid(kept.place / "detached"), "what it detaches")
+    worker = kept.wait_starts(1)
+    kept.finish()
+    os.kill(worker, number)
+    wait_until(lambda: not runs(detached), "the end of what it detached")
+    wait_until(lambda: len(kept.starts) == 2, "another worker")
+
+
+def read_pid(path: Path) -> int:
+    return int(path.read_text() or 0) if path.exists() else 0
+
+
 def test_what_the_hub_writes_again_without_a_change_takes_no_worker(kept: Kept) -> None:
     kept.give("a")
     kept.wait_starts(1)

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shlex
+import sys
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,41 @@ async def test_what_a_shell_has_started_is_told_and_ended_too(
         calls.touch()
         await until(lambda: not retired_states(supervisor), "its end")
         assert is_gone(agent)
+
+
+def detaching(hub: PreparedHub, note: Path) -> PreparedHub:
+    """The hub, whose agent leaves a process behind that has nothing of it: no session, no group, no variable."""
+    detached = (
+        f"import os; open({str(note)!r}, 'w').write(str(os.getpid())); os.execve('/bin/sleep', ['sleep', '99'], {{}})"
+    )
+    detach = shlex.join([sys.executable, "-ISsc", detached])
+
+    def wrap(process: ProcessPlan) -> ProcessPlan:
+        text = f"(setsid {detach} &); exec {shlex.join(process.argv)}"
+        become = "import os, sys; from lkhub.host.rights import adopt_left; adopt_left()"
+        argv = (sys.executable, "-c", f"{become}; os.execv(sys.argv[1], sys.argv[1:])", "/bin/sh", "-c", text)
+        return replace(process, argv=argv) if process.registers else process
+
+    return replace(hub, plan=replace(hub.plan, processes=tuple(map(wrap, hub.plan.processes))))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process that is left has another parent")
+@pytest.mark.parametrize("how", ["retires", "stops"])
+async def test_what_an_agent_has_detached_ends_with_it(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, tmp_path: Path, how: str
+) -> None:
+    note = tmp_path / "detached"
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(detaching(with_agent(make_hub(media={}, serve=busy(calls))), note))
+        await started(paths, "old")
+        await until(lambda: note.exists() and note.read_text(), "what it detaches")
+        detached = psutil.Process(int(note.read_text()))
+        if how == "stops":
+            await supervisor.stop("now")
+        else:
+            await supervisor.apply(with_agent(make_hub(media={}, serve={"say": "new"})))
+            calls.touch()
+        await until(lambda: is_gone(detached), "its end")
 
 
 async def test_what_a_shell_has_started_is_known_where_it_ends_at_once(
