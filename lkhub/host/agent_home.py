@@ -299,11 +299,20 @@ def can_reach(folder: str) -> bool:
     return False
 
 
-def _require_way_to(folder: str) -> None:
-    """Raise MachineError where a user without rights can't reach a folder, which may itself be for that user alone."""
+def judge_way_to(folder: str) -> str:
+    """Why a user without rights can't reach a folder, which may itself be for that user alone, and which need not be
+    there; "" where it can."""
     for above in Path(folder).parents:
-        if not os.stat(above).st_mode & 0o001:
-            raise MachineError(
-                f"the user of an agent can't enter {above}, and the agent is kept in {folder}",
-                hints=("choose another place with --state DIR, such as /var/lib/lkhub",),
-            )
+        with contextlib.suppress(FileNotFoundError):
+            if not os.stat(above).st_mode & 0o001:
+                return f"the user of an agent can't enter {above}, and the agent is kept in {folder}"
+    return ""
+
+
+OTHER_STATE = "choose another place for the hub with --state DIR, such as /var/lib/lkhub"
+"""What to do then."""
+
+
+def _require_way_to(folder: str) -> None:
+    if why := judge_way_to(folder):
+        raise MachineError(why, hints=(OTHER_STATE,))

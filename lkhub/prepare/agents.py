@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from lkhub.errors import HubError, InputError
 from lkhub.findings.catalogue.spec import keys_conflict, value_wrong
-from lkhub.host.agent_home import NOT_COPIED
+from lkhub.host.agent_home import NOT_COPIED, OTHER_STATE, judge_way_to
 from lkhub.host.project import digest_project, find_link_out, judge_project
 from lkhub.plan.agents import IMAGE_FIX, IMAGE_REFUSED, PROJECT_FIX, PROJECT_REFUSED
 from lkhub.plan.model import AgentPlan, Plan
@@ -52,6 +52,9 @@ def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan, private
     if not os.path.isdir(agent.project):
         what = "is no folder" if os.path.exists(agent.project) else "is not there"
         loaded.add(where, value_wrong(f"{agent.project} {what}"), "write the folder of the agent's code")
+        return agent
+    if agent.uid is not None and (why := judge_way_to(agent.home)):
+        loaded.add(where, value_wrong(f"{why}, so it would never start"), OTHER_STATE)
         return agent
     is_uv = os.path.isfile(os.path.join(agent.project, PROJECT_FILE))
     entry = next((each for each in ENTRIES if os.path.isfile(os.path.join(agent.project, each))), "")

@@ -142,6 +142,18 @@ def test_project_with_the_state_directory_in_it_is_a_fault(run: Run, project: Pa
     assert f"has the hub's state directory {project}/data/state in it" in said
 
 
+def test_place_that_the_user_of_an_agent_cannot_enter_is_a_fault(
+    run: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(0o700)
+    as_root = replace(make_installation(str(closed / "hub/state"), str(tmp_path)), user="root")
+    monkeypatch.setattr(prepare, "find_installation", lambda state, folder: as_root)
+    said = refusal(run)
+    assert f"the user of an agent can't enter {closed}" in said
+    assert "with --state DIR, such as /var/lib/lkhub" in said
+
+
 def test_project_with_a_secret_of_the_hub_in_it_is_a_fault(run: Run, project: Path) -> None:
     """The agent's own secret may be there."""
     (project / "own.secret").write_text("s" * 40)
