@@ -25,14 +25,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lkhub.errors import MachineError
+from lkhub.errors import HubError, MachineError
 from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name, write_private
 from lkhub.host.project import explain_depth, own_tree
 from lkhub.host.trees import remove_tree
 from lkhub.plan.agents import DIGEST_LETTERS, name_copy
 from lkhub.source.json_text import parse_json
 from lkhub.source.typed import Epoch, ShapeError, pack, unpack
-from lkhub.wire.agent import FAILED_FILE
+from lkhub.wire.agent import FAILED_FILE, AgentConfig, parse_agent
 
 # Not copied: version control, what tools make again in the copy, and the spec and the one before it, which may have
 # secrets.
@@ -131,6 +131,11 @@ class AgentHome:
         except (MachineError, ShapeError, ValueError):
             return None
 
+    def find_failure(self, inputs: str) -> InstallFailure | None:
+        """Why the project with this digest could not be installed when that was last tried; None where it was."""
+        failure = self.read_failure()
+        return failure if failure and failure.inputs == inputs else None
+
     def find_copy(self, inputs: str) -> "AgentCopy":
         """The copy of the project with this digest, which need not be there."""
         return AgentCopy(self, f"{self.path}/{name_copy(inputs)}")
@@ -194,6 +199,21 @@ class AgentCopy:
             fcntl.flock(handle, fcntl.LOCK_SH)
             os.set_inheritable(handle, True)
             os.utime(self.folder)
+
+
+def find_home(rendered: str) -> tuple[AgentHome, AgentConfig] | None:
+    """The folder of the agent that this rendered agent-NAME.json tells of; None where that can't be read."""
+    try:
+        config = parse_agent(read_text(rendered) or "")
+    except (HubError, ValueError, TypeError, LookupError):
+        return None
+    return AgentHome(config.home, config.uid), config
+
+
+def is_uninstalled(rendered: str) -> bool:
+    """Whether what this rendered agent-NAME.json tells of could not be installed when that was last tried."""
+    found = find_home(rendered)
+    return found is not None and found[0].find_failure(found[1].inputs) is not None
 
 
 def remove_left(folder: str, kept: Collection[str]) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lkhub.checks.agents import AgentProcess
-from lkhub.errors import HubError, MachineError
-from lkhub.host.agent_home import AgentHome, InstallFailure
-from lkhub.host.files import read_tail, read_text
+from lkhub.errors import MachineError
+from lkhub.host.agent_home import AgentHome, InstallFailure, find_home
+from lkhub.host.files import read_tail
 from lkhub.host.sockets import Sockets, can_see, is_installing, read_sockets
 from lkhub.plan.paths import StatePaths
-from lkhub.wire.agent import AgentConfig, parse_agent
+from lkhub.wire.agent import AgentConfig
 from lkhub.wire.control import HubReport, ProcessReport
 from lkhub.wire.engine import AgentsStatus, AgentWorker
 
@@ -85,18 +85,13 @@ def list_rows(paths: StatePaths, report: HubReport) -> tuple[AgentRow, ...]:
 
 
 def _find_copy(paths: StatePaths, process: ProcessReport) -> tuple[AgentHome, AgentConfig] | None:
-    try:
-        config = parse_agent(read_text(paths.render(f"{process.name}.json")) or "")
-    except (HubError, ValueError, TypeError, LookupError):
-        return None
-    return AgentHome(config.home, config.uid), config
+    return find_home(paths.render(f"{process.name}.json"))
 
 
 def _find_failure(process: ProcessReport, found: tuple[AgentHome, AgentConfig] | None) -> InstallFailure | None:
     if told := process.uninstalled:
         return InstallFailure("", told.at, told.why)
-    failure = found[0].read_failure() if found else None
-    return failure if found and failure and failure.inputs == found[1].inputs else None
+    return found[0].find_failure(found[1].inputs) if found else None
 
 
 def _describe(paths: StatePaths, process: ProcessReport, failure: InstallFailure) -> str:

@@ -268,7 +268,9 @@ class AgentKeeper:
                 continue
             self._current = None
             self._end_left()
-            well = max(0.0, time.monotonic() - worker.started - SETTLED_SECONDS)
+            # However long an installation takes that fails, nothing was well.
+            failed = self._find_failure() is not None
+            well = 0.0 if failed else max(0.0, time.monotonic() - worker.started - SETTLED_SECONDS)
             self._start_later(f"the worker {describe_exit(code)}", well)
 
     def _start_later(self, why: str, well: float) -> None:
@@ -378,8 +380,8 @@ class AgentKeeper:
 
     def _find_failure(self) -> InstallFailure | None:
         """Why what it has to run could not be installed."""
-        failure, given = AgentHome(self.home, None).read_failure(), self._parse()
-        return failure if failure and given and failure.inputs == given.inputs else None
+        given = self._parse()
+        return AgentHome(self.home, None).find_failure(given.inputs) if given else None
 
     def _tell(self, state: str) -> None:
         self._state = state

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from lkhub.errors import MachineError, describe_error, is_refusal
 from lkhub.host import files, processes
+from lkhub.host.agent_home import is_uninstalled
 from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
 from lkhub.log_lines import QUOTED
@@ -259,15 +260,20 @@ class Child:
                 self._set("failed")
                 self._record.remove()
                 return
-        # With no health to ask for, ready is what runs.
-        unshown = self.shared.timings.settled if self.plan.health == Health() else 0.0
-        delay = self._backoff.next_delay(max(0.0, (well or 0.0) - unshown))
+        delay = self._backoff.next_delay(self._judge_well(well or 0.0))
         self.restarts += 1
         failure, newline, quoted = self.last_failure.partition("\n")
         self.shared.say(f"{failure}; {f'again in {delay:.1f} s' if delay else 'starting it again'}{newline}{quoted}")
         self._set("backoff")
         self._settled.set()
         await anyio.sleep(delay)
+
+    def _judge_well(self, ran: float) -> float:
+        """For how many seconds it was well, that was ready for so many. With no health to ask for, ready is what runs,
+        and so is the installation of an agent, which may fail after minutes."""
+        if self.plan.registers and any(map(is_uninstalled, self.plan.files)):
+            return 0.0
+        return max(0.0, ran - self.shared.timings.settled) if self.plan.health == Health() else ran
 
     def _spawn(self, first: bool) -> None:
         self._set("starting")

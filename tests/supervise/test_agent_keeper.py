@@ -14,6 +14,7 @@ import pytest
 import lkhub
 from lkhub.host import sockets
 from lkhub.host.agent_home import AgentHome
+from lkhub.supervise.agent_keeper import AgentKeeper, _Worker
 from lkhub.wire.agent import ENDED_FILE, GIVEN_FILE, RESTART_FILE, GivenAgent, dump_given, parse_kept
 from tests.waiting import wait_until
 
@@ -278,6 +279,21 @@ def test_worker_that_was_killed_starts_again_at_once_and_one_that_fails_less_and
         "the worker was killed by signal 9; it starts again in 1 s",
         "the worker ended with exit code 3; it starts again in 2 s",
     ]
+
+
+def test_worker_whose_installation_fails_starts_less_and_less_often_however_long_that_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = AgentHome(str(tmp_path), None)
+    home.note_failure("x", "can't install its dependencies")
+    keeper = AgentKeeper("", (), home.path)
+    monkeypatch.setattr(keeper, "_end_left", lambda: None)  # children of this process are not its workers
+    keeper._seen = dump_given(GivenAgent("bmo", "x", (), "x", "", "", {"agent-bmo": 8081}, {})).encode()
+    pid = 2**22 + 1  # no process has it
+    for restarts in (1, 2, 3):
+        keeper._current = _Worker(pid, time.monotonic() - 3600)
+        keeper._notice_end(pid, 1)
+        assert keeper._backoff.failures == restarts
 
 
 def test_stop_waits_for_calls_and_a_second_one_does_not(kept: Kept) -> None:

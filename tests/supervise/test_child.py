@@ -15,6 +15,7 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import files
+from lkhub.host.agent_home import AgentHome
 from lkhub.host.processes import is_alive
 from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
@@ -24,6 +25,7 @@ from lkhub.supervise import child as child_module
 from lkhub.supervise import life
 from lkhub.supervise.child import Child
 from lkhub.supervise.shared import Shared
+from lkhub.wire.agent import AgentConfig, dump_agent
 from tests.supervise.conftest import PRINT, QUICK, MakeChild, list_running, pid, tasks, write_config
 from tests.waiting import until
 
@@ -139,6 +141,26 @@ async def test_child_that_shows_no_readiness_is_not_well_because_it_runs_for_a_m
         assert [line.split("; ")[1].split("\n")[0] for line in said] == [
             *("starting it again", "again in 0.2 s", "again in 0.4 s")
         ]
+        await child.stop("now")
+
+
+async def test_agent_whose_installation_fails_is_not_well_however_long_that_takes(
+    make_child: MakeChild, said: list[str], tmp_path: Path
+) -> None:
+    home, rendered = AgentHome(str(tmp_path / "home"), None), tmp_path / "agent.json"
+    Path(home.path).mkdir()
+    home.note_failure("x", "can't install its dependencies")
+    config = AgentConfig("agent-bmo", "bmo", (), home.path, None, 8081, {}, "x", "", "")
+    rendered.write_text(dump_agent(config))
+    child = make_child()
+    child.shared.timings = replace(child.shared.timings, settled=0.0)
+    child.plan = replace(
+        child.plan, argv=("/bin/sleep", "0.6"), health=Health(), files=(str(rendered),), registers=True, retires=60
+    )
+    async with tasks() as group:
+        await child.start(group)
+        await until(lambda: child.restarts >= 3, "three ends")
+        assert said[2].split("; ")[1].split("\n")[0] == "again in 0.4 s"
         await child.stop("now")
 
 
