@@ -108,7 +108,7 @@ def _plan_agent(loaded: LoadedSpec, index: int, agent: Agent, installation: Inst
             *(
                 Variable(name, env=source.name)
                 if isinstance(source, FromEnv)
-                else Variable(name, file=paths.secret(("agents", index, "env", name)))
+                else Variable(name, file=paths.secret(("agents", agent.name, "env", name)))
                 for name, source in agent.env.items()
                 if name not in OWN_VARIABLES
             ),

@@ -137,5 +137,13 @@ def place_secrets(plan: Plan, secrets: Secrets) -> dict[str, str]:
     read = {file for process in plan.processes for file in process.files}
     variables = [each.variables for each in plan.processes] + [each.variables for each in plan.agents]
     read |= {variable.file for each in variables for variable in each}
-    placed = {plan.paths.secret(path): secret.reveal() + "\n" for path, secret in secrets.items()}
+    placed = {plan.paths.secret(_by_name(plan, path)): secret.reveal() + "\n" for path, secret in secrets.items()}
     return {file: text for file, text in placed.items() if file in read}
+
+
+def _by_name(plan: Plan, path: Path) -> Path:
+    """The place of a secret of an agent by the agent's name: its number changes where another one goes."""
+    match path:
+        case ("agents", int(index), *rest):
+            return ("agents", plan.agents[index].name, *rest)
+    return path

@@ -71,11 +71,11 @@ def test_variables_have_the_values_of_the_spec_and_none_stands_in_the_plan() -> 
         ("LIVEKIT_URL", Secret("ws://127.0.0.1:7880")),
         ("LIVEKIT_API_KEY", FromFile("/var/lib/lkhub/rendered/agent.key")),
         ("LIVEKIT_API_SECRET", FromFile("/var/lib/lkhub/rendered/agent.secret")),
-        ("A", FromFile(secret(("agents", 1, "env", "A")))),
-        ("B", FromFile(secret(("agents", 1, "env", "B")))),
+        ("A", FromFile(secret(("agents", "bmo", "env", "A")))),
+        ("B", FromFile(secret(("agents", "bmo", "env", "B")))),
         ("C", FromEnv("SOURCE")),
-        ("PATH", FromFile(secret(("agents", 1, "env", "PATH")))),
-        ("LD_PRELOAD", FromFile(secret(("agents", 1, "env", "LD_PRELOAD")))),
+        ("PATH", FromFile(secret(("agents", "bmo", "env", "PATH")))),
+        ("LD_PRELOAD", FromFile(secret(("agents", "bmo", "env", "LD_PRELOAD")))),
     ]
     [process] = [process for process in plan.processes if process.name == "agent-bmo"]
     assert [(variable.name, variable.source) for variable in process.variables] == [

@@ -225,6 +225,17 @@ def test_changed_variable_starts_its_agent_anew_and_nothing_else(run: Run, proje
     assert {name for name in before if before[name] != after[name]} == {"agent-other"}
 
 
+@pytest.mark.parametrize("first", ["", "  - {name: first, project: bmo, health: 9000, env: {A: c}}\n"])
+def test_agent_stays_as_it_is_where_another_one_goes_or_comes_before_it(run: Run, project: Path, first: str) -> None:
+    kept = "  - {name: kept, project: bmo, env: {A: a, B: b}}\n"
+    gone = "  - {name: gone, project: bmo, health: 8082, env: {A: b}}\n"
+    before = run.apply(f"agents:\n{gone}{kept}")
+    after = run(f"agents:\n{first}{kept}")
+    assert after.fingerprints["agent-kept"] == before.fingerprints["agent-kept"]
+    values = {variable.name: after.files.get(variable.file) for variable in after.plan.agents[-1].variables}
+    assert (values["A"], values["B"]) == ("a\n", "b\n")
+
+
 def test_agent_gets_the_current_key(run: Run, project: Path) -> None:
     hub = run.apply(TEXT)
     paths = hub.plan.paths
