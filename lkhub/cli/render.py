@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.options import Spec, State
+from lkhub.cli.shared.rendered import find_left, read_rendered, show_left, write_rendered
 from lkhub.cli.shared.show import err
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.acting import acting_as_owner
@@ -45,7 +46,10 @@ def render(
     ] = None,
     diff: Annotated[
         bool,
-        typer.Option("--diff", help="Show what would change in DIR and write nothing; exits 1 where something would."),
+        typer.Option(
+            "--diff",
+            help="Show what would change in DIR, or no longer belongs there, and write nothing; exits 1 for any.",
+        ),
     ] = False,
     form: Annotated[str | None, typer.Option("--format", help=f"{_list_forms('--format')}.")] = None,
     proxy: Annotated[str | None, typer.Option("--for", help=f"{_list_forms('--for')}.")] = None,
@@ -54,7 +58,8 @@ def render(
 ) -> None:
     """Write the files of a target into a folder.
 
-    They hold no secrets: those stay in the state directory, which the files name.
+    They hold no secrets: those stay in the state directory, which the files name. Files that were written there before
+    and no longer follow from the spec are named, and stay.
     """
     chosen = TARGETS[target]
     for option, given in (("--format", form), ("--for", proxy)):
@@ -70,8 +75,13 @@ def render(
             raise InputError("-o DIR is missing", hints=(f"it is written as {' and '.join(f.name for f in files)}",))
         print(files[0].text, end="")
         return
+    known, recorded = read_rendered(output), f"{chosen.name}:{alone}" if alone else chosen.name
+    names = {file.name for file in files}
+    left = find_left(known, recorded, names, output)
     if diff:
-        if _show_difference(files, output):
+        differs = _show_difference(files, output)
+        show_left(left, output)
+        if differs or left:
             raise typer.Exit(EXIT_UNWELL)
         return
     for file in files:
@@ -83,6 +93,8 @@ def render(
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         changed = write_private(path, file.text, file.mode)
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
+    write_rendered(known, recorded, names.union(left), output)
+    show_left(left, output)
 
 
 def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, Given]:

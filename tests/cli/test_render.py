@@ -133,3 +133,79 @@ def test_folder_that_cannot_be_is_exit_3(run: Run, output: str) -> None:
     done = run("render", "livekit", "-o", output)
     assert (done.code, done.out) == (3, "")
     assert "bug" not in done.err
+
+
+PROJECT = "agents: [{name: bmo, project: a, command: x}, {name: eve, project: a, command: x}]\n"
+IMAGE = "agents: [{name: bmo, image: a}, {name: eve, image: a}]\n"
+PUBLIC = "reach: public\ndomain: a.example.com\ntls: {mode: acme}\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "spec", "left"),
+    [
+        ("systemd", PROJECT, ["lkhub-agent-eve.service"]),
+        ("compose", IMAGE, ["agent-eve.env"]),
+        (
+            "kubernetes",
+            PUBLIC + IMAGE,
+            [
+                f"{network}/{folder}{name}"
+                for network in ("host-network", "load-balancer")
+                for folder in ("", "chart/templates/")
+                for name in ("agent-eve.yaml",)
+            ],
+        ),
+    ],
+)
+def test_file_that_no_longer_belongs_is_named_and_stays(run: Run, target: str, spec: str, left: list[str]) -> None:
+    Path("a").mkdir()
+    Path("hub.yaml").write_text(spec)
+    first = run("render", target, "-o", "out")
+    assert (first.code, "any more" in first.err) == (0, False), first.err
+    Path("out/agent-of-others.service").touch()
+    assert run("render", target, "-o", "out", "--diff").code == 0
+    before = list_files()
+
+    Path("hub.yaml").write_text(spec.replace(", {name: eve", "]\n#"))
+    shown = run("render", target, "-o", "out", "--diff")
+    assert (shown.code, list_named(shown.err)) == (1, left)
+    for _ in range(2):
+        again = run("render", target, "-o", "out")
+        assert (again.code, list_named(again.err)) == (0, left)
+        assert list_files() == before
+    for name in left:
+        Path("out", name).unlink()
+    assert list_named(run("render", target, "-o", "out").err) == []
+    assert run("render", target, "-o", "out", "--diff").code == 0
+
+
+def list_files() -> list[str]:
+    return sorted(str(path) for path in Path("out").rglob("*"))
+
+
+def list_named(text: str) -> list[str]:
+    """The files that are said not to belong any more."""
+    lines = [line for line in text.splitlines() if "does not follow from the spec any more" in line]
+    return sorted(line.removeprefix("note: out/").split(" ")[0] for line in lines)
+
+
+def test_files_of_another_target_or_form_belong(run: Run) -> None:
+    for arguments in (
+        ("systemd",),
+        ("compose",),
+        ("firewall", "--format", "ufw"),
+        ("firewall", "--format", "aws"),
+        ("firewall",),
+    ):
+        done = run("render", *arguments, "-o", "out")
+        assert (done.code, list_named(done.err)) == (0, []), done.err
+    assert list_named(run("render", "systemd", "-o", "out").err) == []
+
+
+@pytest.mark.parametrize("record", ["systemd /etc/passwd\nsystemd ../hub.yaml\nsystemd gone\nsystemd\n", "\0\n", ""])
+def test_record_of_others_names_nothing_outside_the_folder(run: Run, record: str) -> None:
+    Path("hub.yaml").touch()
+    Path("out").mkdir()
+    Path("out/.lkhub-rendered").write_text(record)
+    done = run("render", "systemd", "-o", "out")
+    assert (done.code, list_named(done.err)) == (0, [])
