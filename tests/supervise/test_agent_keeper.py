@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 import lkhub
@@ -117,10 +118,11 @@ class Kept:
 
     def close(self) -> None:
         self.process.kill()
-        for pid in self.starts:
-            if runs(pid):
-                os.kill(pid, signal.SIGKILL)
-        self.process.communicate()
+        # Also a worker that has not noted its start yet: it keeps stderr open.
+        for process in psutil.process_iter(["cmdline"]):
+            if str(self.place) in (process.info["cmdline"] or ()):
+                process.kill()
+        self.process.communicate(timeout=60)
         self._notices.close()
 
 
