@@ -2,7 +2,6 @@
 not change when its user upgrades or removes the lkhub that installed it."""
 
 import contextlib
-import fcntl
 import filecmp
 import os
 import re
@@ -24,7 +23,7 @@ from lkhub.firewall.table import Command
 from lkhub.host.commands import Done, run_command
 from lkhub.host.engine import bundled_engine, engine_build, require_engine
 from lkhub.host.files import digest, explain_os_errors, require_room
-from lkhub.host.lock import is_held
+from lkhub.host.lock import hold_folder, is_held
 from lkhub.plan.service import HIDDEN
 
 # A name of `name_build`.
@@ -101,15 +100,12 @@ def _new_folder(parent: str) -> Iterator[str]:
     """A folder to make a copy in. It is locked, so that no other command takes it for one that was left, and removed
     where the block fails."""
     made = tempfile.mkdtemp(prefix=f".{HALF_MADE}", dir=parent)
-    held = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield made
+        with hold_folder(made):
+            yield made
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
-    finally:
-        os.close(held)
 
 
 def add_uv(folder: str, uv: str) -> None:

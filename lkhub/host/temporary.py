@@ -2,14 +2,13 @@
 stay."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lkhub.host.lock import is_held
+from lkhub.host.lock import hold_folder, is_held
 
 
 @contextlib.contextmanager
@@ -17,13 +16,8 @@ def temporary_folder(prefix: str) -> Iterator[str]:
     """A private folder for as long as the block runs, locked meanwhile. Those whose names begin in the same way, and
     which processes of this user have left that were killed, are removed first."""
     _remove_left(prefix)
-    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            yield folder
-        finally:
-            os.close(held)
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, hold_folder(folder):
+        yield folder
 
 
 def _remove_left(prefix: str) -> None:
