@@ -46,8 +46,7 @@ func boundCommands(client redis.UniversalClient) {
 func (s *Server) askRedis(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
-	node := s.server.Node().GetId()
-	known, err := s.redis.HExists(ctx, routing.NodesKey, node).Result()
+	known, err := s.redis.HExists(ctx, routing.NodesKey, s.node).Result()
 	switch {
 	case err != nil:
 		return describe(err)
@@ -57,7 +56,7 @@ func (s *Server) askRedis(ctx context.Context) string {
 	}
 	// livekit-server subscribes again up to a second after Redis is back, and refuses every join until then. The names
 	// of its channels have its node's id (psrpc). Where its user may not list them, the answer before is all there is.
-	channels, err := s.redis.PubSubChannels(ctx, "*"+node+"*").Result()
+	channels, err := s.redis.PubSubChannels(ctx, "*"+s.node+"*").Result()
 	switch {
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		return ""
