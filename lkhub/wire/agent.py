@@ -112,7 +112,7 @@ def _show_kept(agent: KeptAgent) -> Iterator[str]:
 
 _WORKER = re.compile(r"pid (\d+) (ends|runs)(?: since (\d+))?(?: from (\S+))?")
 
-_FAILED = re.compile(r"not installed at (\d+): (.*)")
+_FAILED = re.compile(r"(\d+): (.*)")
 
 
 def parse_kept(text: str) -> KeptAgent:
@@ -125,5 +125,5 @@ def parse_kept(text: str) -> KeptAgent:
         for part in parts
         if (found := _WORKER.fullmatch(part))
     )
-    told = _FAILED.fullmatch(f"not installed at {failed}")
+    told = _FAILED.fullmatch(failed)
     return KeptAgent(state, restarts, tuple(workers), float(told[1]) if told else None, told[2] if told else "")
