@@ -61,7 +61,7 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 class _Worker:
     """A process of the agent, which leads a group. `until`: when it is killed, in seconds of the monotonic clock; None:
     it was not told to end. `since` and `address` as in KeptWorker. `told_group`: it has ended and left others of its
-    group, who are told at this time."""
+    group, which are told at this time."""
 
     pid: int
     started: float
@@ -360,8 +360,8 @@ class AgentKeeper:
             os.kill(worker.pid, number)
 
     def _tell_of_workers(self) -> None:
-        """Tell the service manager which worker is connected to media, from time to time: nobody but root and this user
-        sees that."""
+        """Tell the service manager which worker is connected to media, from time to time: root and this user alone
+        see that."""
         now = time.monotonic()
         if now < self._tells or not is_managed():
             return

@@ -91,7 +91,7 @@ func (b *Book) AskAgain() {
 
 // noteEnd needs b.mu.
 func (b *Book) noteEnd(told ToldEnd) {
-	b.forgetEnds() // here too: without Redis nobody is told
+	b.forgetEnds() // here too: without Redis, Tell is never called
 	b.ends = append(b.ends, end{told, b.now()})
 }
 
