@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
 
 from lkhub.errors import MachineError
@@ -45,6 +45,7 @@ def copied_beside(file: str) -> Iterator[str]:
         copy_database(file, copy)
         yield copy
     finally:
-        os.unlink(copy)
+        with suppress(OSError):  # the next copy removes it
+            os.unlink(copy)
         os.close(handle)
         remove_left(folder, name)

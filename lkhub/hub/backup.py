@@ -1,5 +1,6 @@
 """Puts all that makes a hub that hub into one encrypted file, while it runs or not: `lkhub backup`."""
 
+import contextlib
 import hashlib
 import io
 import os
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import lkhub
 from lkhub.errors import InputError, MachineError
@@ -82,7 +83,7 @@ def make_backup(paths: StatePaths, given: Path | None, file: str, keys: SealKeys
             contents.left_out.append(f"the store, which is a database of PostgreSQL: `{dump}` backs it up")
         with acting_as_owner(paths.root):
             contents.small |= _read_settled(paths)
-            if os.path.isfile(paths.store):
+            if stat.S_ISREG(_read_mode(paths.store)):
                 contents.store = stack.enter_context(_copy_store(paths))
         applied = load_applied(paths)
         manifest = Manifest(
@@ -187,37 +188,50 @@ def _read_settled(paths: StatePaths) -> Mapping[str, bytes]:
     """The small files of the state directory, as they are at one moment: none of them changes while they are read.
     Raises MachineError."""
     for _ in range(_SETTLE_TRIES):
-        names = [*_list_files(paths)]
-        before = stamp(names)
-        try:
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            names = [*_list_files(paths)]
+            before = stamp(names)
             found = {f"{manifest_of.STATE}{os.path.relpath(name, paths.root)}": _read(name) for name in names}
-        except FileNotFoundError:
-            continue
-        if [*_list_files(paths)] == names and stamp(names) == before:
-            return found
+            if [*_list_files(paths)] == names and stamp(names) == before:
+                return found
         time.sleep(_SETTLE_SECONDS)
     raise MachineError(f"the files in {paths.root} change all the time", hints=("try again in a moment",))
 
 
 def _list_files(paths: StatePaths) -> Iterator[str]:
+    """Raises FileNotFoundError where a folder was removed meanwhile, and MachineError where something can't be read:
+    a backup without it would look whole."""
     store, locks = paths.store, os.path.join(paths.caddy, "locks")
     for name in sorted(BACKED_UP):
         top = os.path.join(paths.root, name)
-        if not os.path.isdir(top):
+        if not stat.S_ISDIR(_read_mode(top)):
             # Not a link: the hub makes none, and it could lead anywhere.
             yield from [top] if top != store and _is_regular(top) else []
             continue
-        for folder, folders, files in os.walk(top):
+        for folder, folders, files in os.walk(top, onerror=_refuse):
             folders[:] = sorted(each for each in folders if os.path.join(folder, each) != locks)
             each = [os.path.join(folder, file) for file in sorted(files)]
             yield from (path for path in each if _is_regular(path))
 
 
+def _refuse(error: OSError) -> NoReturn:
+    if isinstance(error, FileNotFoundError):
+        raise error
+    raise MachineError(f"can't read {error.filename}: {(error.strerror or str(error)).lower()}") from error
+
+
 def _is_regular(path: str) -> bool:
+    return stat.S_ISREG(_read_mode(path, follow_symlinks=False))
+
+
+def _read_mode(path: str, *, follow_symlinks: bool = True) -> int:
+    """0 where nothing is there. Raises MachineError where that can't be known."""
     try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
+        return os.stat(path, follow_symlinks=follow_symlinks).st_mode
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        _refuse(error)
 
 
 def _read(path: str) -> bytes:
@@ -225,10 +239,8 @@ def _read(path: str) -> bytes:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
             content = file.read(MAX_TEXT_CHARACTERS + 1)
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        raise MachineError(f"can't read {path}: {(error.strerror or str(error)).lower()}") from error
+        _refuse(error)
     if len(content) > MAX_TEXT_CHARACTERS:
         raise MachineError(f"{path} is over {MAX_TEXT_CHARACTERS:,} bytes, which no file of a hub is")
     return content
@@ -269,7 +281,8 @@ def _write(file: str, manifest: Manifest, contents: _Contents, keys: SealKeys) -
             os.replace(temporary, file)
             sync_folder(folder)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):  # it may have its name already
+            os.unlink(temporary)
         raise
     finally:
         os.close(handle)

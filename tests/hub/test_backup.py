@@ -1,8 +1,13 @@
 """What a backup says that it does not have, and where it is not written."""
 
+import contextlib
+import errno
+import itertools
 import os
 import re
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +26,9 @@ sites:
   - {name: built, root: frontend/dist, port: 3001, build: npm run build}
   - {name: plain, root: public, port: 3002}
 """
+
+# Of the documentation of age.
+RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 
 
 def left_out(folder: Path, spec: str, file: Path | None = None) -> tuple[str, ...]:
@@ -110,6 +118,47 @@ def test_files_that_change_all_the_time_are_an_error(tmp_path: Path, monkeypatch
     monkeypatch.setattr(backup, "_SETTLE_SECONDS", 0.0)
     with pytest.raises(MachineError, match="change all the time"):
         backup._read_settled(StatePaths(str(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["open", "stat", "scandir", "fsync", "replace", "unlink"])
+def test_what_the_machine_refuses_leaves_no_backup_that_only_looks_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A backup without the folder of its certificates would be noticed when it is needed."""
+    paths, file = StatePaths(str(tmp_path / "state")), tmp_path / "hub.age"
+    for place in ("managed-keys.yaml", "ca/root.key", "caddy/certificates/a/a.crt"):
+        (tmp_path / "state" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "state" / place).write_text(place)
+    Path(paths.root).chmod(0o700)
+    with contextlib.closing(sqlite3.connect(paths.store)) as store:
+        store.execute("CREATE TABLE kept (x)")
+    keys = SealKeys(recipients=(RECIPIENT,))  # a passphrase costs half a second each time
+    real = getattr(os, name)
+    left = 0
+
+    def refuse(path: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        if isinstance(path, int) or os.fspath(path).startswith(str(tmp_path)):
+            left -= 1
+            if left == 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return real(path, *arguments, **named)
+
+    def back_up() -> set[str]:
+        return {each.path for each in make_backup(paths, None, str(file), keys).files}
+
+    monkeypatch.chdir(tmp_path)
+    whole = back_up()
+    monkeypatch.setattr(os, name, refuse)
+    for number in itertools.count(1):
+        left = number
+        with contextlib.suppress(MachineError, InputError):
+            assert back_up() == whole, f"call {number} of {name}"
+        if left > 0:  # it made fewer calls
+            break
+    left = 0
+    back_up()
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".part")]
 
 
 def test_locks_of_this_machine_are_left_out(tmp_path: Path) -> None:
