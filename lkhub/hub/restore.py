@@ -32,6 +32,7 @@ from lkhub.host.files import (
 )
 from lkhub.host.lock import hold_lock
 from lkhub.host.sealed import MAGIC, SealKeys, decrypting
+from lkhub.host.state_directory import remove_half_written
 from lkhub.host.system_user import find_group, has_user
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_service
 from lkhub.hub.running import find_left, is_running
@@ -154,8 +155,10 @@ def _state_directory(paths: StatePaths) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _prepared_folder(paths: StatePaths) -> Iterator[None]:
-    """An empty folder to unpack into. It is removed if an error comes before the record is written."""
+    """An empty folder to unpack into. It is removed if an error comes before the record is written. What processes were
+    writing here when they were killed is removed first."""
     with acting_as_owner(paths.root):
+        remove_half_written(paths.root)
         shutil.rmtree(paths.restoring, ignore_errors=True)
         ensure_private_dir(paths.restoring)
     try:

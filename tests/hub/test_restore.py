@@ -266,6 +266,15 @@ def test_restore_that_is_asked_for_begins_anew_where_the_record_of_one_is_damage
     assert Path(backup.paths.managed_keys).read_text() == "new"
 
 
+def test_restore_removes_what_one_before_it_was_writing_when_it_was_killed(backup: Backup) -> None:
+    """Its record, and a key: they have names that nothing looks at."""
+    for name in (".restore.json.abcd1234.part", ".managed-keys.yaml.abcd1234.part"):
+        write(Path(backup.paths.root, name), "half")
+    Path(backup.paths.root).chmod(0o700)
+    backup.restore()
+    assert not [name for name in os.listdir(backup.paths.root) if name.endswith(".part")]
+
+
 def test_nothing_is_restored_below_a_hub_that_runs(backup: Backup, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(backup.paths.root).mkdir(mode=0o700)
     monkeypatch.setattr(restore, "is_running", lambda _: True)
