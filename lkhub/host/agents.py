@@ -19,6 +19,7 @@ from lkhub.host.files import explain_os_errors
 from lkhub.host.held_signal import hold_sigterm
 from lkhub.host.processes import MARK
 from lkhub.host.rights import adopt_left, prepare_to_become, prepare_to_die_with_parent
+from lkhub.host.session import end_descendants
 from lkhub.plan.agents import name_held
 from lkhub.wire.agent import AgentConfig, GivenAgent
 
@@ -198,7 +199,8 @@ def _is_for_installers(name: str) -> bool:
 
 
 def _run_installer(argv: Sequence[str], folder: str, variables: Mapping[str, str], uid: int | None) -> int:
-    """Run a program and those that it starts, and end them all with this process. Returns the exit code."""
+    """Run a program to its end, or to the end of this process, and end all that it has started. Returns the exit code.
+    This process has no other children."""
     become = None if uid is None else prepare_to_become(uid)
     follow = prepare_to_die_with_parent(signal.SIGKILL)
 
@@ -223,6 +225,7 @@ def _run_installer(argv: Sequence[str], folder: str, variables: Mapping[str, str
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(installer.pid, signal.SIGKILL)
             installer.wait()
+            end_descendants()
 
 
 def _say(text: str) -> None:

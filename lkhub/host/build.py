@@ -6,17 +6,15 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
-
-import psutil
 
 from lkhub.errors import MachineError
 from lkhub.host.held_signal import hold_sigterm
 from lkhub.host.limits import MOST_FILE_BYTES, prepare_limits
 from lkhub.host.rights import adopt_left, prepare_to_become, prepare_to_gain_nothing
+from lkhub.host.session import end_descendants, list_descendants
 from lkhub.wire.site_build import BUILD_SECONDS
 
 # How many lines of the output are kept for the finding, and how much of one.
@@ -31,10 +29,6 @@ _MOST_OUTPUT = 10 << 20
 
 # How long the output of a build is read that has ended: another process may hold its pipe.
 _REST_SECONDS = 5.0
-
-# How long processes are ended that have left the session of a build. Only a build that runs as our own user, and starts
-# processes without end, takes longer.
-_END_SECONDS = 5.0
 
 # What fails between fork and exec does not say why.
 _CANT_START = (
@@ -97,7 +91,7 @@ def _started(
     limit = prepare_limits(uid)
     renounce = prepare_to_gain_nothing() if uid is None else prepare_to_become(uid)
     adopt_left()
-    others = _list_descendants()
+    others = list_descendants()
 
     def prepare() -> None:
         limit()
@@ -124,7 +118,7 @@ def _started(
         finally:
             end_build(process.pid, uid)
             process.wait()
-            _end_others(others)
+            end_descendants(others)
 
 
 def end_build(leader: int | None, uid: int | None) -> None:
@@ -139,20 +133,6 @@ def end_build(leader: int | None, uid: int | None) -> None:
         kill_all = ["/bin/sh", "-c", "kill -KILL -1"]
         with contextlib.suppress(OSError):
             subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
-
-
-def _end_others(before: set[psutil.Process]) -> None:
-    """Kill what descends from this process, except for those of `before`."""
-    ends = time.monotonic() + _END_SECONDS
-    while time.monotonic() < ends and (left := _list_descendants() - before):
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(left, 0.1)
-
-
-def _list_descendants() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
 
 
 def _read(pipe: BinaryIO, secrets: Mapping[str, str], output: BinaryIO, lines: list[str]) -> None:

@@ -2,11 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 
 import psutil
 
 from lkhub.host.processes import ProcessId, has_its_pid, identify, is_alive
+
+# How long descendants are ended. Only what runs as our own user, and starts processes without end, takes longer.
+_END_SECONDS = 5.0
 
 
 class Session:
@@ -44,3 +48,19 @@ def _find_below(process: ProcessId) -> Iterator[ProcessId]:
         children = psutil.Process(process.pid).children(recursive=True)
         if is_alive(process):
             yield from filter(None, (identify(child.pid) for child in children))
+
+
+def list_descendants() -> set[psutil.Process]:
+    """What descends from this process."""
+    return set(psutil.Process().children(recursive=True))
+
+
+def end_descendants(kept: Collection[psutil.Process] = ()) -> None:
+    """Kill what descends from this process, except for `kept`. What has been detached does only where `adopt_left` was
+    called before."""
+    ends = time.monotonic() + _END_SECONDS
+    while time.monotonic() < ends and (left := list_descendants().difference(kept)):
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, 0.1)

@@ -1,5 +1,6 @@
 """One process of the supervisor: its states, its restarts, its end."""
 
+import contextlib
 import signal
 import subprocess
 import time
@@ -304,18 +305,31 @@ class Child:
                 await self.shared.returned(self.plan)
             self._settled.set()
 
-        life = await watch_life(self.plan, process, self.shared, adopted=self._popen is None, on_ready=settle)
+        session = Session(process)
+        async with anyio.create_task_group() as tasks:
+            if self.plan.registers:
+                tasks.start_soon(self._see_started, session)
+            life = await watch_life(self.plan, process, self.shared, adopted=self._popen is None, on_ready=settle)
+            tasks.cancel_scope.cancel()
         self.last_failure = life.failure or self.last_failure
         if self._wanted and self.plan.registers:
-            await self._end_left(process)
+            await self._end_left(session)
         if self._popen is not None:
             self._popen.wait()
         return life.seconds
 
-    async def _end_left(self, process: ProcessId) -> None:
+    async def _see_started(self, session: Session) -> None:
+        """See what an agent starts. Once it has been killed, nothing tells whose that was which it has detached."""
+        while True:
+            with contextlib.suppress(OSError):  # such as no free descriptor: the next look may succeed
+                await anyio.to_thread.run_sync(session.find_members)
+            await anyio.sleep(self.shared.timings.tick)
+
+    @staticmethod
+    async def _end_left(session: Session) -> None:
         """Kill what an agent has left that ended by itself, such as a shell that was killed: another one starts. What
-        an agent has left that an earlier supervisor had started is not known any more."""
-        for each in await anyio.to_thread.run_sync(Session(process).find_members):
+        was detached since the last look is not known."""
+        for each in await anyio.to_thread.run_sync(session.find_members):
             processes.send_signal(each, signal.SIGKILL)
 
     def _report_end(self) -> str:

@@ -209,6 +209,20 @@ def test_installation_that_fails_is_told_and_tried_again(place: Path, project: P
     assert told, err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process that is left has another parent")
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_an_installer_has_detached_ends_with_it(place: Path, project: Path, uv: str, code: int) -> None:
+    detached = f"(setsid sh -c 'echo $$ > {place}/detached; exec env -i sleep 1000' &)"
+    wait = f"until [ -s {place}/detached ]; do sleep 0.1; done"
+    with open(uv, "a") as script:
+        script.write(f"{detached}\n{wait}\nexit {code}\n")
+    (place / "detached").touch()
+    (place / "detached").chmod(0o666)
+    told, err = run(configure(place, uv=uv))
+    assert bool(told) == (code == 0), err
+    assert not psutil.pid_exists(int((place / "detached").read_text()))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_installer_ends_with_what_started_it(place: Path, project: Path, number: signal.Signals) -> None:
     uv = place / "uv"

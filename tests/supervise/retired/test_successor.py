@@ -1,5 +1,6 @@
 """Agents that go on until their successors have registered, or that get none."""
 
+import contextlib
 import fcntl
 import os
 import shlex
@@ -14,6 +15,8 @@ import psutil
 import pytest
 
 from lkhub.host import agent_home
+from lkhub.host.processes import ProcessId
+from lkhub.host.session import Session
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
 from lkhub.prepare.hub import PreparedHub
@@ -107,19 +110,50 @@ def detaching(hub: PreparedHub, note: Path) -> PreparedHub:
     return replace(hub, plan=replace(hub.plan, processes=tuple(map(wrap, hub.plan.processes))))
 
 
+def note_seen(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The pids that are found as started by an agent, from now on."""
+    seen: set[int] = set()
+    find = Session.find_members
+
+    def find_noted(session: Session) -> tuple[ProcessId, ...]:
+        found = find(session)
+        seen.update(each.pid for each in found)
+        return found
+
+    monkeypatch.setattr(Session, "find_members", find_noted)
+    return seen
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process that is left has another parent")
-@pytest.mark.parametrize("how", ["retires", "stops"])
+@pytest.mark.parametrize("how", ["retires", "stops", "is killed", "is killed after a takeover"])
 async def test_what_an_agent_has_detached_ends_with_it(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, tmp_path: Path, how: str
+    paths: StatePaths,
+    said: list[str],
+    make_hub: MakeHub,
+    calls: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
-    note = tmp_path / "detached"
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(detaching(with_agent(make_hub(media={}, serve=busy(calls))), note))
+    note, seen = tmp_path / "detached", note_seen(monkeypatch)
+    hub = detaching(with_agent(make_hub(media={}, serve=busy(calls))), note)
+    async with contextlib.AsyncExitStack() as stack:
+        supervisor = await stack.enter_async_context(supervising(paths, said, leave="takeover" in how))
+        await supervisor.apply(hub)
         await started(paths, "old")
         await until(lambda: note.exists() and note.read_text(), "what it detaches")
         detached = psutil.Process(int(note.read_text()))
+        if "takeover" in how:
+            await stack.aclose()
+            supervisor = await stack.enter_async_context(supervising(paths, said))
+            await adopt(supervisor, hub.plan.processes)
+            await supervisor.apply(hub)
+            seen.clear()
         if how == "stops":
             await supervisor.stop("now")
+        elif "killed" in how:
+            await until(lambda: detached.pid in seen, "the supervisor has seen it")
+            psutil.Process(pids(supervisor)[AGENT]).kill()
         else:
             await supervisor.apply(with_agent(make_hub(media={}, serve={"say": "new"})))
             calls.touch()
