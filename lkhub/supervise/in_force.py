@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import anyio.to_thread
 
-from lkhub.errors import MachineError
+from lkhub.errors import MachineError, describe_error
 from lkhub.host import agent_home, files
 from lkhub.host.given import remove_given
 from lkhub.plan.model import Plan
@@ -53,7 +53,10 @@ class InForce:
             # The new hub is in force all the same.
             self._unwritten = True
             self._say(f"{error.message}; commands tell of the hub as it was until it can be")
-        remove_given(self._paths, wanted.plan.agents)
+        try:
+            remove_given(self._paths, wanted.plan.agents)
+        except Exception as error:  # the new hub is in force all the same
+            self._say(f"can't tell all agents that the hub is up: {describe_error(error)}")
         for hear in self.heard:
             hear(wanted.plan)
 
@@ -75,7 +78,11 @@ class InForce:
             if not os.path.isdir(folder):
                 continue
             # In a thread: an environment has ten thousands of files.
-            left = await anyio.to_thread.run_sync(agent_home.remove_left, folder, names, abandon_on_cancel=True)
+            try:
+                left = await anyio.to_thread.run_sync(agent_home.remove_left, folder, names, abandon_on_cancel=True)
+            except Exception as error:  # such as no free thread, which must not end the supervisor
+                self._say(f"can't remove what agents have left in {folder}: {describe_error(error)}")
+                continue
             for path in left:
                 self._say(f"an agent is not in the spec any more, and what it has kept in its HOME stays: rm -r {path}")
 

@@ -119,13 +119,7 @@ class Predecessors(Beside[Predecessor]):
             failures.append(f"can't end {plan.name} (pid {process.pid}): {describe_error(error)}")
 
     async def _await_end(self, before: Predecessor) -> None:
-        while True:
-            try:
-                await processes.wait_until_gone(before.process)
-                break
-            except OSError as error:  # such as no free descriptor, which must not end the supervisor
-                self._shared.say(f"can't watch {before.plan.name} (pid {before.process.pid}): {describe_error(error)}")
-                await anyio.sleep(self._shared.timings.watch_again)
+        await self._watch(before, lambda: processes.wait_until_gone(before.process))
         if not self._forget(before):
             return
         code = before.popen.wait() if before.popen else None

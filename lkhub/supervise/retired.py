@@ -10,7 +10,6 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import describe_error
 from lkhub.host import processes
 from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
@@ -104,16 +103,11 @@ class Retired(Beside[RetiredProcess]):
         processes.send_signal(retired.process, signal.SIGTERM)
 
     async def _await_end(self, retired: RetiredProcess) -> None:
-        while True:
-            try:
-                await self._await_successor(retired)
-                await self._see_to_end(retired)
-                break
-            except OSError as error:  # such as no free descriptor, which must not end the supervisor
-                self._shared.say(
-                    f"can't watch {retired.plan.name} (pid {retired.process.pid}): {describe_error(error)}"
-                )
-                await anyio.sleep(self._timings.watch_again)
+        async def watch() -> None:
+            await self._await_successor(retired)
+            await self._see_to_end(retired)
+
+        await self._watch(retired, watch)
         if retired.popen is not None:
             retired.popen.wait()
         self._there.remove(retired)

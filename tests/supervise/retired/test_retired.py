@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lkhub.errors import MachineError
+from lkhub.errors import MachineError, describe_error
 from lkhub.host import processes
 from lkhub.host.processes import ProcessId
 from lkhub.plan.model import Listener
@@ -20,6 +20,7 @@ from lkhub.spec.ports import PortRange
 from lkhub.state.identity import list_retired
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
+from lkhub.supervise.succession import Succession
 from lkhub.wire.control import Outcome
 from tests.kit.ports import free_port
 from tests.supervise.conftest import MakeHub, list_running, pids, states, status_of, supervising
@@ -183,6 +184,54 @@ async def test_agent_that_cannot_be_watched_ends_no_supervisor(
             )
             await until(lambda: said, "the report")
         assert said[0] == f"can't watch serve (pid {before}): OSError (Too many open files)"
+        assert states(supervisor)["media"] == "running"
+
+
+async def test_error_while_one_is_watched_ends_no_supervisor_and_is_told_once(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where no thread is free: RuntimeError, which is no OSError."""
+    tries: list[str] = []
+
+    async def refuse(*_: object) -> bool:
+        tries.append("x")
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Succession, "is_over", refuse)
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        await started(paths, "old")
+        await supervisor.apply(with_agent(make_hub(media={}, serve={"say": "new"})))
+        await until(lambda: len(tries) > 2, "it is tried again")
+        assert [line.partition(": ")[2].split()[0] for line in said] == ["RuntimeError"]
+        monkeypatch.undo()
+        calls.touch()
+        await until(lambda: not status_of(supervisor)["retired"], "its end")
+        assert states(supervisor)["media"] == "running"
+
+
+@pytest.mark.parametrize("refused", ["agent_home.remove_left", "remove_given"])
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), OSError(errno.EIO, os.strerror(errno.EIO))])
+async def test_what_is_left_of_agents_and_can_not_be_removed_ends_no_supervisor(
+    paths: StatePaths,
+    said: list[str],
+    make_hub: MakeHub,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: str,
+    error: Exception,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(f"lkhub.supervise.in_force.{refused}", refuse)
+    Path(paths.agents).mkdir()
+    async with supervising(paths, said) as supervisor:
+        heard: list[object] = []
+        supervisor.in_force.heard.append(heard.append)
+        await supervisor.apply(make_hub(media={}))
+        await until(lambda: said, "the report")
+        assert describe_error(error).split()[0] in said[0]
+        assert heard, "the watchers follow the new plan"
         assert states(supervisor)["media"] == "running"
 
 
