@@ -66,6 +66,7 @@ class Fleet:
         self.shared = shared
         self.tasks = tasks
         self.children: dict[str, Child] = {}
+        self.stopping = False
         self.retired = Retired(tasks, shared, Succession(lambda: self.children))
         self.predecessors = Predecessors(tasks, shared)
         shared.retire = self.retired.add
@@ -167,7 +168,9 @@ class Fleet:
         return write_given(path, text) if self.shared.paths.is_for_agent(path) else files.write_private(path, text)
 
     async def start(self, children: Iterable[Child], *, persist: bool = False) -> None:
-        """Start all of them at once. Raises MachineError with every reason if some did not start."""
+        """Start all of them at once. Raises MachineError with every reason if some did not start, or if the hub
+        stops: it may have ended them meanwhile."""
+        self.require_going_on()
         failures: list[str] = []
 
         async def start(child: Child) -> None:
@@ -179,8 +182,14 @@ class Fleet:
         async with anyio.create_task_group() as starting:
             for child in children:
                 starting.start_soon(start, child)
+        self.require_going_on()
         if failures:
             raise MachineError("\n".join(failures))
+
+    def require_going_on(self) -> None:
+        """Raise MachineError where the hub stops: what is started then would be left running."""
+        if self.stopping:
+            raise MachineError("the hub is stopping", hints=("`lkhub up` starts it again once it is down",))
 
     async def stop(self, children: Iterable[tuple[Child, Ending]]) -> list[str]:
         """End each of them. Returns why some could not be ended."""

@@ -48,13 +48,16 @@ class Supervisor:
         self.pending: Pending | None = None
         # Called before a process that knows the participants is ended because another takes its place.
         self.before_replacing: list[Callable[[], Awaitable[None]]] = []
-        self.stopping = False
         self.gave_way_to = 0
         self.took_over = False
         self.left_for_next = False
         self._leaves = False
         self.hurries = False
         self._changing = anyio.Lock()
+
+    @property
+    def stopping(self) -> bool:
+        return self.fleet.stopping
 
     @property
     def children(self) -> dict[str, Child]:
@@ -76,7 +79,7 @@ class Supervisor:
         still the wanted one. If the new hub does not start, the old one is started again and MachineError says so.
         """
         async with self._changing:
-            self._require_going_on()
+            self.fleet.require_going_on()
             if instead_of is not None and self.wanted is not instead_of:
                 return Outcome(())
             try:
@@ -91,7 +94,7 @@ class Supervisor:
         """Restart processes without a change. Raises MachineError if one does not start; it is then tried again like a
         process that crashed."""
         async with self._changing:
-            self._require_going_on()
+            self.fleet.require_going_on()
             children = [self.children[name] for name in names]
             plans = [child.plan for child in children]
             for plan in plans:
@@ -104,6 +107,7 @@ class Supervisor:
             try:
                 await self.fleet.start((child for child in children if child.state == "stopped"), persist=True)
             except MachineError as error:
+                self.fleet.require_going_on()
                 raise MachineError(
                     "\n".join([*failures, error.message]),
                     hints=("it is started again by itself, less and less often: `lkhub status`",),
@@ -121,7 +125,7 @@ class Supervisor:
         are not restarted. A livekit-server of the operator's is: that waits until no participant is in a room, unless
         `now` is set. Raises HubError if the keys stay as they are."""
         async with self._changing:
-            self._require_going_on()
+            self.fleet.require_going_on()
             restarts = any(self.paths.keys in child.plan.files for child in self.children.values())
             hub = self.wanted if restarts else self.in_force.hub
             if hub is None:
@@ -165,7 +169,7 @@ class Supervisor:
         some could not be ended; they run on."""
         if self.gave_way_to or self._leaves:
             return
-        self.stopping = True
+        self.fleet.stopping = True
         failures: list[str] = []
         async with anyio.create_task_group() as tasks:
             # Calls of predecessors get as much time as the others, and the relay and the edge stay meanwhile.
@@ -174,7 +178,7 @@ class Supervisor:
         failures += await self.fleet.stop(self._order_ends(how, hand_over=False))
         await self.fleet.retired.end()
         if failures:
-            self.stopping = self.hurries = False
+            self.fleet.stopping = self.hurries = False
             raise MachineError("\n".join(failures), hints=("`lkhub down` tries it again",))
         self.shared.held.close_except(set())
         if given := [agent for agent in (self.in_force.hub.plan.agents if self.in_force.hub else ()) if agent.given]:
@@ -183,12 +187,12 @@ class Supervisor:
     def give_way(self, pid: int) -> None:
         """End, and leave the processes to another supervisor that holds the state directory by now."""
         self.say(f"another supervisor (pid {pid}) has this hub by now; this one ends, and leaves it the processes")
-        self.gave_way_to, self.stopping = pid, True
+        self.gave_way_to, self.fleet.stopping = pid, True
         self.tasks.cancel_scope.cancel()
 
     def leave(self) -> None:
         """End, and leave the processes running for the next supervisor."""
-        self._leaves = self.stopping = True
+        self._leaves = self.fleet.stopping = True
 
     def stop_now(self) -> None:
         """End every drain at once, also those that have not begun."""
@@ -213,7 +217,7 @@ class Supervisor:
             return
         async with self._changing:
             pending, before = self.pending, self.in_force.hub
-            if pending is None or self.stopping:
+            if pending is None or self.fleet.stopping:
                 return
             try:
                 outcome = await self._apply(pending.hub)
@@ -232,10 +236,6 @@ class Supervisor:
         await self.calls.notice_return(plan)
 
     # --- how
-
-    def _require_going_on(self) -> None:
-        if self.stopping:
-            raise MachineError("the hub is stopping", hints=("`lkhub up` starts it again once it is down",))
 
     def _order_ends(self, how: Ending, *, hand_over: bool) -> Iterator[tuple[Child, Ending]]:
         children = [child for child in self.children.values() if (child.plan.handover is not None) == hand_over]

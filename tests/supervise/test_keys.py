@@ -243,7 +243,7 @@ async def test_stopping_hub_keeps_its_keys(paths: StatePaths, said: list[str], m
         with pytest.raises(HubError, match="no spec is in force"):
             await supervisor.take_keys(rotated)
         await supervisor.apply(make_keyed())
-        supervisor.stopping = True
+        supervisor.fleet.stopping = True
         with pytest.raises(HubError, match="the hub is stopping"):
             await supervisor.take_keys(rotated)
-        supervisor.stopping = False
+        supervisor.fleet.stopping = False
