@@ -15,7 +15,7 @@ from lkhub.host.files import read_input
 from lkhub.host.sealed import SealKeys
 from lkhub.hub.backup import list_names
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_paths
-from lkhub.hub.restore import require_backup, restore_backup
+from lkhub.hub.restore import require_restorable, restore_backup
 from lkhub.secret import Secret
 
 
@@ -51,12 +51,12 @@ def restore(
     Everything is judged before the first change. Start the hub with `lkhub up`, or `lkhub install`.
     """
     # Before anybody is asked for a passphrase.
-    require_backup(str(file))
+    paths = find_paths(state)
+    require_restorable(paths, str(file), force=force)
     if identity:
         keys = SealKeys(find_passphrase(passphrase_file), identities=tuple(map(_read_identity, identity)))
     else:
         keys = SealKeys(read_passphrase(passphrase_file, twice=False))
-    paths = find_paths(state)
     done = restore_backup(paths, spec, str(file), keys, force=force)
     made = done.manifest
     if json:

@@ -61,15 +61,7 @@ def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealK
     """Put the backup in `file` in place. `given` is where its spec goes: by default to where `lkhub install` has it if
     the hub was a service, else to hub.yaml in the current folder. `force`: keep the hub that is there aside. Raises
     HubError, and then nothing was changed."""
-    if force and read_restore(paths) is None:
-        remove(paths.restore_record)
-    finish_restore(paths)
-    _require_stopped(paths)
-    if not force and (found := _find_hub(paths)):
-        raise InputError(
-            f"{paths.root} has a hub already: {found} is there",
-            hints=("--force puts the backup in its place, and keeps it aside", "--state DIR names another folder"),
-        )
+    require_restorable(paths, file, force=force)
     with _open_backup(file) as source, _state_directory(paths), _prepared_folder(paths):
         manifest = _unpack(paths, source, keys)
         targets = _find_targets(paths, manifest, given)
@@ -85,10 +77,20 @@ def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealK
     return Restored(manifest, spec, record.aside if os.path.isdir(record.aside) else "")
 
 
-def require_backup(file: str) -> None:
-    """Raise InputError where the file can't be read or is no backup, as far as can be seen without a key."""
+def require_restorable(paths: StatePaths, file: str, *, force: bool) -> None:
+    """Raise HubError where the backup can't be put in place, as far as can be seen without a key. A restore that was
+    killed is gone on with before."""
     with _open_backup(file):
         pass
+    if force and read_restore(paths) is None:
+        remove(paths.restore_record)
+    finish_restore(paths)
+    _require_stopped(paths)
+    if not force and (found := _find_hub(paths)):
+        raise InputError(
+            f"{paths.root} has a hub already: {found} is there",
+            hints=("--force puts the backup in its place, and keeps it aside", "--state DIR names another folder"),
+        )
 
 
 def finish_restore(paths: StatePaths) -> None:

@@ -9,6 +9,8 @@ from lkhub.cli.shared import passphrase
 from lkhub.cli.shared.passphrase import read_passphrase
 from lkhub.errors import InputError
 from lkhub.host.sealed import MAGIC
+from lkhub.hub import restore
+from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import Run
 
 
@@ -88,6 +90,29 @@ def test_file_is_judged_before_the_passphrase(run: Run, keys: list[str]) -> None
         assert (done.code, done.out, told in done.err) == (2, "", True), done.err
         assert "passphrase" not in done.err
         assert "nowhere" not in done.err
+
+
+@pytest.mark.parametrize("keys", [[], ["--passphrase-file", "nowhere"], ["--identity", "nowhere"]], ids=str)
+@pytest.mark.parametrize("what", ["runs", "is there", "was half restored"])
+def test_hub_that_is_in_the_way_is_told_before_the_passphrase(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: list[str], what: str
+) -> None:
+    Path("hub.age").write_bytes(MAGIC[0])
+    paths, force = StatePaths(str(tmp_path / "state")), []
+    Path(paths.root).mkdir(mode=0o700, exist_ok=True)
+    if what == "runs":
+        monkeypatch.setattr(restore, "is_running", lambda _: True)
+        told, force = f"a hub runs in {paths.root}", ["--force"]
+    elif what == "is there":
+        Path(paths.managed_keys).touch()
+        told = f"{paths.root} has a hub already: managed-keys.yaml is there"
+    else:
+        Path(paths.restore_record).write_text("{")
+        told = "a restore was interrupted"
+    done = run("restore", "hub.age", *force, *keys)
+    assert (done.code, done.out, told in done.err) == (3 if "half" in what else 2, "", True), done.err
+    assert "passphrase" not in done.err
+    assert "nowhere" not in done.err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
