@@ -188,7 +188,7 @@ async def test_status_line_says_what_the_next_ctrl_c_does(applied: StatePaths) -
         supervisor = Supervisor(applied, lambda _: None, tasks)
         supervisor.children["media"] = cast(Any, SimpleNamespace(plan=SimpleNamespace(name="media"), state="running"))
         lines = [str(foreground._describe(supervisor))]
-        supervisor.stopping = True
+        supervisor.fleet.stopping = True
         lines.append(str(foreground._describe(supervisor)))
         supervisor.hurries = True
         lines.append(str(foreground._describe(supervisor)))
