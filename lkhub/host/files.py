@@ -6,6 +6,7 @@ import hashlib
 import os
 import pwd
 import shlex
+import shutil
 import stat
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
@@ -31,6 +32,10 @@ _ROOM_BYTES = 16 * 1024 * 1024
 MAX_SOCKET_PATH = 103
 
 
+FREE_SPACE = "free some space (`df -h` shows where), then run it again"
+"""What to do about a disk that is full."""
+
+
 @contextlib.contextmanager
 def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
     """Turn an OSError on `path` into a MachineError that says what to do about it. Its reason code is READ_ONLY where
@@ -42,13 +47,22 @@ def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
         hints: tuple[str, ...] = ()
         match error.errno:
             case errno.ENOSPC | errno.EDQUOT:
-                reason, hints = "the disk is full", ("free some space (`df -h` shows where), then run it again",)
+                reason, hints = "the disk is full", (FREE_SPACE,)
             case errno.EROFS:
                 reason, code = "the file system is read-only", READ_ONLY
                 hints = ("choose another place with --state DIR", "or remount it writable")
             case errno.EACCES | errno.EPERM:
                 reason, hints = "permission denied", ("choose a folder of your own with --state DIR",)
         raise MachineError(f"can't {doing} {path}: {reason}", hints=hints, code=code) from error
+
+
+def require_space(folder: str, needed: int, what: str, *hints: str) -> None:
+    """Raise MachineError where less than `needed` bytes are free in a folder. Where the system does not tell, what is
+    written tells. `hints` are what else can be done than to free some."""
+    with contextlib.suppress(OSError):
+        if (free := shutil.disk_usage(folder).free) < needed:
+            full = f"{what} needs {needed:,} bytes in {folder}, and {free:,} are free"
+            raise MachineError(full, hints=(FREE_SPACE, *hints))
 
 
 def digest(content: bytes) -> str:

@@ -5,6 +5,7 @@ is in an argument, in the environment, or in a file.
 """
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -57,7 +58,7 @@ class _Done(Struct, frozen=True):
 @contextlib.contextmanager
 def encrypting(to: int, keys: SealKeys) -> Iterator[IO[bytes]]:
     """A file to write to, whose encryption is written to the descriptor `to`; that is complete when the block ends
-    without an error. Raises HubError."""
+    without an error. Raises HubError, and OSError where the disk is full."""
     read, write = os.pipe()
     with _run("encrypt", read, to, keys) as process:
         os.close(read)
@@ -129,6 +130,8 @@ def _require_done(process: subprocess.Popen[bytes]) -> None:
     except ValueError:
         raise MachineError("lkhub-engine has ended while it encrypted or decrypted") from None
     if isinstance(answer, Failure):
+        if answer.code == "disk-full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise _explain(answer)
 
 

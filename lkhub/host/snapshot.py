@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
 
 from lkhub.errors import MachineError
-from lkhub.host.files import explain_os_errors
+from lkhub.host.files import FREE_SPACE, explain_os_errors, require_space
 from lkhub.host.half_written import make_half_written, remove_left
 
 # How long a copy waits for a process that holds the whole file, as for its last seconds one does at its end.
@@ -28,7 +28,8 @@ def copy_database(file: str, target: str) -> None:
             copy.execute("PRAGMA journal_mode = DELETE")
             found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
-        raise MachineError(f"can't copy the store {file}: {error}") from None
+        hints = (FREE_SPACE,) if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL else ()
+        raise MachineError(f"can't copy the store {file}: {error}", hints=hints) from None
     if found != "ok":
         raise MachineError(f"the store {file} is damaged, and is not backed up: {found}")
 
@@ -40,6 +41,9 @@ def copied_beside(file: str) -> Iterator[str]:
     folder, name = os.path.split(file)
     with explain_os_errors(folder, "write in"):
         remove_left(folder, name)
+        # What is in the log too, which the copy has in its pages.
+        needed = sum(os.path.getsize(path) for path in (file, f"{file}-wal") if os.path.exists(path))
+        require_space(folder, needed, "the copy of the store")
         handle, copy = make_half_written(file)
     try:
         copy_database(file, copy)

@@ -22,6 +22,7 @@ from lkhub.host.files import (
     explain_os_errors,
     read_input,
     require_own_links,
+    require_space,
     stamp,
     sync_folder,
 )
@@ -266,6 +267,7 @@ def _write(file: str, manifest: Manifest, contents: _Contents, keys: SealKeys) -
     folder, name = os.path.split(os.path.abspath(file))
     with explain_os_errors(file, "write"):
         remove_left(folder, name)
+        require_space(folder, manifest.size, "the backup", "or name a file on another disk")
         handle, temporary = make_half_written(os.path.join(folder, name))
     try:
         with explain_os_errors(file, "write"):

@@ -28,6 +28,7 @@ from lkhub.host.files import (
     keep_names,
     read_input,
     remove,
+    require_space,
     sync_folder,
 )
 from lkhub.host.lock import hold_lock
@@ -176,8 +177,7 @@ def _unpack(paths: StatePaths, source: IO[bytes], keys: SealKeys) -> Manifest:
     with decrypting(source.fileno(), keys) as pipe:
         reader = ArchiveReader(pipe)
         manifest = parse_manifest(reader.read_manifest(), lkhub.__version__)
-        if (free := shutil.disk_usage(paths.root).free) < manifest.size:
-            raise MachineError(f"the backup needs {manifest.size:,} bytes in {paths.root}, and {free:,} are free")
+        require_space(paths.root, manifest.size, "the backup", "or name another folder with --state DIR")
         with acting_as_owner(paths.root):
             os.mkdir(f"{paths.restoring}/{IN_STATE}")
             for file in manifest.files:

@@ -6,7 +6,9 @@ import itertools
 import os
 import re
 import sqlite3
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -198,3 +200,49 @@ def test_backup_that_could_not_be_restored_is_not_written(tmp_path: Path, monkey
     with pytest.raises(InputError, match=r"3 files .* 1 and .* are allowed"):
         left_out(tmp_path, spec)
     assert not (tmp_path / "hub.age").exists()
+
+
+def make_store(paths: StatePaths) -> None:
+    Path(paths.root).mkdir(exist_ok=True)
+    Path(paths.managed_keys).touch()
+    with contextlib.closing(sqlite3.connect(paths.store)) as store:
+        store.execute("CREATE TABLE text (text)")
+        store.execute("INSERT INTO text VALUES (hex(randomblob(100000)))")
+        store.commit()
+
+
+@pytest.mark.parametrize("full", ["state", "disk"])
+def test_disk_that_is_too_small_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    paths = StatePaths(str(tmp_path / "state"))
+    make_store(paths)
+    (tmp_path / "disk").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=8 if path.endswith(full) else 1 << 30))
+    with pytest.raises(MachineError, match=rf"needs [\d,]{{7,}} bytes in {tmp_path / full}, and 8 are free") as failed:
+        make_backup(paths, None, str(tmp_path / "disk/hub.age"), SealKeys(Secret("x")))
+    assert failed.value.hints[0].startswith("free some space")
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".age", ".part")]
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("full", ["state", "disk"])
+def test_disk_that_is_full_all_the_same_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+    """As where another program fills it, or a quota is reached, which is not seen before."""
+    paths = StatePaths(str(tmp_path / "state"))
+    for name in ("state", "disk"):
+        (tmp_path / name).mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", tmp_path / full], check=True)
+    try:
+        make_store(paths)
+        if full == "disk":
+            (tmp_path / "disk/other").write_bytes(b"x" * 200_000)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 30))
+        with pytest.raises(MachineError, match="disk is full") as failed:
+            make_backup(paths, None, str(tmp_path / "disk/hub.age"), SealKeys(recipients=(RECIPIENT,)))
+        assert failed.value.hints[0].startswith("free some space"), failed.value
+        assert not [path for path in tmp_path.rglob("*") if path.suffix in (".age", ".part")]
+    finally:
+        subprocess.run(["umount", tmp_path / full], check=True)

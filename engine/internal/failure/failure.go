@@ -62,6 +62,8 @@ func Of(err error) *Failure {
 		return &Failure{ExitMachine, "address-not-available", err.Error()}
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return &Failure{ExitMachine, "permission-denied", err.Error()}
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return &Failure{ExitMachine, "disk-full", err.Error()}
 	default:
 		return &Failure{ExitNotWell, "failed", err.Error()}
 	}
