@@ -1,8 +1,10 @@
 """Fixtures and settings that all tests share."""
 
+import ctypes
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -41,6 +43,19 @@ def _own_signals() -> None:
     """A shell that starts the tests with `&` makes them and their child processes ignore Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_LIBC = ctypes.CDLL(None)
+_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+@pytest.fixture(autouse=True)
+def _adopts_nothing() -> Iterator[None]:
+    """What runs builds and agents becomes the parent of all that they leave. If a process of tests stayed that, what a
+    later test kills would be a zombie for good, and look alive: nothing waits for it here."""
+    yield
+    if sys.platform == "linux":
+        _LIBC.prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 @pytest.fixture
