@@ -173,14 +173,15 @@ async def test_service_that_is_killed_meanwhile_loses_no_seat_and_wastes_none(
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Each participant of the SDK has some ten sockets."""
+    """Each participant of the SDK has about 30 descriptors, and more where the machine has many addresses: it has sockets
+    for each."""
     before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
 
 
-@pytest.mark.field
+@pytest.mark.timing
 @pytest.mark.usefixtures("many_files")
 async def test_two_hundred_real_participants_sit_where_livekit_has_them(hub: Hub) -> None:
     hub.write_spec("rooms: [{match: voice, capacity: 16, overflow: subrooms}]\n")
