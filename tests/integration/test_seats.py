@@ -173,8 +173,8 @@ async def test_service_that_is_killed_meanwhile_loses_no_seat_and_wastes_none(
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Each participant of the SDK has about 30 descriptors, and more where the machine has many addresses: it has sockets
-    for each."""
+    """Each participant of the SDK has about 30 descriptors, and more where the machine has many addresses, since it has
+    sockets for each."""
     before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     yield
