@@ -31,7 +31,7 @@ class AgentProcess:
     """A process of an agent. It is installed and runs since `since`. `worker`: its worker that is connected to media,
     if any. `installing`: its dependencies are being installed. `failure`: why its version could not be installed when
     that was last tried, "" where it could or was not tried. `replaces`: an earlier worker does its work as long as it
-    has no worker. `exposed` are the TCP ports on which it listens for other machines. `seen`: its
+    has no worker. `exposed` are the TCP ports on which it listens on every interface. `seen`: its
     sockets can be seen, and so whether a worker is this one."""
 
     name: str

@@ -15,7 +15,8 @@ from lkhub.plan.agents import RUN_AGENT
 @dataclass(frozen=True)
 class Sockets:
     """`connected` are the addresses from which a process is connected, as `127.0.0.1:40000`; `exposed` are the ports on
-    which it listens at other addresses than loopback."""
+    which it listens at every address, as the health check of a worker does by default. An agent in a call listens at
+    single addresses too: ICE may connect it over TCP there."""
 
     connected: frozenset[str] = frozenset()
     exposed: frozenset[int] = frozenset()
@@ -30,7 +31,7 @@ def read_sockets(pid: int | None) -> Sockets:
         frozenset(
             each.laddr.port
             for each in found
-            if each.status == psutil.CONN_LISTEN and not ip_address(each.laddr.ip).is_loopback
+            if each.status == psutil.CONN_LISTEN and ip_address(each.laddr.ip).is_unspecified
         ),
     )
 

@@ -24,6 +24,10 @@ from tests.reports import hub_report
 # It connects from a port of its own, or listens at all addresses, and tells the port.
 CONNECTS = "import socket, sys; s = socket.create_connection(('127.0.0.1', {})); print(s.getsockname()[1], flush=True)"
 LISTENS = "import socket; s = socket.create_server(('{}', 0)); print(s.getsockname()[1], flush=True)"
+LISTENS_AT_ONE = (
+    "import socket; s = socket.socket(); s.setsockopt(socket.IPPROTO_IP, 15, 1)"  # IP_FREEBIND of linux/in.h
+    "; s.bind(('192.0.2.7', 0)); s.listen(); print(s.getsockname()[1], flush=True)"
+)
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 
 
@@ -78,6 +82,13 @@ def test_ports_that_others_can_reach_are_seen(paths: StatePaths) -> None:
     with process(LISTENS.format("0.0.0.0")) as (pid, port):
         assert look_at_agents(paths, report(pid, 1))[0].exposed == (port,)
     with process(LISTENS.format("127.0.0.1")) as (pid, _):
+        assert look_at_agents(paths, report(pid, 1))[0].exposed == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, this machine must have the address")
+def test_port_of_ice_is_no_health_check(paths: StatePaths) -> None:
+    """An agent in a call listens at each address of this machine by itself, where ICE may connect it over TCP."""
+    with process(LISTENS_AT_ONE) as (pid, _):
         assert look_at_agents(paths, report(pid, 1))[0].exposed == ()
 
 
