@@ -147,6 +147,8 @@ def test_changed_setting_changes_the_unit_without_lkhub(configure: Any) -> None:
     unit = made.read("other.nix")["unit"]
     assert unit["description"] == "LiveKit hub other"
     assert unit["serviceConfig"]["TimeoutStopSec"] == 7230
+    made.write('enable = true; settings = { drain = "2h"; agents = [ { name = "a"; project = "/srv/a"; } ]; };')
+    assert made.read("other.nix")["agents"]["lkhub-agent-a"]["serviceConfig"]["TimeoutStopSec"] == 7230
     assert unit["serviceConfig"]["ExecStart"].startswith("/nix/store/x/bin/python -P -m lkhub up ")
 
 

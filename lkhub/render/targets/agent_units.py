@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.plan.container import AGENT_FOLDER
 from lkhub.plan.model import Plan
 from lkhub.plan.service import AGENTS_STATE, RESTART_SECONDS, UNIT, limit_stop, name_unit
@@ -58,5 +57,5 @@ def _agent_service(plan: Plan, agent: str, process: str) -> Iterator[Setting]:
     yield "Restart", "on-failure"
     yield "RestartSec", RESTART_SECONDS
     yield "OOMPolicy", "continue"
-    yield "TimeoutStopSec", limit_stop(RETIRING_SECONDS)
+    yield "TimeoutStopSec", limit_stop(plan.drain)
     yield from AGENT_SANDBOX

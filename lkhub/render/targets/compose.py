@@ -5,7 +5,6 @@ from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from lkhub import __version__
-from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.plan.container import AGENT_FOLDER, CONTAINED, PROGRAMS, UID, choose_agent_uid, name_agent_state
 from lkhub.plan.installation import AGENTS_VARIABLE
 from lkhub.plan.model import AgentPlan, Plan
@@ -100,7 +99,7 @@ def _describe_agent(plan: Plan, agent: AgentPlan, process: str) -> Service:
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
         # A worker that is told to end finishes its calls, and ends at once where media is gone.
-        "stop_grace_period": f"{limit_stop(RETIRING_SECONDS)}s",
+        "stop_grace_period": f"{limit_stop(plan.drain)}s",
         "environment": [f"STATE_DIRECTORY={state}"],
         "volumes": [f"{_name_given(agent)}:{AGENT_FOLDER}:ro", f"{_name_kept(agent)}:{state}"],
     }

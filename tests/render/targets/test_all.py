@@ -1,8 +1,11 @@
 """Every target of `lkhub render`."""
 
+import re
+
 import pytest
 
 from lkhub.errors import InputError
+from lkhub.plan.container import CONTAINED
 from lkhub.plan.model import Plan
 from lkhub.plan.network import NetworkFacts
 from lkhub.render.targets.all import TARGETS
@@ -87,3 +90,25 @@ def test_plan_without_the_part_says_what_to_write(name: str, spec: str) -> None:
     with pytest.raises(InputError) as refused:
         TARGETS[name].render(plan, Given(facts.interfaces), None)
     assert "tls.mode" in refused.value.hints[0]
+
+
+# Not that of a pod's probe, which is deeper in.
+STOP_TIME = re.compile(r"^ {,6}(?:TimeoutStopSec|stop_grace_period|terminationGracePeriodSeconds)\W+(\d+)s?\W*$", re.M)
+# Of the hub and each agent. Kubernetes has them in manifests and in a chart.
+STOP_TIMES = {"systemd": 2, "compose": 3, "kubernetes": 4}
+
+
+@pytest.mark.parametrize("target", STOP_TIMES)
+@pytest.mark.parametrize(("drain", "seconds"), [("10m", "630"), ("2h", "7230"), ("0s", "30")])
+def test_hub_and_agents_are_stopped_as_drain_says(target: str, drain: str, seconds: str) -> None:
+    agents = {
+        "systemd": "[{name: code, project: a}]",
+        "compose": "[{name: code, project: a}, {name: bmo, image: a}]",
+        "kubernetes": "[{name: bmo, image: a}]",
+    }
+    spec = f"reach: public\ndomain: rtc.example.com\ndrain: {drain}\nagents: {agents[target]}\n"
+    form = "host-network" if target == "kubernetes" else None
+    plan = plan_sound(spec, MACHINES["vps"], TARGETS[target].installation or CONTAINED)
+    files = TARGETS[target].render(plan, Given(spec=spec.encode()), form)
+    found = [time for file in files for time in STOP_TIME.findall(file.text)]
+    assert found == [seconds] * STOP_TIMES[target]

@@ -165,7 +165,7 @@ def render_module(plan: Plan) -> str:
         "hub": UNIT,
         "describeagent": str(dict(agent["Unit"])["Description"]),
         "agentunit": write_nix(_group(each for each in agent["Unit"] if each[0] not in _OF_THE_UNIT), " " * 10),
-        "agent": write_nix(_group(agent["Service"]), " " * 10),
+        "agent": write_nix({**_group(agent["Service"]), "TimeoutStopSec": stop}, " " * 10),
     }
     text = _TEXT
     for name, value in values.items():
