@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lkhub.plan.agents import IMAGE_FIX, IMAGE_REFUSED
 from lkhub.plan.model import Plan
 from lkhub.plan.service import INSTALLED
 from lkhub.render.targets.agent_units import render_agent_units
@@ -176,6 +177,26 @@ def test_wrong_setting_is_refused_with_its_name(settings: str, named: str, confi
     done = made.evaluate("other.nix")
     assert done.returncode == 1
     assert f"ption `services.lkhub.settings.{named}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("agents", "refused"),
+    [
+        ('{ name = "a"; project = "/srv/a"; } { name = "b"; project = "b"; replicas = 2; }', []),
+        ('{ name = "a"; image = "a"; }', [0]),
+        ('{ name = "a"; project = "/srv/a"; } { name = "b"; image = "b"; } { name = "c"; image = "c"; }', [1, 2]),
+    ],
+)
+def test_agent_that_is_an_image_is_refused_as_everywhere_outside_containers(
+    agents: str, refused: list[int], configure: Any
+) -> None:
+    made = configure("")
+    made.write(f"enable = true; settings.agents = [ {agents} ];")
+    done = made.evaluate("other.nix")
+    told = [line for line in done.stderr.splitlines() if "services.lkhub.settings.agents" in line]
+    assert (done.returncode, len(told)) == (1 if refused else 0, len(refused)), done.stderr
+    for index, line in zip(refused, told, strict=True):
+        assert line.endswith(f"- services.lkhub.settings.agents[{index}].image: {IMAGE_REFUSED}; {IMAGE_FIX}")
 
 
 def test_a_reader_gets_where_the_guide_leads(tmp_path: Path) -> None:

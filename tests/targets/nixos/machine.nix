@@ -4,6 +4,7 @@ let
   lib = import ./lib.nix;
   anything = lib.mkOption { type = lib.types.attrsOf lib.types.anything; default = { }; };
   nixos.options = {
+    assertions = lib.mkOption { type = lib.types.listOf lib.types.anything; default = [ ]; };
     environment.etc = anything;
     networking.firewall = anything;
     systemd.services = anything;
@@ -11,7 +12,12 @@ let
     users.groups = anything;
   };
   config = (lib.evalModules { modules = [ nixos hub ]; }).config;
+  # As NixOS does (nixos/modules/system/activation/top-level.nix).
+  failed = builtins.filter (each: !each.assertion) config.assertions;
 in
+if failed != [ ] then
+  throw "\nFailed assertions:\n${builtins.concatStringsSep "\n" (map (each: "- ${each.message}") failed)}"
+else
 {
   unit = config.systemd.services.lkhub or null;
   agents = builtins.removeAttrs config.systemd.services [ "lkhub" ];

@@ -6,6 +6,7 @@ may change without lkhub, is computed in Nix.
 
 from collections.abc import Iterable, Mapping
 
+from lkhub.plan.agents import IMAGE_FIX, IMAGE_REFUSED
 from lkhub.plan.model import Plan
 from lkhub.plan.service import ENVIRONMENT, FOLDER, INSTALLED, SPEC, STOP_MARGIN_SECONDS, UNIT, USER
 from lkhub.render.targets.agent_units import list_agent_sections
@@ -83,6 +84,11 @@ let
     (settings.agents or [ ]));
   nameUnit = agent: "lkhub-${agent.process}";
 
+  # The numbers of agents that are images.
+  images = filter
+    (index: elemAt settings.agents index ? image)
+    (genList (index: index) (length (settings.agents or [ ])));
+
   waitsFor = [ "network-online.target" ]
     ++ (if (settings.tls or { }).mode or "" == "tailscale" then [ "tailscaled.service" ] else [ ]);
 in
@@ -102,6 +108,13 @@ in
   };
 
   config = mkIf cfg.enable {
+    assertions = map
+      (index: {
+        assertion = false;
+        message = "services.lkhub.settings.agents[${toString index}].image: @refused@; @instead@";
+      })
+      images;
+
     environment.etc."@spec@".text = toJSON settings;
 
     users.users.@user@ = { isSystemUser = true; group = "@user@"; };
@@ -162,6 +175,8 @@ def render_module(plan: Plan) -> str:
         "options": write_options(schema),
         "unit": write_nix(_group(each for each in sections["Unit"] if each[0] not in _OF_THE_UNIT), " " * 8),
         "service": write_nix({**service, "TimeoutStopSec": stop}, " " * 8),
+        "refused": write_text(IMAGE_REFUSED)[1:-1],
+        "instead": write_text(IMAGE_FIX)[1:-1],
         "hub": UNIT,
         "describeagent": str(dict(agent["Unit"])["Description"]),
         "agentunit": write_nix(_group(each for each in agent["Unit"] if each[0] not in _OF_THE_UNIT), " " * 10),
