@@ -10,6 +10,7 @@ from lkhub.checks.checks import check_upgrade
 from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.sites import BuiltSite
 from lkhub.checks.store import check_store
+from lkhub.checks.supervised import check_hanging
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import HubError, MachineError
 from lkhub.findings.finding import Finding
@@ -32,7 +33,7 @@ from lkhub.state.root_change import read_root_change
 from lkhub.state.store import read_store
 from lkhub.state.verified import read_verified
 from lkhub.state.webhooks import read_webhooks
-from lkhub.wire.control import HubReport, StatusRequest
+from lkhub.wire.control import NO_REPORT, HubReport, StatusRequest
 from lkhub.wire.serve_config import ServeConfig, parse_serve
 
 
@@ -122,6 +123,16 @@ def find_in_installations(paths: StatePaths) -> list[Finding]:
     about = ("agent-installing", "agent-install-failed")
     agents = _look_at_agents(paths, _ask_report(paths))
     return [finding for finding in check_agents(agents, None, time.time()) if finding.code in about]
+
+
+def find_hanging(paths: StatePaths) -> list[Finding]:
+    """Which processes do not answer that clients and applications need."""
+    report = NO_REPORT
+    with contextlib.suppress(NotRunningError):
+        report = ask(paths.control, StatusRequest())
+    needed = {each.name: each.pid for each in report.processes if "registers" not in each.roles}
+    stopped = {name: pid for name, pid in needed.items() if name in report.stopped}
+    return list(check_hanging({name: why for name, why in report.hangs.items() if name in needed}, stopped))
 
 
 def find_in_store(paths: StatePaths) -> list[Finding]:

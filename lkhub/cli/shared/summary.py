@@ -20,7 +20,7 @@ from lkhub.findings.finding import Finding
 from lkhub.findings.fold import fold
 from lkhub.hub.applied import require_applied
 from lkhub.hub.examine import Examined
-from lkhub.hub.gather import find_drift, find_in_installations, find_in_store, read_status
+from lkhub.hub.gather import find_drift, find_hanging, find_in_installations, find_in_store, read_status
 from lkhub.hub.locate import name_state
 from lkhub.hub.status import Verified
 from lkhub.hub.tokens import make_link
@@ -81,7 +81,8 @@ def show_summary(
     show_detour(verified)
     # A command without these options is about the hub of another state directory.
     here = name_state(plan.paths)
-    findings = find_in_calls(verified, read_called(plan.paths), around, here)
+    findings = [each.with_options(here) for each in find_hanging(plan.paths)]
+    findings += find_in_calls(verified, read_called(plan.paths), around, here)
     # Not among `findings`: calls get through all the same.
     agents = find_in_installations(plan.paths) if plan.agents else []
     beside = [*find_in_store(plan.paths), *find_drift(plan.paths), *agents, *built]

@@ -13,6 +13,7 @@ from lkhub.checks.paths import PathResult
 from lkhub.checks.sites import BuiltSite, check_sites
 from lkhub.cli.shared import summary
 from lkhub.cli.shared.summary import show_summary
+from lkhub.hub import gather
 from lkhub.hub.status import Verified
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan, Sighting
@@ -24,6 +25,7 @@ from lkhub.wire.serve_config import dump_serve, parse_serve
 from tests.cli.conftest import SECRET, write_serve
 from tests.findings.make import NO_TLS, note
 from tests.machines import make_facts, make_installation
+from tests.reports import hub_report
 
 Captured = pytest.CaptureFixture[str]
 
@@ -72,6 +74,22 @@ def test_store_that_can_not_be_used_stands_above_a_hub_that_is_up(plan: Plan, ca
     assert "the store can't be reached [store-fails]" in shown.err
     assert "lkhub at a:5432" in shown.err
     assert shown.out.startswith("hub is up\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "roles", "is_up"), [("edge", (), False), ("serve", (), False), ("agent-bmo", ("registers",), True)]
+)
+def test_hub_of_which_a_process_hangs_is_not_said_to_be_up(
+    plan: Plan, capsys: Captured, monkeypatch: pytest.MonkeyPatch, name: str, roles: tuple[str, ...], is_up: bool
+) -> None:
+    """Also where nobody asked for a verification. Calls get through where an agent hangs."""
+    process = {"name": name, "pid": 4711, "roles": roles, "state": "hanging"}
+    report = hub_report({"processes": [process], "hangs": {name: "it does not answer"}, "stopped": [name]})
+    monkeypatch.setattr(gather, "ask", lambda *_: report)
+    show_summary(plan, None)
+    shown = capsys.readouterr()
+    assert shown.out.startswith("hub is up\n" if is_up else "hub runs, and not everybody gets in")
+    assert ("kill -CONT 4711" in shown.err) is not is_up
 
 
 def test_token_is_not_written_to_what_keeps_it(plan: Plan, capsys: Captured) -> None:
