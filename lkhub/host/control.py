@@ -40,6 +40,10 @@ RESTORE_POLL_SECONDS = 0.1
 
 SETTLE_POLL_SECONDS = 0.05
 
+# A supervisor that was killed accepts connections until the last of its threads has ended: more than a second was
+# measured on a busy machine.
+BREAKING_OFF_SECONDS = 3.0
+
 # A report has some kilobytes. What listens there may belong to another user, whose state directory was named.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
@@ -76,17 +80,23 @@ def ask_settled(
 ) -> Answer:
     """`ask`, and ask again for up to `seconds` while a supervisor is starting or ending. `on_wait` is called once,
     before the first wait. Where the supervisor is still starting or ending after `seconds`, NotRunningError is
-    `busy`."""
+    `busy`. One that breaks off was killed, or has opened its control socket again: it is asked again too, so the
+    request must be one that may be made twice."""
     deadline, waits = time.monotonic() + seconds, False
+    breaks_off_until: float | None = None
     while True:
         try:
             return ask(path, request, on_progress=on_progress)
+        except BrokenOffError:
+            breaks_off_until = breaks_off_until or time.monotonic() + BREAKING_OFF_SECONDS
+            if time.monotonic() > breaks_off_until:
+                raise
         except NotRunningError as error:
             if not error.busy or time.monotonic() > deadline:
                 raise
-        if on_wait and not waits:
-            on_wait()
-        waits = True
+            if on_wait and not waits:
+                on_wait()
+            waits = True
         time.sleep(SETTLE_POLL_SECONDS)
 
 

@@ -14,7 +14,7 @@ from lkhub.checks.paths import (
     open_rooms,
     read_result,
 )
-from lkhub.errors import MachineError
+from lkhub.errors import MachineError, describe_error
 from lkhub.host.engine import bundled_engine, require_engine
 from lkhub.host.environ import tool_environ
 from lkhub.livekit.room_calls import create_room, delete_room
@@ -60,7 +60,7 @@ def verify_paths(
 
 def run_probe(request: ProbeRequest) -> tuple[ProbeResult, ...]:
     """Run `lkhub-engine probe`, and return its answer for each path. Tokens go in by stdin, never by argument."""
-    engine = bundled_engine()
+    engine, seconds = bundled_engine(), PROBE_TIMEOUT_MS / 1000 + PROBE_GRACE_SECONDS
     require_engine(engine)
     try:
         done = subprocess.run(
@@ -69,11 +69,13 @@ def run_probe(request: ProbeRequest) -> tuple[ProbeResult, ...]:
             input=dump_message(request),
             capture_output=True,
             text=True,
-            timeout=PROBE_TIMEOUT_MS / 1000 + PROBE_GRACE_SECONDS,
+            timeout=seconds,
         )
         answers = [parse_answer(ProbeResult, line) for line in done.stdout.splitlines()]
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        raise MachineError(f"the probe did not answer: {type(error).__name__}") from error
+    except subprocess.TimeoutExpired:
+        raise MachineError(f"the probe did not answer within {seconds:g} s") from None
+    except (OSError, ValueError) as error:
+        raise MachineError(f"the probe did not answer: {describe_error(error)}") from error
     for answer in answers:
         if isinstance(answer, Failure):
             raise MachineError(f"the probe failed: {answer.message}")

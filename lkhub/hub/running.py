@@ -76,7 +76,8 @@ def _describe_end(paths: StatePaths) -> UnwellError:
 
 def _describe_left(paths: StatePaths) -> UnwellError | None:
     """The error for a hub that has lost its supervisor; None where no process of the hub runs."""
-    left = ", ".join(process.name for process in find_left(paths))
+    # Of an agent that was replaced, several may run.
+    left = ", ".join(dict.fromkeys(process.name for process in find_left(paths)))
     ended = f"the hub's supervisor has ended; still running without it: {left}"
     hints = ("`lkhub up` takes them over; `lkhub logs hub` shows what it did last",)
     return UnwellError(ended, hints=hints) if left else None

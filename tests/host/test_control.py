@@ -19,7 +19,7 @@ import pytest
 from lkhub import __version__
 from lkhub.errors import HubError, InputError, MachineError
 from lkhub.host import control as control_module
-from lkhub.host.control import NotRunningError, UnresponsiveError, ask, ask_settled
+from lkhub.host.control import BrokenOffError, NotRunningError, UnresponsiveError, ask, ask_settled
 from lkhub.host.processes import read_state
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.control_server import Tell, serve_control
@@ -73,6 +73,30 @@ def test_supervisor_that_dies_while_it_is_asked_is_a_machine_error(
 ) -> None:
     with listening(path, serve), pytest.raises(MachineError, match="ended before it answered"):
         ask(path, ApplyRequest("x" * 1000, {}))
+
+
+@pytest.mark.parametrize("then", ["answers", "is gone", "breaks off"])
+def test_supervisor_that_was_just_killed_is_asked_until_it_is_known_whether_there_is_one(
+    path: str, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """Its socket accepts connections until its last thread has ended. `lkhub status` and `down` tell what is left."""
+    asked: list[str] = []
+    monkeypatch.setattr(control_module, "BREAKING_OFF_SECONDS", 0.2)
+
+    def ask_in_vain(*_: object, **__: object) -> str:
+        asked.append(path)
+        if len(asked) < 3 or then == "breaks off":
+            raise BrokenOffError
+        if then == "is gone":
+            raise NotRunningError
+        return "answer"
+
+    monkeypatch.setattr(control_module, "ask", ask_in_vain)
+    if then == "answers":
+        assert ask_settled(path, StatusRequest(), seconds=DEADLINE_SECONDS) == "answer"  # type: ignore[comparison-overlap]
+        return
+    with pytest.raises(NotRunningError if then == "is gone" else BrokenOffError):
+        ask_settled(path, StatusRequest(), seconds=DEADLINE_SECONDS)
 
 
 def answering(body: bytes, head: bytes = b"HTTP/1.1 200 \r\n\r\n") -> Callable[[socket.socket], None]:

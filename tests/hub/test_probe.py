@@ -1,5 +1,7 @@
+import errno
 import json
 import re
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -92,6 +94,25 @@ def test_secrets_go_by_stdin_and_never_by_argument(engine: Path) -> None:
 )
 def test_probe_that_does_not_answer_is_a_machine_error(engine: Path, rows: list[Any], said: str) -> None:
     write(engine, *rows)
+    with pytest.raises(MachineError, match=said):
+        verify.run_probe(REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "Resource temporarily unavailable"),
+        (subprocess.TimeoutExpired(["lkhub-engine"], 1), r"within \d+ s"),
+    ],
+)
+def test_what_keeps_the_probe_from_an_answer_is_told(
+    engine: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    write(engine)
+    monkeypatch.setattr(subprocess, "run", refuse)
     with pytest.raises(MachineError, match=said):
         verify.run_probe(REQUEST)
 

@@ -73,7 +73,11 @@ def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
 
 @pytest.mark.parametrize(
     ("left", "told"),
-    [([], "the hub has been stopped meanwhile"), (["media", "edge"], "still running without it: media, edge")],
+    [
+        ([], "the hub has been stopped meanwhile"),
+        (["media", "edge"], "still running without it: media, edge"),
+        (["agent-a", "media", "agent-a"], "still running without it: agent-a, media$"),
+    ],
 )
 def test_certificates_of_a_hub_that_was_stopped_meanwhile_are_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: list[str], told: str
