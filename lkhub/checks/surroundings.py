@@ -16,12 +16,14 @@ from lkhub.findings.catalogue.names import (
     name_leads_through,
     port_closed,
 )
+from lkhub.findings.catalogue.tailnet import tailscale_serves
 from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.firewall.change import NO_NFT, Unread
 from lkhub.firewall.table import Verdict
 from lkhub.plan.cdn import find_cdn
 from lkhub.plan.leads import Lead
 from lkhub.plan.model import Advertised, Sightings, find_proven
+from lkhub.plan.served import Served
 from lkhub.spec.address import Address
 
 _ADVERTISE_FIX = Fix("write the address that leads to this machine as media.advertise, then", "lkhub up")
@@ -38,7 +40,8 @@ class Surroundings:
     `leads`: where each name of the hub leads. `told`: the addresses that clients are told. `verdicts`: for each port
     that clients need, what the firewall does with their packets. `opens`: the command that opens these ports.
     `outside`: which paths clients on other machines have used. `unread`: the firewalls that could not be read. `tells`:
-    the command that can read them, as root and with more time. `url`: the hub's address for clients.
+    the command that can read them, as root and with more time. `url`: the hub's address for clients. `served`: the
+    hub's ports that Tailscale serves by itself.
     """
 
     reach: str = "local"
@@ -50,6 +53,7 @@ class Surroundings:
     unread: tuple[Unread, ...] = ()
     tells: str = "lkhub firewall status"
     url: str = ""
+    served: tuple[Served, ...] = ()
 
     @property
     def closed(self) -> tuple[Verdict, ...]:
@@ -82,8 +86,28 @@ def check_surroundings(around: Surroundings) -> Iterator[Finding]:
     yield from _check_told(around)
     for lead in around.leads:
         yield from _check_lead(lead, around)
+    yield from _check_served(around)
     yield from _check_ports(around)
     yield from _check_unknown(around)
+
+
+def _check_served(around: Surroundings) -> Iterator[Finding]:
+    """The finding about ports for which devices of the tailnet do not get to the hub."""
+    if not around.served:
+        return
+    ports = [f"{served.port}/tcp" for served in around.served]
+    kept = [served for served in around.served if served.kept]
+    yield tailscale_serves(", ".join(ports)).about(
+        ports[0],
+        fix=(
+            *(Fix("end it", f"sudo tailscale serve --{served.option}={served.port} off") for served in kept),
+            *(
+                (Fix("end the `tailscale serve` that runs in a terminal, with Ctrl-C"),)
+                if len(kept) < len(ports)
+                else ()
+            ),
+        ),
+    )
 
 
 def _list(addresses: Iterable[Address]) -> str:

@@ -66,7 +66,7 @@ class TailscaleFacts:
 
 
 @dataclass(frozen=True)
-class _Daemon:
+class Daemon:
     """Where tailscaled answers: a Unix socket, or a port of loopback with a password."""
 
     where: str
@@ -77,10 +77,10 @@ class _Daemon:
 def ask_tailscale(environ: Mapping[str, str] = os.environ) -> TailscaleFacts:
     """Ask the tailscaled of this machine. Never raises: a failure is part of the result."""
     daemon = find_daemon(environ)
-    if failure := _knock(daemon):
+    if failure := knock(daemon):
         return TailscaleFacts(daemon.where, failure)
     try:
-        with _connect(daemon) as client:
+        with connect(daemon) as client:
             answer = client.get("/localapi/v0/status", params={"peers": "false"})
             if answer.status_code in (401, 403):
                 return TailscaleFacts(daemon.where, "denied")
@@ -93,20 +93,20 @@ def ask_tailscale(environ: Mapping[str, str] = os.environ) -> TailscaleFacts:
         return TailscaleFacts(daemon.where, "strange")
 
 
-def find_daemon(environ: Mapping[str, str], platform: str = sys.platform, mac_folder: str = _MAC_FOLDER) -> _Daemon:
+def find_daemon(environ: Mapping[str, str], platform: str = sys.platform, mac_folder: str = _MAC_FOLDER) -> Daemon:
     """Where Caddy's tscert would ask too: $TS_SOCKET, or the platform's place."""
     if named := environ.get("TS_SOCKET"):
-        return _Daemon(named)
+        return Daemon(named)
     if platform != "darwin":
-        return _Daemon(_LINUX_SOCKET)
+        return Daemon(_LINUX_SOCKET)
     with contextlib.suppress(OSError, ValueError):
         port = int(os.readlink(f"{mac_folder}/ipnport"))
         password = Path(mac_folder, f"sameuserproof-{port}").read_text().strip()
-        return _Daemon(f"localhost:{port}", port, password)
-    return _Daemon(_MAC_SOCKET)
+        return Daemon(f"localhost:{port}", port, password)
+    return Daemon(_MAC_SOCKET)
 
 
-def _connect(daemon: _Daemon) -> httpx.Client:
+def connect(daemon: Daemon) -> httpx.Client:
     """Plain HTTP, past every proxy (as `lkhub.host.http`, for code that does not wait for anything else)."""
     url = f"http://127.0.0.1:{daemon.port}" if daemon.port else f"http://{_HOST}"
     return httpx.Client(
@@ -119,7 +119,7 @@ def _connect(daemon: _Daemon) -> httpx.Client:
     )
 
 
-def _knock(daemon: _Daemon) -> Failure | None:
+def knock(daemon: Daemon) -> Failure | None:
     """Why no daemon answers there. httpx would say less, and would leave its socket open (httpcore,
     _backends/sync.py)."""
     family = socket.AF_INET if daemon.port else socket.AF_UNIX

@@ -17,12 +17,15 @@ from lkhub.host.holders import find_holder
 from lkhub.host.network import list_interfaces
 from lkhub.host.resolver import ask_resolver
 from lkhub.host.runs_in import is_in_image
+from lkhub.host.tailscale_serve import ask_served
 from lkhub.hub.answerers import ask_leads
 from lkhub.hub.as_root import as_root
 from lkhub.plan.edge import HTTPS_PORT
 from lkhub.plan.leads import Lead, judge_lead
+from lkhub.plan.media import IPV4_SHARED
 from lkhub.plan.model import Advertised, Sightings
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.served import Served
 from lkhub.spec.address import Address
 from lkhub.spec.ports import PortRange
 from lkhub.state.applied import AppliedRecord, load_applied
@@ -46,11 +49,22 @@ def gather_surroundings(paths: StatePaths, outside: Sightings) -> Surroundings:
     told = tuple(Advertised(ip_address(external), ip_address(local)) for external, local in applied.told)
     with ThreadPoolExecutor() as at_once:
         judged = at_once.submit(_judge_ports, applied)
+        served = at_once.submit(_list_served, applied, told)
         leads = _find_leads(paths, applied, told)
         opens, tells = _name_commands(paths, applied)
         verdicts, unread = judged.result()
         url = applied.urls.livekit
-        return Surroundings(applied.reach, leads, told, verdicts, opens, outside, unread, tells, url)
+        return Surroundings(applied.reach, leads, told, verdicts, opens, outside, unread, tells, url, served.result())
+
+
+def _list_served(applied: AppliedRecord, told: tuple[Advertised, ...]) -> tuple[Served, ...]:
+    """The ports of the hub that Tailscale serves, if clients come through the tailnet."""
+    table = find_table(applied)
+    in_tailnet = applied.tls == "tailscale" or any(address.local in IPV4_SHARED for address in told)
+    if table is None or not in_tailnet:
+        return ()
+    own = [row.ports for row in table.rows if row.protocol == "tcp"]
+    return tuple(served for served in ask_served() if any(served.port in ports for ports in own))
 
 
 def _name_commands(paths: StatePaths, applied: AppliedRecord) -> tuple[str, str]:

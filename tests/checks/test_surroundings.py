@@ -12,6 +12,7 @@ from lkhub.firewall.change import NO_NFT, Unread
 from lkhub.firewall.table import FirewallRow, Verdict
 from lkhub.plan.leads import Answerer, judge_lead
 from lkhub.plan.model import Advertised, Protocol, Sighting
+from lkhub.plan.served import Served
 from lkhub.spec.ports import PortRange
 
 NAME = "rtc.example.com"
@@ -325,3 +326,10 @@ def test_name_of_a_tailnet_has_no_fix_in_the_dns() -> None:
     assert "tailscale status" in said
     assert "DNS" not in said
     assert "tls.mode: external" not in said
+
+
+def test_ports_that_tailscale_serves_itself_are_named_with_what_ends_each() -> None:
+    served = (Served(443, "https"), Served(7881, "tcp", kept=False))
+    [finding] = find(Surroundings("lan", (), told("100.64.0.3"), served=served))
+    assert (finding.code, finding.severity, finding.subject) == ("tailscale-serves", "error", "443/tcp")
+    assert [fix.command for fix in finding.fix] == ["sudo tailscale serve --https=443 off", None]

@@ -44,6 +44,7 @@ from lkhub.firewall.table import FirewallRow, Verdict
 from lkhub.plan.host import KernelLimits
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.model import Advertised
+from lkhub.plan.served import Served
 from lkhub.spec.ports import PortRange
 from lkhub.state.asker import AskerRecord
 from lkhub.state.store import StoreRecord
@@ -106,6 +107,7 @@ def list_surroundings() -> Iterator[Finding]:
     closed, unknown = Verdict(row, False, "policy drop"), Verdict(row, None, "it was not read")
     yield from check_surroundings(Surroundings("lan", verdicts=(closed,)))
     yield from check_surroundings(Surroundings("lan", verdicts=(unknown,)))
+    yield from check_surroundings(Surroundings("lan", served=(Served(443, "https"), Served(8443, "tcp", kept=False))))
     yield from check_address("192.168.1.5 is gone, and 192.168.1.6 is there")
     yield from check_router(RenewalFailure("it does not answer", AT - 600, AT), NOW)
 

@@ -22,6 +22,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.leads import judge_lead
 from lkhub.plan.model import Advertised
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.served import Served
 from lkhub.spec.address import Address
 from lkhub.spec.load import load_spec
 from lkhub.state.describe import describe_applied
@@ -110,6 +111,31 @@ def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers
     assert {str(verdict.row) for verdict in seen.verdicts} == {"7882/udp", "7881/tcp", "443/tcp", "80/tcp", "3478/udp"}
     assert {verdict.open for verdict in seen.verdicts} == {False}
     assert seen.opens.endswith(f"firewall apply --state {paths.root}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "machine", "expected"),
+    [
+        ("reach: lan\ntls: {mode: tailscale}\nmedia: {interfaces: [tailscale0]}\n", "tailnet", (443,)),
+        ("reach: lan\nmedia: {interfaces: [eth0, tailscale0]}\n", "laptop", (443,)),
+        ("reach: lan\nmedia: {interfaces: [eth0]}\n", "laptop", ()),
+        (PUBLIC_HUB, "vps", ()),
+        ("", "tailnet", ()),
+    ],
+)
+def test_tailscale_is_asked_what_it_serves_where_clients_come_through_it(
+    paths: StatePaths,
+    answers: Answers,
+    nft: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    spec: str,
+    machine: str,
+    expected: tuple[int, ...],
+) -> None:
+    """Of what it serves, the hub's ports count."""
+    monkeypatch.setattr(surroundings, "ask_served", lambda: (Served(443, "https"), Served(3000, "tcp")))
+    record(paths, spec, machine)
+    assert tuple(served.port for served in gather_surroundings(paths, {}).served) == expected
 
 
 def test_firewall_of_a_container_is_that_of_its_machine(

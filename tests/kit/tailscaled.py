@@ -5,6 +5,7 @@ takes `issuing` seconds, and ends with the request that started it. While an aut
 1.83 does not answer and keeps trying while the request is open, which is a long `issuing`; 1.104 answers 429.
 """
 
+import hashlib
 import json
 import select
 import socketserver
@@ -23,7 +24,7 @@ from tests.certificates import Made
 class Tailscaled:
     """Its state and permissions. `asked` are the paths of all requests, `pairs` the certificate chains that it issues,
     by name. `tun`: it has an interface; without one it has userspace networking. `refusal` is its answer for a name
-    that could have a certificate."""
+    that could have a certificate. `serves` is its ipn.ServeConfig."""
 
     state: str = "Running"
     name: str = "hub.tail1234.ts.net"
@@ -34,6 +35,7 @@ class Tailscaled:
     tun: bool = True
     refusal: tuple[int, str] | None = None
     issuing: float = 0.0
+    serves: dict[str, Any] | None = None
     pairs: dict[str, tuple[Made, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     issued: list[str] = field(default_factory=list)
@@ -89,6 +91,8 @@ _HEADERS = {
 
 _PLAIN = "text/plain; charset=utf-8"
 
+SERVE_CONFIG = "/localapi/v0/serve-config"
+
 
 @contextmanager
 def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
@@ -115,6 +119,8 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
             body = text.encode()
             self.send_response_only(status)
             headers = {} if is_page else _NO_SNIFFING if foreign else _HEADERS
+            if where == SERVE_CONFIG and status == 200:
+                headers = {**headers, "Etag": hashlib.sha256(body).hexdigest()}
             for name, value in {**headers, "Content-Type": kind}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
@@ -134,6 +140,10 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
                 if not daemon.permit_read:
                     return 403, _PLAIN, "status access denied\n"
                 return 200, "application/json", json.dumps(daemon.status(), indent="\t")
+            if where == SERVE_CONFIG:
+                if not daemon.permit_read:
+                    return 403, _PLAIN, "serve config denied\n"
+                return 200, "application/json", json.dumps(daemon.serves, separators=(",", ":"))
             if where.startswith("/localapi/v0/cert/"):
                 return self._certify(where.removeprefix("/localapi/v0/cert/"))
             return 404, _PLAIN, "404 page not found\n"

@@ -9,6 +9,7 @@ import pytest
 from tests.kit.hub import Hub, make_hub
 from tests.namespaces.lan import PORTS
 from tests.tailscale.tailnet import ADDRESS, NAME, Tailnet
+from tests.waiting import wait_until
 
 SPEC = "reach: lan\ntls: {mode: tailscale}\nmedia: {interfaces: [tailscale0]}\n"
 
@@ -47,6 +48,24 @@ def test_port_that_tailscale_serves_on_is_named_with_what_ends_it(tailnet: Tailn
     finally:
         tailnet.script("in", "a", *shlex.split("tailscale serve --https=443 off"))
     hub.up("--no-verify")
+
+
+def test_port_that_tailscale_serves_on_later_is_named_while_the_hub_runs(tailnet: Tailnet, hub: Hub) -> None:
+    """The hub listens there still, and devices of the tailnet get what Tailscale serves."""
+    hub.up("--no-verify")
+    name = f"https://{NAME}/"
+    get = [*tailnet.prefix("b"), "curl", "--silent", "--insecure", "--max-time", "20", name]
+    before = subprocess.run(get, capture_output=True, text=True, timeout=60, check=True).stdout
+    tailnet.script("in", "a", *shlex.split("tailscale serve --bg --yes text:other"))
+    try:
+        wait_until(lambda: subprocess.run(get, capture_output=True, text=True, timeout=60).stdout == "other", name)
+        found = {finding["code"]: finding for finding in hub.findings()}
+        fixes = [fix["command"] for fix in found["tailscale-serves"]["fix"]]
+        assert fixes == ["sudo tailscale serve --https=443 off"]
+    finally:
+        tailnet.script("in", "a", *shlex.split("tailscale serve --https=443 off"))
+    assert "tailscale-serves" not in [finding["code"] for finding in hub.findings()]
+    assert subprocess.run(get, capture_output=True, text=True, timeout=60, check=True).stdout == before
 
 
 def test_tailscaled_that_is_switched_off_is_named(tailnet: Tailnet, hub: Hub) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.certificates import make
-from tests.kit.tailscaled import Tailscaled, run_tailscaled
+from tests.kit.tailscaled import SERVE_CONFIG, Tailscaled, run_tailscaled
 from tests.tailscale.tailnet import NAME, Answer, Tailnet, ask
 
 CERT = f"/localapi/v0/cert/{NAME}"
@@ -26,6 +26,7 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str]]] = {
     "another type": (f"{CERT}?type=x", "GET", {}),
     "page": ("/", "GET", {}),
     "page, by another name": ("/", "GET", {"Host": "a.example"}),
+    "what it serves": (SERVE_CONFIG, "GET", {}),
     "nothing": ("/localapi/v0/nothing", "GET", {}),
     "from a web page": ("/localapi/v0/status", "GET", {"Origin": "https://a.example"}),
     "by another name": ("/localapi/v0/status", "GET", {"Host": "a.example"}),

@@ -1,4 +1,5 @@
-"""Codes of what keeps a hub from the certificate of its tailnet (`tls.mode: tailscale`)."""
+"""Codes of what keeps a hub from the certificate of its tailnet (`tls.mode: tailscale`), and others in it from the
+hub."""
 
 from lkhub.findings.declare import Says, declare
 
@@ -79,3 +80,21 @@ def tailscale_wrong_name(message: str) -> Says:
     **What to do.** Write the name that the hint has as `domain`, or rename the machine in the tailnet.
     """
     return Says(message)
+
+
+@declare("tailscale-serves", "error")
+def tailscale_serves(ports: str) -> Says:
+    """Tailscale itself serves a port of the hub. The subject is the port.
+
+    **Why.** `tailscale serve` and `tailscale funnel` take what other devices of the tailnet send to a port of this
+    machine before any program of this machine does. This is also so where the hub has listened there before: these
+    devices get what Tailscale serves. The hub's own calls do not pass through the tailnet, so they prove nothing.
+
+    **What to do.** Let Tailscale serve on another port, or end it with the command that the finding has. A hub needs no
+    `tailscale serve` in front.
+    """
+    return Says(
+        f"Tailscale serves {ports} of this machine itself",
+        "other devices of the tailnet get what Tailscale serves there (`tailscale serve status` shows it), and not the "
+        "hub",
+    )
