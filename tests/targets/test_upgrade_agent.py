@@ -43,6 +43,11 @@ REGISTERED_SECONDS = 120
 @pytest.fixture(scope="module")
 def service(booted: Booted, redis: None) -> Booted:
     """The machine, with a hub that is a service, and its agent."""
+    return install_agent(booted, SPEC)
+
+
+def install_agent(booted: Booted, spec: str) -> Booted:
+    """Make a hub a service of the machine, and wait until its agent has registered."""
     assert list(WHEELS.glob("livekit_agents-*.whl")), "`scripts/agent-wheels` fetches the wheels"
     argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", f"--find-links={WHEELS}"]
     subprocess.run([*argv, f"--target={booted.root}{PACKAGES}", "livekit-agents", "numpy"], check=True)
@@ -50,7 +55,7 @@ def service(booted: Booted, redis: None) -> Booted:
     (booted.root / "srv/tone").mkdir()
     shutil.copy(TONE / "agent.py", booted.root / "srv/tone")
     booted.must("chmod -R go+rX /srv/tone")
-    (booted.root / "root/hub.yaml").write_text(SPEC)
+    (booted.root / "root/hub.yaml").write_text(spec)
     booted.must(f"{SETUP}/bin/lkhub install --spec hub.yaml")
     wait_until(lambda: len(list_workers(booted)) == 1, "the worker has registered", REGISTERED_SECONDS)
     return booted
