@@ -26,7 +26,7 @@ from lkhub.plan.model import (
     in_url,
 )
 from lkhub.plan.network import LOOPBACK, NetworkFacts
-from lkhub.plan.paths import StatePaths, name_secret
+from lkhub.plan.paths import StatePaths, name_credential, name_secret
 from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.plan.processes import plan_handover, plan_processes
 from lkhub.plan.redis import note_redis, plan_redis
@@ -117,7 +117,7 @@ def _list_secrets(spec: Spec, installation: Installation) -> Iterator[KeptSecret
     for reference in list_references(spec):
         match reference.source:
             case FromFile(path):
-                yield KeptSecret(name_secret(reference.path), file=installation.beside_spec(path))
+                yield KeptSecret(name_secret(reference.path), installation.beside_spec(path), name_credential(path))
             case FromEnv(variable):
                 yield KeptSecret(name_secret(reference.path), variable=variable)
 

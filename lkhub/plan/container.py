@@ -10,7 +10,7 @@ COMMAND = "/usr/local/bin/lkhub"
 """What the container runs, and what its operator types in it."""
 
 SECRETS = "/run/secrets"
-"""The folder with the secrets of the spec that are files, each under `KeptSecret.name`."""
+"""The folder with the secrets of the spec that are files, each under its name in `Plan.credentials`."""
 
 UID = 10001
 """The number of the hub's user, and of its group."""

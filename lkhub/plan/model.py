@@ -317,10 +317,12 @@ REDIS_PASSWORD: Path = ("redis", "password")
 @dataclass(frozen=True)
 class KeptSecret:
     """A secret that the spec refers to and does not hold: in the file `file`, an absolute path, or in the variable
-    `variable` of the environment. `name` tells the secrets of a spec apart."""
+    `variable` of the environment. `name` tells the secrets of a spec apart; `credential` is the name under which a
+    service manager passes on the file."""
 
     name: str
     file: str = ""
+    credential: str = ""
     variable: str = ""
 
 
@@ -368,6 +370,11 @@ class Plan:
     def warnings(self) -> tuple[Finding, ...]:
         """What will not work."""
         return tuple(finding for finding in self.findings if finding.severity != "info")
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """The files with secrets, by the names under which a service manager passes them on."""
+        return {secret.credential: secret.file for secret in self.secrets if secret.file}
 
     @property
     def paths(self) -> StatePaths:

@@ -1,5 +1,6 @@
 """Where the files of a hub are in its state directory. These files are named here alone."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -8,10 +9,19 @@ from lkhub.source.path import Path
 
 
 def name_secret(path: Path) -> str:
-    """A name for the secret at this place in the spec, for files and for credentials of a service manager."""
+    """A name for the secret at this place in the spec, and for its file in the state directory."""
     # Where the spec takes any key, a key may have any characters.
     steps = [str(step + 1) if isinstance(step, int) else quote(step, safe="") for step in path]
     return ".".join(step.replace(".", "%2E") for step in steps)
+
+
+def name_credential(file: str) -> str:
+    """The name by which a service manager passes on a file with a secret. It follows from what the spec says of the
+    file alone: whatever else changes in the spec, one secret is never taken for another."""
+    whole = file.encode(errors="surrogatepass")  # such a file can't be there, which is said where it is read
+    # All that keys of compose files and of Secrets may have.
+    plain = re.sub(rb"[^A-Za-z0-9.-]", b"_", whole.rpartition(b"/")[2]).decode()
+    return plain if plain == file else f"{plain}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 _FOR_IMAGE = ".variables"

@@ -15,7 +15,7 @@ from lkhub.host.credentials import find_credential
 from lkhub.host.keyfile import Keys, add_current
 from lkhub.host.secrets import ensure_managed_keys, generate_key, read_source
 from lkhub.plan.model import Plan
-from lkhub.plan.paths import StatePaths, name_secret
+from lkhub.plan.paths import StatePaths, name_credential
 from lkhub.prepare.managed_keys import read_kept_keys
 from lkhub.secret import FromEnv, FromFile, Secret, SecretError, SecretSource, WholeFile
 from lkhub.source.path import Path
@@ -58,7 +58,7 @@ def list_secret_files(spec: Spec) -> tuple[str, ...]:
 
 def _find_source(reference: Reference) -> SecretSource:
     """Where the secret can be read. A hub that is a service has a copy of a file that only root may read."""
-    if isinstance(reference.source, FromFile) and (copy := find_credential(name_secret(reference.path))):
+    if isinstance(reference.source, FromFile) and (copy := find_credential(name_credential(reference.source.path))):
         return replace(reference.source, path=copy)
     return reference.source
 

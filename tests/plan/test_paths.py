@@ -1,4 +1,6 @@
-from lkhub.plan.paths import StatePaths
+import re
+
+from lkhub.plan.paths import StatePaths, name_credential
 from lkhub.source.path import Path
 
 
@@ -42,3 +44,11 @@ def test_secret_of_the_spec_has_a_file_of_its_own_whatever_its_key() -> None:
     ]
     assert len(set(files)) == len(places)
     assert all(file.rpartition("/")[0] == paths.rendered for file in files)
+
+
+def test_credential_is_named_after_its_file_alone() -> None:
+    files = ["a", "b", "/a", "/b", "./a", "a/b", "/x/a/b", "a_b", "a%b", "a b", "aéb", "/x/100%.secret", "é"]
+    names = [name_credential(file) for file in files]
+    assert names[:2] == ["a", "b"]
+    assert len(set(names)) == len(files)
+    assert all(re.fullmatch("[A-Za-z0-9._-]+", name) for name in names)

@@ -77,8 +77,8 @@ def test_secret_may_be_in_a_file_beside_the_spec_or_in_the_environment(paths: St
 @pytest.mark.parametrize(
     ("source", "name", "text"),
     [
-        ("{key: API, secret: {file: /closed/secret}}", "keys.source.secret", SECRET),
-        ("{file: /closed/keys.yaml}", "keys.source.file", f"API: {SECRET}\n"),
+        ("{key: API, secret: {file: /closed/secret}}", "secret-4f428a93", SECRET),
+        ("{file: /closed/keys.yaml}", "keys.yaml-b094ff75", f"API: {SECRET}\n"),
     ],
 )
 def test_secret_that_a_service_manager_passes_on_is_read_there(

@@ -12,6 +12,7 @@ from lkhub.host import system_user
 from lkhub.host.commands import Done
 from lkhub.host.secrets import DamagedKeysError
 from lkhub.plan.network import LookedUp
+from lkhub.plan.paths import name_credential
 from lkhub.plan.service import INSTALLED, SYSTEM, Service, user_service
 from lkhub.prepare import agents, hub, service
 from lkhub.prepare.service import prepare_service
@@ -41,11 +42,12 @@ def write(folder: Path, text: str) -> str:
 
 
 def test_unit_and_variables_follow_from_the_spec(tmp_path: Path, machine: Service) -> None:
-    (tmp_path / "key.secret").write_text("s" * 40)
-    source = write(tmp_path, f"keys: {{source: {{key: API, secret: {{file: {tmp_path}/key.secret}}}}}}\ndrain: 2m\n")
+    named = f"{tmp_path}/key.secret"
+    Path(named).write_text("s" * 40)
+    source = write(tmp_path, f"keys: {{source: {{key: API, secret: {{file: {named}}}}}}}\ndrain: 2m\n")
     made = prepare_service(source, {"OTHER": "x"}, machine)
     assert made.spec == Path(source).read_text()
-    assert f"LoadCredential=keys.source.secret:{tmp_path}/key.secret\n" in made.unit.text
+    assert f"LoadCredential={name_credential(named)}:{named}\n" in made.unit.text
     assert "TimeoutStopSec=150\n" in made.unit.text
     assert made.environment == ""
     assert sorted(os.listdir(tmp_path)) == ["etc", "hub.yaml", "key.secret"]

@@ -29,7 +29,7 @@ BALANCER = "1.2.3.4"
 # The node's address that clients of the pod are not told.
 NOT_TOLD = {"host-network": BALANCER, "load-balancer": ADDRESS}
 
-SECRETS = {"TURN_SECRET": "a-secret-of-the-environment", "turn.external.2.secret": "a-secret-in-a-file\n"}
+SECRETS = {"TURN_SECRET": "a-secret-of-the-environment", "turn.secret": "a-secret-in-a-file\n"}
 TURN = f"""\
 turn:
   external:

@@ -45,7 +45,7 @@ def render_compose(plan: Plan) -> RenderedFile:
             services[process] = _describe_image(plan, agent) if agent.image else _describe_agent(plan, agent, process)
     projects = _list_projects(plan)
     volumes = ["state", *(volume for agent in projects for volume in (_name_given(agent), _name_kept(agent)))]
-    secrets = {secret.name: {"file": _find_source(secret.file)} for secret in plan.secrets if secret.file}
+    secrets = {name: {"file": _find_source(file)} for name, file in plan.credentials.items()}
     data: dict[str, Json] = {
         "services": {name: _escape(service) for name, service in services.items()},
         "volumes": dict.fromkeys(volumes),
@@ -76,8 +76,8 @@ def _describe_hub(plan: Plan) -> Service:
             *map(_mount, _list_outside(plan)),
         ],
     }
-    if files := [secret.name for secret in plan.secrets if secret.file]:
-        service["secrets"] = [*files]
+    if plan.credentials:
+        service["secrets"] = [*plan.credentials]
     return service
 
 

@@ -87,9 +87,8 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
     yield "TimeoutStopSec", limit_stop(plan.drain)
     yield "TimeoutAbortSec", ABORT_SECONDS
     # A hub of a user reads the user's files itself, and then each time anew.
-    for secret in plan.secrets if not service.of_user else ():
-        if secret.file:
-            yield "LoadCredential", escape(f"{secret.name}:{secret.file}")
+    for name, file in plan.credentials.items() if not service.of_user else ():
+        yield "LoadCredential", escape(f"{name}:{file}")
     if any(secret.variable for secret in plan.secrets):
         yield "EnvironmentFile", escape(service.environment)
     if not service.of_user:

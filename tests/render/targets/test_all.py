@@ -12,7 +12,8 @@ from lkhub.render.targets.all import TARGETS
 from lkhub.render.targets.target import Given, Target
 from tests.machines import INSTALLATION, MACHINES, plan_sound
 
-PROXIED = "reach: public\ndomain: rtc.example.com\ntls: {mode: external, trusted_proxies: [10.0.0.0/8]}\n"
+RTC = "reach: public\ndomain: rtc.example.com\n"
+PROXIED = f"{RTC}tls: {{mode: external, trusted_proxies: [10.0.0.0/8]}}\n"
 
 
 def make_plan(spec: str) -> tuple[Plan, NetworkFacts]:
@@ -106,9 +107,24 @@ def test_hub_and_agents_are_stopped_as_drain_says(target: str, drain: str, secon
         "compose": "[{name: code, project: a}, {name: bmo, image: a}]",
         "kubernetes": "[{name: bmo, image: a}]",
     }
-    spec = f"reach: public\ndomain: rtc.example.com\ndrain: {drain}\nagents: {agents[target]}\n"
+    spec = f"{RTC}drain: {drain}\nagents: {agents[target]}\n"
     form = "host-network" if target == "kubernetes" else None
     plan = plan_sound(spec, MACHINES["vps"], TARGETS[target].installation or CONTAINED)
     files = TARGETS[target].render(plan, Given(spec=spec.encode()), form)
     found = [time for file in files for time in STOP_TIME.findall(file.text)]
     assert found == [seconds] * STOP_TIMES[target]
+
+
+@pytest.mark.parametrize("target", ["systemd", "compose", "kubernetes"])
+def test_order_of_a_list_renames_no_secret(target: str) -> None:
+    """A service manager has copies of the files by name: the hub would take the one for the other."""
+
+    def find_names(*items: str) -> set[str]:
+        spec = f"{RTC}turn: {{external: [{', '.join(items)}]}}\n"
+        plan = plan_sound(spec, MACHINES["vps"], TARGETS[target].installation or CONTAINED)
+        texts = [file.text for file in TARGETS[target].render(plan, Given(spec=spec.encode()), None)]
+        return {name for name in plan.credentials if any(name in text for text in texts)}
+
+    one, other = (f"{{url: 'turn:{name}.example.com:3478', secret: {{file: {name}.secret}}}}" for name in ("a", "b"))
+    assert find_names(one, other) == find_names(other, one) == {"a.secret", "b.secret"}
+    assert find_names(other) == {"b.secret"}

@@ -15,6 +15,7 @@ from lkhub.errors import InputError
 from lkhub.plan.container import SECRETS, UID
 from lkhub.plan.elsewhere import imagine_network
 from lkhub.plan.model import Plan
+from lkhub.plan.paths import name_credential
 from lkhub.render.targets.kubernetes.agents import render_secret
 from lkhub.render.targets.kubernetes.chart import dump_as_go
 from lkhub.render.targets.kubernetes.manifests import HUNG_GRACE_SECONDS, HUNG_SECONDS, STATE
@@ -163,7 +164,7 @@ def test_secrets_are_references_alone() -> None:
     asked = {"secretKeyRef": {"name": "lkhub-secrets", "key": "DB_PASSWORD"}}
     assert {"name": "DB_PASSWORD", "valueFrom": asked} in hub["env"]
     [volume] = [volume["secret"] for volume in pod["volumes"] if volume["name"] == "secrets"]
-    assert volume["items"] == [{"key": "access.oidc.client_secret", "path": "access.oidc.client_secret"}]
+    assert volume["items"] == [{"key": "a.secret", "path": "a.secret"}]
     assert {"name": "secrets", "mountPath": SECRETS, "readOnly": True} in hub["volumeMounts"]
     assert not any(
         read(text)["kind"] == "Secret"
@@ -172,7 +173,7 @@ def test_secrets_are_references_alone() -> None:
     )
     command = files["host-network/README.md"]
     assert '--from-file=DB_PASSWORD=<(printf %s "$DB_PASSWORD")' in command
-    assert "--from-file=access.oidc.client_secret=a.secret" in command
+    assert "--from-file=a.secret=a.secret" in command
 
 
 def test_a_certificate_comes_from_a_secret_of_its_own() -> None:
@@ -186,7 +187,7 @@ def test_a_certificate_comes_from_a_secret_of_its_own() -> None:
 def test_path_with_a_space_is_one_word_for_the_shell() -> None:
     oidc = "oidc: {issuer: 'https://id.example.com', client_id: hub, client_secret: {file: '/root/a b'}}"
     files = render(f"{PUBLIC}access: {{modes: [oidc], {oidc}}}\n")
-    assert "'access.oidc.client_secret=/root/a b'" in files["host-network/README.md"]
+    assert f"'{name_credential('/root/a b')}=/root/a b'" in files["host-network/README.md"]
 
 
 def test_what_helm_would_read_in_the_spec_is_no_expression() -> None:

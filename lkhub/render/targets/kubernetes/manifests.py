@@ -196,6 +196,6 @@ def _render_secrets(pod: Pod) -> str:
     if not pod.files:
         return ""
     items = "".join(
-        f"              - {{key: {json.dumps(file.key)}, path: {json.dumps(file.name)}}}\n" for file in pod.files
+        f"              - {{key: {json.dumps(file.name)}, path: {json.dumps(file.name)}}}\n" for file in pod.files
     )
     return f"{SECRET_VOLUME}{items}"

@@ -30,10 +30,9 @@ class Port:
 
 @dataclass(frozen=True)
 class SecretFile:
-    """A secret of the spec in a file. `key` is its key in the Secret, `name` its name as a credential, and `source`
-    the path in the spec, from the spec's folder."""
+    """A secret of the spec in a file. `name` is its key in the Secret and its name as a credential, and `source` the
+    path in the spec, from the spec's folder."""
 
-    key: str
     name: str
     source: str
 
@@ -78,12 +77,7 @@ class Pod:
     @property
     def files(self) -> tuple[SecretFile, ...]:
         """The files with secrets that the spec refers to."""
-        # The keys of a Secret take letters, digits, dots, hyphens and underscores alone.
-        return tuple(
-            SecretFile(secret.name.replace("%", "_"), secret.name, secret.file.removeprefix(f"{FOLDER}/"))
-            for secret in self.plan.secrets
-            if secret.file
-        )
+        return tuple(SecretFile(name, file.removeprefix(f"{FOLDER}/")) for name, file in self.plan.credentials.items())
 
     @property
     def certificate(self) -> tuple[str, str] | None:

@@ -40,7 +40,7 @@ def _introduce(pod: Pod) -> Iterator[str]:
 
 def _explain_secrets(pod: Pod) -> Iterator[str]:
     sources = [f'{name}=<(printf %s "${name}")' for name in pod.variables]
-    sources += [shlex.quote(f"{file.key}={file.source}") for file in pod.files]
+    sources += [shlex.quote(f"{file.name}={file.source}") for file in pod.files]
     if sources or pod.certificate:
         yield "## Secrets\n"
         yield "The spec refers to secrets. These files name the Secret that holds them. In the spec's folder:\n"

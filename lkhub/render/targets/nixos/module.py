@@ -23,7 +23,9 @@ _TEXT = """\
 { config, lib, ... }:
 let
   inherit (lib) mkIf mkOption types;
-  inherit (builtins) concatLists elemAt filter genList head isAttrs isList length listToAttrs match tail toJSON;
+  inherit (builtins)
+    concatLists concatStringsSep elemAt filter genList hashString head isAttrs isList isString length listToAttrs match
+    split substring tail toJSON;
   cfg = config.services.lkhub;
 
   part = options: types.submodule { inherit options; };
@@ -50,25 +52,26 @@ let
     let parts = match "0*([0-9]+)([smhd])" text;
     in builtins.fromJSON (elemAt parts 0) * { s = 1; m = 60; h = 3600; d = 86400; }.${elemAt parts 1};
 
-  # Every secret that the spec has at a place, with the name by which lkhub looks for its credential.
-  find = place: name: value:
-    if place == [ ] then [ { inherit name value; } ]
-    else if head place == "@each@" && isAttrs value then
-      concatLists (map (key: find (tail place) "${name}.${key}" value.${key}) (builtins.attrNames value))
+  # Every secret that the spec has at a place.
+  find = place: value:
+    if place == [ ] then [ value ]
     else if head place == "@each@" then
-      concatLists (genList
-        (index: find (tail place) "${name}.${toString (index + 1)}" (elemAt value index))
-        (length value))
-    else if isAttrs value && value ? ${head place} then
-      find (tail place) (if name == "" then head place else "${name}.${head place}") value.${head place}
+      concatLists (map (find (tail place)) (if isAttrs value then builtins.attrValues value else value))
+    else if isAttrs value && value ? ${head place} then find (tail place) value.${head place}
     else [ ];
-  found = filter (each: isAttrs each.value) (concatLists (map (place: find place "" settings) places));
+  found = filter isAttrs (concatLists (map (place: find place settings) places));
   places = @places@;
 
   beside = path: if match "/.*" path != null then path else "@folder@/${path}";
   percent = builtins.replaceStrings [ "%" ] [ "%%" ];
-  credentials = map (each: percent "${each.name}:${beside each.value.file}") (filter (each: each.value ? file) found);
-  variables = filter (each: each.value ? env) found;
+  # The name by which lkhub looks for the credential (name_credential in lkhub/plan/paths.py).
+  nameCredential = file:
+    let plain = concatStringsSep "_" (filter isString (split "[^A-Za-z0-9.-]" (baseNameOf file)));
+    in if plain == file then plain else "${plain}-${substring 0 8 (hashString "sha256" file)}";
+  files = builtins.attrNames (listToAttrs
+    (map (each: { name = each.file; value = null; }) (filter (each: each ? file) found)));
+  credentials = map (file: percent "${nameCredential file}:${beside file}") files;
+  variables = filter (each: each ? env) found;
 
   # Builds of web sites run in the unit, and what Node runs is compiled in memory.
   runsOtherCode = filter (site: site ? build) (settings.sites or [ ]) != [ ];
