@@ -107,7 +107,7 @@ def _stop_left(paths: StatePaths, how: "Ending") -> bool:
     from lkhub.host.lock import hold_lock
     from lkhub.host.processes import runs_any
     from lkhub.state.identity import remove_record
-    from lkhub.supervise.ending import end_process, order_ends
+    from lkhub.supervise.ending import end_left, order_ends
     from lkhub.supervise.left import find_running
 
     # Root sees them only with the rights of their user, who may not be able to read this lkhub.
@@ -121,7 +121,7 @@ def _stop_left(paths: StatePaths, how: "Ending") -> bool:
         # Twice: programs that a process has started, such as a script that is `engine`, may outlive it.
         for _ in range(2):
             for found, ending in order_ends(find_running(paths), lambda found: found.plan, how):
-                anyio.run(end_process, found.process, ending, found.plan)
+                anyio.run(end_left, found.process, ending, found.plan)
                 remove_record(paths, found.name, found.process)
                 err.print(f"ended {found.name} (pid {found.process.pid}), which ran without a supervisor")
         if left := find_running(paths):

@@ -66,6 +66,17 @@ async def end_process(
     await processes.wait_until_gone(process)
 
 
+async def end_left(process: ProcessId, how: Ending, plan: ProcessPlan, timings: Timings = USUAL) -> None:
+    """End a process that runs without a supervisor. An agent is any program, such as a shell, and what it has started
+    ends with it."""
+    session = Session(process) if plan.registers else None
+    if session is not None:
+        await to_thread.run_sync(session.find_members)
+    await end_process(process, how, plan, timings)
+    if session is not None:
+        await end_session(session, timings.stop_grace, timings)
+
+
 async def end_session(session: Session, seconds: float, timings: Timings = USUAL) -> None:
     """End what the leader of a session has left: a shell or npm ends at SIGTERM and does not always pass it on. The
     rest is told then, has `seconds`, and is killed. A worker that got the signal from its leader is not told again."""

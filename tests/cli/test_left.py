@@ -76,7 +76,7 @@ def test_down_without_a_supervisor_lets_calls_finish_too(
     leave("serve")
     asked: list[tuple[object, ...]] = []
 
-    async def end(process: ProcessId, how: str, plan: ProcessPlan) -> None:
+    async def end(process: ProcessId, how: str, plan: ProcessPlan, *_: object) -> None:
         asked.append((how, plan.drain))
         os.killpg(process.pid, signal.SIGKILL)
         await wait_until_gone(process)
@@ -94,6 +94,24 @@ def test_down_ends_what_such_a_process_has_started_too(run: Run, applied: StateP
     wait_until(lambda: log.read_text().endswith("\n"), "its start")
     threading.Thread(target=script.wait, daemon=True).start()
     started = identify(int(log.read_text()))
+    assert run("down").code == 0
+    assert started is not None
+    assert not is_alive(started)
+    script.wait()
+
+
+@pytest.mark.parametrize("how", ["", "setsid "])
+def test_down_ends_what_an_agent_has_started_too(run: Run, applied: StatePaths, tmp_path: Path, how: str) -> None:
+    """It may have another user and none of the hub's variables, and has the hub's key all the same."""
+    log = tmp_path / "log"
+    plan = ProcessPlan("agent-bmo", ("/bin/sh",), registers=True)
+    environ = {**os.environ, **make_mark(applied, plan, Fingerprint("program", "files"))}
+    script = start(["/bin/sh", "-c", f"env -i {how}sleep 60 & echo $!; wait"], str(log), environ)
+    wait_until(lambda: log.read_text().endswith("\n"), "its start")
+    threading.Thread(target=script.wait, daemon=True).start()
+    pid = int(log.read_text())
+    wait_until(lambda: MARK.encode() not in Path(f"/proc/{pid}/environ").read_bytes(), "its own environment")
+    started = identify(pid)
     assert run("down").code == 0
     assert started is not None
     assert not is_alive(started)
