@@ -1,6 +1,7 @@
 """The keys that lkhub generated, also where their file is damaged."""
 
 import contextlib
+from collections.abc import Callable
 
 from lkhub.errors import MachineError
 from lkhub.host.keyfile import Keys, load_keys
@@ -21,12 +22,13 @@ def read_kept_keys(paths: StatePaths) -> Keys:
         raise
 
 
-def read_used_keys(paths: StatePaths, spec: Spec | None) -> Keys:
-    """As `read_kept_keys`; but none where the file is damaged and this spec names other keys."""
+def read_used_keys(paths: StatePaths, load: Callable[[], Spec | None]) -> Keys:
+    """As `read_kept_keys`; but none where the file is damaged and the spec names other keys. `load` reads the spec,
+    which is needed then alone."""
     try:
         return read_kept_keys(paths)
     except DamagedKeysError:
-        if spec is None or spec.keys.source == "managed":
+        if (spec := load()) is None or spec.keys.source == "managed":
             raise
         return {}
 

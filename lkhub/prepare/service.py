@@ -58,7 +58,7 @@ def prepare_service(source: str, environ: Mapping[str, str], service: Service) -
     with temporary_folder("lkhub-install-") as state:
         # Root can read the secrets. In a folder of its own, which it may fill with files of root; but the spec may name
         # one of the keys that the hub has made.
-        if keys := read_used_keys(service.installation.paths, load_spec(read_input(source), source).spec):
+        if keys := read_used_keys(service.installation.paths, lambda: load_spec(read_input(source), source).spec):
             write_private(StatePaths(state).managed_keys, dump_keys(keys))
         hub = prepare_hub(source, state, variables)
     plan = plan_installed(hub, service.installation)

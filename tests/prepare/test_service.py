@@ -8,7 +8,7 @@ import pytest
 
 from lkhub.errors import InputError
 from lkhub.findings.fault import SpecError
-from lkhub.host import system_user
+from lkhub.host import files, system_user
 from lkhub.host.commands import Done
 from lkhub.host.secrets import DamagedKeysError
 from lkhub.plan.network import LookedUp
@@ -51,6 +51,22 @@ def test_unit_and_variables_follow_from_the_spec(tmp_path: Path, machine: Servic
     assert "TimeoutStopSec=150\n" in made.unit.text
     assert made.environment == ""
     assert sorted(os.listdir(tmp_path)) == ["etc", "hub.yaml", "key.secret"]
+
+
+def test_spec_is_read_once(tmp_path: Path, machine: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is judged is what is put in place, also while it is edited."""
+    reads: list[str] = []
+    real = files.read_input
+
+    def read(path: str) -> bytes:
+        reads.append(path)
+        return real(path)
+
+    for module in (service, hub):
+        monkeypatch.setattr(module, "read_input", read)
+    source = write(tmp_path, "reach: lan\n")
+    prepare_service(source, {}, machine)
+    assert reads.count(source) == 1
 
 
 def test_variables_are_kept_for_the_next_installation(tmp_path: Path, machine: Service) -> None:
