@@ -21,7 +21,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -313,20 +313,27 @@ def _require_own(folder: str) -> None:
 
 def can_reach(folder: str) -> bool:
     """Whether a user without rights can enter a folder."""
+    real = Path(os.path.realpath(folder))
     with contextlib.suppress(OSError):
-        real = Path(folder).resolve()
-        return all(os.stat(each).st_mode & 0o001 for each in (real, *real.parents))
+        return real.is_dir() and _find_closed((real, *real.parents)) is None
     return False
 
 
 def judge_way_to(folder: str) -> str:
     """Why a user without rights can't reach a folder, which may itself be for that user alone, and which need not be
     there; "" where it can."""
-    for above in Path(folder).parents:
-        with contextlib.suppress(FileNotFoundError):
-            if not os.stat(above).st_mode & 0o001:
-                return f"the user of an agent can't enter {above}, and the agent is kept in {folder}"
+    if closed := _find_closed(Path(os.path.realpath(folder)).parents):
+        return f"the user of an agent can't enter {closed}, and the agent is kept in {folder}"
     return ""
+
+
+def _find_closed(folders: Iterable[Path]) -> Path | None:
+    """The first of these folders that is there and that a user without rights can't enter."""
+    for each in folders:
+        with contextlib.suppress(FileNotFoundError):
+            if not each.stat().st_mode & 0o001:
+                return each
+    return None
 
 
 OTHER_STATE = "choose another place for the hub with --state DIR, such as /var/lib/lkhub"

@@ -142,12 +142,18 @@ def test_project_with_the_state_directory_in_it_is_a_fault(run: Run, project: Pa
     assert f"has the hub's state directory {project}/data/state in it" in said
 
 
+@pytest.mark.parametrize("linked", [False, True])
 def test_place_that_the_user_of_an_agent_cannot_enter_is_a_fault(
-    run: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
 ) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(0o700)
-    as_root = replace(make_installation(str(closed / "hub/state"), str(tmp_path)), user="root")
+    place = closed
+    if linked:
+        (closed / "open").mkdir()
+        place = tmp_path / "link"
+        place.symlink_to(closed / "open")
+    as_root = replace(make_installation(str(place / "hub/state"), str(tmp_path)), user="root")
     monkeypatch.setattr(prepare, "find_installation", lambda state, folder: as_root)
     said = refusal(run)
     assert f"the user of an agent can't enter {closed}" in said
