@@ -22,23 +22,19 @@ from urllib.parse import urlsplit
 from lkhub.errors import describe_error
 from lkhub.host.agent_home import AgentHome, InstallFailure
 from lkhub.host.rights import adopt_left
-from lkhub.host.service_manager import is_managed, tell_manager
+from lkhub.host.service_manager import tell_manager
 from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.supervise.backoff import SETTLED_SECONDS, Backoff
 from lkhub.supervise.exits import describe_exit
+from lkhub.supervise.told import Told
 from lkhub.wire.agent import (
     ENDED_FILE,
     GIVEN_FILE,
     RESTART_FILE,
     GivenAgent,
-    KeptAgent,
     KeptWorker,
     parse_given,
-    show_kept,
 )
-
-# How often it tells of its workers' connections. To see them costs some milliseconds.
-TELL_SECONDS = 2.0
 
 # A change is taken up within a second, and a look costs two calls of the system.
 LOOK_SECONDS = 1.0
@@ -89,10 +85,8 @@ class AgentKeeper:
     _was_up: bool = False
     _gone: float | None = None
     _told: int | None = None
-    _state: str = ""
-    _line: str = ""
     _failure: str = ""
-    _tells: float = 0.0
+    _told_manager: Told = field(default_factory=Told)
     _backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS))
 
     def run(self) -> int:
@@ -360,17 +354,14 @@ class AgentKeeper:
             os.kill(worker.pid, number)
 
     def _tell_of_workers(self) -> None:
-        """Tell the service manager which worker is connected to media, from time to time: root and this user alone
-        see that."""
-        now = time.monotonic()
-        if now < self._tells or not is_managed():
+        """Tell the service manager which worker is connected to media, where that is due."""
+        if not self._told_manager.is_due():
             return
-        self._tells = now + TELL_SECONDS
         for worker in self._list():
             if worker.since is None and not self._installs(worker):
                 worker.since = time.time()
             worker.address = self._find_connection(worker)
-        self._tell(self._state)
+        self._tell(self._told_manager.state)
 
     def _installs(self, worker: _Worker) -> bool:
         # Imported here: it costs 20 ms, as in _find_connection.
@@ -384,19 +375,8 @@ class AgentKeeper:
         return AgentHome(self.home, None).find_failure(given.inputs) if given else None
 
     def _tell(self, state: str) -> None:
-        self._state = state
-        failure = self._find_failure()
         workers = (KeptWorker(each.pid, each.since, each.address, each.until is not None) for each in self._list())
-        line = show_kept(
-            KeptAgent(
-                *(state, self._restarts, tuple(workers)),
-                failed=failure.at if failure else None,
-                why=failure.why if failure else "",
-            )
-        )
-        if line != self._line:
-            self._line = line
-            tell_manager(STATUS=line)
+        self._told_manager.tell(state, self._restarts, workers, self._find_failure())
 
 
 def _say(text: str) -> None:

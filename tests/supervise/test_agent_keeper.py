@@ -22,9 +22,9 @@ from tests.waiting import wait_until
 # The keeper, with other times than for real calls.
 KEEPER = """
 import os, sys
-from lkhub.supervise import agent_keeper
+from lkhub.supervise import agent_keeper, told
 agent_keeper.LOOK_SECONDS, agent_keeper.ORPHANED_SECONDS, agent_keeper.TOLD_SECONDS = 0.05, 0.2, 0.2
-agent_keeper.GONE_SECONDS, agent_keeper.TELL_SECONDS = float(os.environ["GONE_SECONDS"]), 0.1
+agent_keeper.GONE_SECONDS, told.TELL_SECONDS = float(os.environ["GONE_SECONDS"]), 0.1
 place = os.path.dirname(os.path.abspath(sys.argv[1]))
 home = place + "/home"
 
