@@ -59,7 +59,7 @@ class _Done(Struct, frozen=True):
 def encrypting(to: int, keys: SealKeys) -> Iterator[IO[bytes]]:
     """A file to write to, whose encryption is written to the descriptor `to`; that is complete when the block ends
     without an error. Raises HubError, and OSError where the disk is full."""
-    read, write = os.pipe()
+    read, write = _make_pipe()
     with _run("encrypt", read, to, keys) as process:
         os.close(read)
         with contextlib.suppress(BrokenPipeError), os.fdopen(write, "wb") as pipe:
@@ -73,7 +73,7 @@ def decrypting(source: int, keys: SealKeys) -> Iterator[IO[bytes]]:
     """A file to read from, with the decryption of the descriptor `source`. What was read is authentic as a whole when
     the block ends without an error. Raises HubError: SealError where the engine could not open it, also in place of an
     InputError that the block raises because nothing more came."""
-    read, write = os.pipe()
+    read, write = _make_pipe()
     with _run("decrypt", source, write, keys) as process:
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
@@ -87,6 +87,13 @@ def decrypting(source: int, keys: SealKeys) -> Iterator[IO[bytes]]:
         _require_done(process)
 
 
+def _make_pipe() -> tuple[int, int]:
+    try:
+        return os.pipe()
+    except OSError as error:
+        raise MachineError(f"can't run lkhub-engine: {(error.strerror or '').lower()}") from error
+
+
 def _drain(pipe: IO[bytes]) -> None:
     while pipe.read(_CHUNK):
         pass
@@ -96,7 +103,7 @@ def _drain(pipe: IO[bytes]) -> None:
 def _run(subcommand: str, source: int, to: int, keys: SealKeys) -> Iterator[subprocess.Popen[bytes]]:
     engine = bundled_engine()
     require_engine(engine)
-    read, write = os.pipe()
+    read, write = _make_pipe()
     argv = [engine, subcommand, "--keys", str(read), "--to", str(to)]
     try:
         process = subprocess.Popen(

@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import HubError, MachineError
+from lkhub.errors import HubError, MachineError, describe_error
 from lkhub.host.given import give_projects, tell_end, tell_start
 from lkhub.host.keyfile import Keys
 from lkhub.plan.paths import StatePaths
@@ -326,8 +326,8 @@ class Supervisor:
         if retiring := tuple(plan.name for plan in self.fleet.list_plans(changed) if plan.retires is not None):
             try:
                 await Change(self.fleet, hub, Differences(retiring)).make()
-            except HubError as error:  # the earlier key goes on until it is revoked
-                self.say(f"{', '.join(retiring)} could not be started with the new key: {error.message}")
+            except Exception as error:  # the keys are others by now, and the earlier one goes on until it is revoked
+                self.say(f"{', '.join(retiring)} could not be started with the new key: {describe_error(error)}")
 
     async def _announce(self, replaced: Iterable[ProcessPlan]) -> None:
         if any(plan.knows_participants for plan in replaced):

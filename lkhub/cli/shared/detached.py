@@ -38,12 +38,15 @@ def start_detached(hub: PreparedHub, progress: Progress) -> None:
     path = paths.log("hub")
     with explain_os_errors(path, "write"):
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
-    reader, writer = os.pipe()
     # The child's output is the log's.
     progress.clear()
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    try:
+        reader, writer = os.pipe()
+        pid = os.fork()
+    except OSError as error:  # a limit of processes or of descriptors
+        raise MachineError(f"can't start the hub's supervisor: {(error.strerror or str(error)).lower()}") from error
     if pid == 0:
         os.close(reader)
         _leave_caller(log)

@@ -1,21 +1,28 @@
 """The supervisor of `lkhub up --detach`, and the command that waits for it to be up."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import anyio.lowlevel
 import pytest
 
 from lkhub.cli.shared import detached
+from lkhub.cli.shared.progress import Progress
 from lkhub.errors import EXIT_MACHINE, EXIT_OK, HubError, MachineError
 from lkhub.host.control import UnresponsiveError
 from lkhub.host.processes import read_state
+from lkhub.plan.build import build_plan
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.load import load_spec
 from lkhub.wire.control import Outcome, Started
 from lkhub.wire.failure import Failure, parse_answer
+from tests.machines import make_facts, make_installation
 from tests.waiting import wait_until
 
 
@@ -49,6 +56,22 @@ def test_hub_runs_on_where_the_command_that_started_it_has_gone(
         detached._run(hub, writer)
     assert ended.value.args == (EXIT_OK,), capsys.readouterr().err
     assert went_on
+
+
+@pytest.mark.parametrize("refused", ["pipe", "fork"])
+def test_start_that_the_machine_refuses_is_no_bug(
+    applied: StatePaths, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """As a limit of processes, or of open files."""
+
+    def refuse() -> NoReturn:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, refused, refuse)
+    plan = build_plan(load_spec(b""), make_facts(), make_installation(applied.root))
+    hub: Any = SimpleNamespace(plan=plan)
+    with pytest.raises(MachineError, match="can't start the hub's supervisor: resource temporarily unavailable"):
+        detached.start_detached(hub, Progress())
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -1,5 +1,6 @@
 """Agents that get another key."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -78,3 +79,23 @@ async def test_rotation_stays_where_an_agent_does_not_start(
         assert any("serve could not be started with the new key" in line for line in said)
         assert supervisor.children[AGENT] is child
         os.rmdir(paths.log(AGENT))
+
+
+async def test_rotation_is_no_failure_where_the_machine_refuses_what_an_agent_needs_to_start(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where no descriptor is free. The new key is the current one by then."""
+
+    async def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(keyed(paths, with_agent(make_hub(media={"keys": paths.keys}, serve=busy(calls)))))
+        await started(paths, "old")
+        with monkeypatch.context() as patch:
+            patch.setattr("lkhub.supervise.supervisor.Change.make", refuse)
+            changed = await supervisor.take_keys(lambda keys: add_current(keys, *NEW))
+        assert changed.current == "APInew"
+        assert any(
+            "serve could not be started with the new key: OSError (Too many open files)" in each for each in said
+        )
