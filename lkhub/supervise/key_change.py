@@ -2,7 +2,7 @@
 
 import contextlib
 
-from lkhub.errors import HubError, MachineError
+from lkhub.errors import HubError, MachineError, describe_error, is_refusal
 from lkhub.host.keyfile import Keys
 from lkhub.prepare.hub import PreparedHub
 from lkhub.prepare.ring import read_keys, replace_keys, write_ring
@@ -34,9 +34,12 @@ class KeyChange:
             write_ring(self._paths, self._old, self._new)
             for step in steps:
                 await self._take(step)
-        except HubError as error:
+        except Exception as error:  # also one that is a bug: otherwise the next `up` would bring the new keys
             await self._put_back()
-            raise MachineError(f"{error.message}\nthe keys are as they were", hints=error.hints) from error
+            if not isinstance(error, HubError) and not is_refusal(error):
+                raise
+            hints = error.hints if isinstance(error, HubError) else ()
+            raise MachineError(f"{describe_error(error)}\nthe keys are as they were", hints=hints) from error
         return wanted
 
     async def _take(self, step: PreparedHub) -> None:
@@ -50,9 +53,9 @@ class KeyChange:
 
     async def _put_back(self) -> None:
         """Where that fails, the next start or `lkhub up` finds what is on disk, and tells the processes again."""
-        with contextlib.suppress(HubError):
+        with contextlib.suppress(HubError, OSError):
             write_ring(self._paths, self._new, self._old)
-        with contextlib.suppress(HubError):
+        with contextlib.suppress(HubError, OSError):
             await self._take(self._before)
 
     def _list_readers(self) -> list[Child]:

@@ -1,5 +1,6 @@
 """Other keys for a hub that runs: no process is restarted that can read them again."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from lkhub.prepare.ring import read_keys, replace_keys
 from lkhub.secret import Secret
 from lkhub.state.ring import read_notes
 from lkhub.supervise.adopt import adopt
+from lkhub.supervise.reload import reload
 from lkhub.wire.control import KeysChanged, Outcome
 from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, pids, supervising
 from tests.waiting import until
@@ -105,6 +107,46 @@ async def test_keys_that_are_refused_change_nothing(paths: StatePaths, said: lis
         # It is not known what media has read, so it is told once more: without a restart.
         Path(paths.render("livekit.yaml")).write_text(hub.files[paths.render("livekit.yaml")])
         assert await supervisor.apply(hub) in (Outcome((), reloaded=("media",)), Outcome(()))
+        assert pids(supervisor) == before
+
+
+@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), MachineError),
+        (ExceptionGroup("x", [OSError(errno.EMFILE, "Too many open files")]), MachineError),
+        (RuntimeError("a bug"), RuntimeError),
+    ],
+)
+async def test_keys_are_as_they_were_where_an_error_comes_halfway(
+    paths: StatePaths,
+    said: list[str],
+    make_keyed: MakeKeyed,
+    monkeypatch: pytest.MonkeyPatch,
+    call: int,
+    error: Exception,
+    raised: type[Exception],
+) -> None:
+    """The next `up` would bring the new keys else, of which the operator was told that they are not there."""
+    calls = iter(range(1, 100))
+
+    async def reload_or_fail(*arguments: Any) -> None:
+        if next(calls) == call:
+            raise error
+        await reload(*arguments)
+
+    async with supervising(paths, said) as supervisor:
+        hub = make_keyed(rooms=IN_A_CALL)
+        await supervisor.apply(hub)
+        before = pids(supervisor)
+        with monkeypatch.context() as patch:
+            patch.setattr("lkhub.supervise.key_change.reload", reload_or_fail)
+            with pytest.raises(raised, match="the keys are as they were" if raised is MachineError else "a bug"):
+                await supervisor.take_keys(rotated)
+        assert on_disk(paths) == [["APIold"]] * 2
+        assert log_of(paths)[-1] == "keys APIold"
+        assert await supervisor.apply(hub) == Outcome(())
         assert pids(supervisor) == before
 
 
