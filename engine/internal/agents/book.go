@@ -29,6 +29,8 @@ type Book struct {
 	ends     []end
 	heard    map[string]time.Time // when another process last told of its workers
 	again    int
+	held     bool      // no worker can be reached
+	reached  time.Time // since when workers can be reached again; the zero time: they always could
 	changed  chan struct{}
 	telling  chan struct{}
 }

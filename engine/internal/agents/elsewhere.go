@@ -80,14 +80,26 @@ func (b *Book) Tell() Told {
 	return told
 }
 
+// Hold has no agent asked for until AskAgain, since no worker can be reached.
+func (b *Book) Hold() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held = true
+}
+
 // AskAgain has agents asked for at once that no worker could be asked for, since the processes of media did not reach each
 // other.
 func (b *Book) AskAgain() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.held, b.reached = false, b.now()
 	clear(b.refused)
 	b.notify()
+	b.notifyOthers()
 }
+
+// wasReached tells whether workers were surely reached by what was asked at this time.
+func (b *Book) wasReached(at time.Time) bool { return at.Sub(b.reached) > reaching }
 
 // noteEnd needs b.mu.
 func (b *Book) noteEnd(told ToldEnd) {

@@ -235,6 +235,88 @@ func TestJobsThatEndedElsewhereAreForgotten(t *testing.T) {
 	}
 }
 
+func TestNoAgentIsAskedForWhileNoWorkerCanBeReached(t *testing.T) {
+	for rule, each := range map[string]struct {
+		play func(s *scene)
+		want string
+	}{
+		"an agent that is killed is replaced once one can": {func(s *scene) {
+			s.book.Hold()
+			s.kill("w", "a")
+			s.pass(time.Minute)
+			s.expect("")
+			s.book.AskAgain()
+			s.pass(0)
+		}, "remove a, launch"},
+		"so is one whose process fails": {func(s *scene) {
+			s.book.Hold()
+			s.room.present["a"] = Cut
+			s.fail("w", "J1")
+			s.pass(time.Minute)
+			s.expect("")
+			s.book.AskAgain()
+			s.pass(0)
+		}, "remove a, launch"},
+		"one that goes on is not": {func(s *scene) {
+			s.book.Hold()
+			s.cut("w")
+			s.pass(time.Minute)
+			s.book.AskAgain()
+			s.pass(time.Minute)
+		}, ""},
+		"one that was asked for in vain is asked for at once": {func(s *scene) {
+			s.kill("w", "a")
+			s.pass(second)
+			s.expect("remove a, launch")
+			s.book.Hold()
+			s.pass(time.Minute)
+			s.expect("")
+			s.book.AskAgain()
+			s.pass(0)
+		}, "launch"},
+		"one that was asked for just before, after its launch": {func(s *scene) {
+			s.kill("w", "a")
+			s.pass(resuming)
+			s.expect("remove a, launch")
+			s.room.launching = true
+			s.book.Hold()
+			s.book.AskAgain()
+			s.pass(2 * second)
+			s.expect("")
+			s.room.launching = false
+			s.pass(0)
+		}, "launch"},
+		"in vain once more, without a pause": {func(s *scene) {
+			s.book.Hold()
+			s.kill("w", "a")
+			s.pass(second)
+			s.book.AskAgain()
+			s.pass(0)
+			s.expect("remove a, launch")
+			s.pass(second)
+		}, "launch"},
+		"but not for long": {func(s *scene) {
+			s.book.Hold()
+			s.kill("w", "a")
+			s.pass(second)
+			s.book.AskAgain()
+			s.pass(reaching + second)
+			s.did()
+			s.pass(pausing - second)
+		}, ""},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			s := newScene(t)
+			s.connect("w")
+			s.give("w", "a")
+			s.connect("v")
+			s.pass(steady + second)
+			each.play(s)
+			s.expect(each.want)
+		})
+	}
+}
+
 func TestRoomIsNotKeptWaitingWhenProcessesReachEachOtherAgain(t *testing.T) {
 	s := newScene(t)
 	s.connect("w")

@@ -53,6 +53,8 @@ const (
 	steady = time.Minute
 	// pausing is the time between asking all workers and asking them again.
 	pausing = 10 * time.Second
+	// reaching is longer than the processes of media take to reach each other after Redis is back.
+	reaching = 5 * time.Second
 
 	soon   = 100 * time.Millisecond
 	usual  = time.Second
@@ -89,7 +91,7 @@ func (b *Book) look(rooms []Room, acts *[]func()) time.Duration {
 	next := usual // not every beginning of a room or a participant is told
 	for _, n := range needs {
 		found := b.judge(n)
-		if found.ask {
+		if found.ask && !b.held {
 			b.ask(n, acts)
 		}
 		next = min(next, found.wait)
@@ -200,7 +202,9 @@ func (b *Book) judge(n need) verdict {
 			return verdict{wait: usual}
 		}
 		delete(b.asked, n.key) // no worker took it
-		b.refused[n.key] = now
+		if b.wasReached(at) {
+			b.refused[n.key] = now
+		}
 	}
 	since := n.since
 	switch {

@@ -20,6 +20,7 @@ import (
 
 	"lkhub/engine/internal/agents"
 	"lkhub/engine/internal/private"
+	"lkhub/engine/internal/sfu/signal"
 )
 
 // agentSocket is upstream's service for agent workers, but each message is told to the book as well.
@@ -106,12 +107,15 @@ func (s *Server) openRooms() []*rtc.Room {
 func (s *Server) agentRooms() []agents.Room {
 	var found []agents.Room
 	for _, room := range s.openRooms() {
-		found = append(found, agentRoom{room})
+		found = append(found, agentRoom{room, s.ends})
 	}
 	return found
 }
 
-type agentRoom struct{ room *rtc.Room }
+type agentRoom struct {
+	room *rtc.Room
+	ends *signal.Ends
+}
 
 func (r agentRoom) ID() string   { return string(r.room.ID()) }
 func (r agentRoom) Name() string { return string(r.room.Name()) }
@@ -149,10 +153,16 @@ func (r agentRoom) Presence(identity string) agents.Presence {
 	switch {
 	case session == nil || session.IsDisconnected():
 		return agents.Absent
-	case !hasSignal(session):
+	case !hasSignal(session) || r.hasEnded(session):
 		return agents.Cut
 	}
 	return agents.Connected
+}
+
+// hasEnded tells whether the signalling connection of the session has ended and the room may not have been told.
+func (r agentRoom) hasEnded(session *rtc.ParticipantImpl) bool {
+	source := r.room.GetParticipantRequestSource(session.Identity())
+	return source != nil && r.ends.Has(source.ConnectionID())
 }
 
 func (r agentRoom) Remove(identity string) {
@@ -163,12 +173,12 @@ func (r agentRoom) Remove(identity string) {
 
 // agentJoined takes the beginning of an agent's session. Those that have no job, such as avatars that an agent calls in,
 // have neither an agent's name in their token nor such an identity (worker.go, AssignJob).
-func agentJoined(book *agents.Book, room *rtc.Room, participant *livekit.ParticipantInfo) {
+func agentJoined(book *agents.Book, in agentRoom, participant *livekit.ParticipantInfo) {
 	name, isNamed := participant.Attributes[agent.AgentNameAttributeKey]
 	if !isNamed && !strings.HasPrefix(participant.Identity, "agent-"+guid.AgentJobPrefix) {
 		return
 	}
-	if in := (agentRoom{room}); !book.Joined(in, participant.Identity, name) {
+	if !book.Joined(in, participant.Identity, name) {
 		slog.Info("removing an agent whose place another one has", "room", in.Name(), "identity", participant.Identity)
 		go in.Remove(participant.Identity) // not within the join itself
 	}

@@ -41,6 +41,7 @@ type keys struct {
 	joined  *signal.Joined
 	workers *workers
 	agents  *agents.Book
+	handler *service.AgentHandler
 	webhook string // the key that livekit.yaml names for webhooks; "", or a key that is gone: the current key
 	signers []webhook.QueuedNotifier
 }
@@ -104,6 +105,7 @@ func (k *keys) install(server *service.LivekitServer, conf *livekitconfig.Config
 	if err != nil {
 		return err
 	}
+	k.handler = handler
 	*private.Field[string](handler, "singleAPIKey") = "" // a key that no worker has: the one that upstream was given
 	var front http.Handler
 	if !conf.Agents.Endpoints.Disabled {

@@ -12,9 +12,11 @@ import (
 
 	"github.com/livekit/livekit-server/pkg/config"
 	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/livekit/livekit-server/pkg/routing/selector"
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/utils"
 	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/proto"
 )
 
 // nodeID is the same for every media process on the same ports. livekit-server would take a new id at each start. Then
@@ -46,13 +48,16 @@ func boundCommands(client redis.UniversalClient) {
 func (s *Server) askRedis(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
-	known, err := s.redis.HExists(ctx, routing.NodesKey, s.node).Result()
+	text, err := s.redis.HGet(ctx, routing.NodesKey, s.node).Bytes()
+	var known livekit.Node
 	switch {
-	case err != nil:
-		return describe(err)
-	case !known:
+	case errors.Is(err, redis.Nil):
 		// Redis may have lost what it knew. livekit-server writes its node again every two seconds.
 		return "it has no media process yet"
+	case err != nil:
+		return describe(err)
+	case proto.Unmarshal(text, &known) != nil || known.GetStats().GetUpdatedAt() <= s.away.Load() || !selector.IsAvailable(&known):
+		return "messages of media do not get through yet"
 	}
 	// livekit-server subscribes again up to a second after Redis is back, and refuses every join until then. The names
 	// of its channels have its node's id (psrpc). Where its user may not list them, the answer before is all there is.

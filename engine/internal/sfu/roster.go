@@ -12,6 +12,7 @@ import (
 	"lkhub/engine/internal/agents"
 	"lkhub/engine/internal/private"
 	"lkhub/engine/internal/roster"
+	"lkhub/engine/internal/sfu/signal"
 )
 
 // rosterTelemetry learns from upstream's room manager which participants join and leave. The room manager's list of
@@ -20,6 +21,7 @@ type rosterTelemetry struct {
 	telemetry.TelemetryService
 	roster *roster.Roster
 	agents *agents.Book
+	ends   *signal.Ends
 	find   findRoom
 }
 
@@ -27,9 +29,9 @@ type rosterTelemetry struct {
 type findRoom func(ctx context.Context, name livekit.RoomName) *rtc.Room
 
 // keepRoster must be called before the server starts. If the field is renamed, TestMediaSaysWhichParticipantsAreIn fails.
-func keepRoster(rooms *service.RoomManager, kept *roster.Roster, book *agents.Book) {
+func keepRoster(rooms *service.RoomManager, kept *roster.Roster, book *agents.Book, ends *signal.Ends) {
 	heard := private.Field[telemetry.TelemetryService](rooms, "telemetry")
-	*heard = rosterTelemetry{*heard, kept, book, rooms.GetRoom}
+	*heard = rosterTelemetry{*heard, kept, book, ends, rooms.GetRoom}
 }
 
 // ParticipantJoined is called by the room manager with shouldSendEvent, and without it by the statistics of each
@@ -42,7 +44,7 @@ func (t rosterTelemetry) ParticipantJoined(
 		t.roster.Join(participant.Sid, participant.Identity, room.Sid)
 		t.hearEnd(ctx, room, livekit.ParticipantID(participant.Sid))
 		if in := t.find(ctx, livekit.RoomName(room.Name)); in != nil && participant.Kind == livekit.ParticipantInfo_AGENT {
-			agentJoined(t.agents, in, participant)
+			agentJoined(t.agents, agentRoom{in, t.ends}, participant)
 		}
 	}
 	t.TelemetryService.ParticipantJoined(ctx, room, participant, client, meta, shouldSendEvent, guard)

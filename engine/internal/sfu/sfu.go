@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/livekit/livekit-server/pkg/config"
@@ -47,10 +48,12 @@ type Server struct {
 	signal *connlimit.Counter // connections over the held sockets
 	sends  sendcount.Counter  // from media's own ports; nothing is counted with a range of ports
 	roster *roster.Roster     // the participants in the rooms
+	ends   *signal.Ends
 	server *service.LivekitServer
 	keys   *keys
 	redis  redis.UniversalClient // nil without Redis
 	node   string                // its ID at Redis
+	away   atomic.Int64          // since when Redis is away, in seconds of the epoch; 0: it is not
 	up     chan struct{}         // closed when server and keys are set and clients are accepted
 	ended  chan struct{}         // closed when Run returns
 
@@ -63,8 +66,8 @@ func New(text string, held []net.Listener, told Advertised) *Server {
 	record := seen.New(nil) // initialize sets which clients are inside
 	return &Server{
 		text: text, held: held, told: told, seen: record, first: icechecks.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
-		roster: roster.New(),
-		up:     make(chan struct{}), ended: make(chan struct{}),
+		roster: roster.New(), ends: signal.NewEnds(time.Now),
+		up: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
 
@@ -174,7 +177,8 @@ func (s *Server) initialize(conf *config.Config) error {
 		signal.TellByLAN(s.server, lans.New(here.Told, here.Interfaces))
 	}
 	seen.WatchICE(&transport.SettingEngine, s.seen, s.first)
-	keepRoster(s.server.RoomManager(), s.roster, s.keys.agents)
+	signal.WatchEnds(s.server, s.ends)
+	keepRoster(s.server.RoomManager(), s.roster, s.keys.agents, s.ends)
 	return nil
 }
 
