@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +27,6 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str]]] = {
     "another type": (f"{CERT}?type=x", "GET", {}),
     "page": ("/", "GET", {}),
     "page, by another name": ("/", "GET", {"Host": "a.example"}),
-    "what it serves": (SERVE_CONFIG, "GET", {}),
     "nothing": ("/localapi/v0/nothing", "GET", {}),
     "from a web page": ("/localapi/v0/status", "GET", {"Origin": "https://a.example"}),
     "by another name": ("/localapi/v0/status", "GET", {"Host": "a.example"}),
@@ -62,6 +62,18 @@ def test_answer_is_the_same(tailnet: Tailnet, stand_in: str, name: str) -> None:
     where, method, headers = REQUESTS[name]
     real, imitated = (describe(ask(path, where, method, **headers)) for path in (tailnet.socket("a"), stand_in))
     assert imitated == real
+
+
+def test_what_it_serves_is_told_in_the_same_way(tailnet: Tailnet, short_dir: Path) -> None:
+    web = {f"{NAME}:443": {"Handlers": {"/": {"Proxy": "http://127.0.0.1:8080"}}}}
+    path = str(short_dir / "s")
+    tailnet.script("in", "a", *shlex.split("tailscale serve --bg --yes 8080"))
+    try:
+        with run_tailscaled(path, Tailscaled(serves={"TCP": {"443": {"HTTPS": True}}, "Web": web})):
+            imitated, real = (describe(ask(each, SERVE_CONFIG, "GET")) for each in (path, tailnet.socket("a")))
+        assert imitated == real
+    finally:
+        tailnet.script("in", "a", *shlex.split("tailscale serve --https=443 off"))
 
 
 def find_kinds(value: Any) -> Any:
