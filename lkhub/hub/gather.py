@@ -15,6 +15,7 @@ from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import HubError, MachineError
 from lkhub.findings.finding import Finding
 from lkhub.host.control import NotRunningError, ask
+from lkhub.host.disks import look_at_disks
 from lkhub.host.files import digest, is_read_only, list_files, read_input, read_text
 from lkhub.host.kernel import read_limits
 from lkhub.host.runs_in import read_runs_in
@@ -73,6 +74,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         asker=asker,
         around=around,
         runs_in=runs_in,
+        disks=look_at_disks((paths.root, paths.agents, paths.agents_apart())) if supervisor or left else (),
         unknown=unknown,
         ended=ended,
         options=name_state(paths),

@@ -18,6 +18,7 @@ from lkhub.checks.checks import (
     check_supervised,
 )
 from lkhub.checks.connections import check_connections
+from lkhub.checks.disks import check_disks
 from lkhub.checks.drift import EditedFile, check_drift
 from lkhub.checks.edge import check_edge, check_root
 from lkhub.checks.kernel import check_kernel
@@ -45,7 +46,7 @@ from lkhub.findings.catalogue.agents import agent_install_failed
 from lkhub.findings.finding import Finding, Ref
 from lkhub.hub.called import describe_called
 from lkhub.hub.options import with_options
-from lkhub.plan.host import KernelLimits, RunsIn
+from lkhub.plan.host import Disk, KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 from lkhub.state.applied import AppliedRecord
 from lkhub.state.asker import AskerRecord
@@ -106,14 +107,14 @@ class HubStatus:
     was applied. `outside`: which paths clients on other machines have used. `root_change`: when and why the hub's own
     root was last replaced. `asker`: on a hub for this machine alone, the last program that was given a token and may
     listen for other machines. `around`: what stands between clients and the hub. `runs_in`: what the hub was started
-    in. `ended`: the processes that have ended since their supervisor did. `unknown`: what shows that no hub was ever up
-    with this state directory, "" where one was. `options`: what commands about this hub are typed with, as in
-    `with_options`. `apply`: the command that applies a spec to it. `certificate_files`: what is wrong with the
-    operator's own certificate. `receivers`: what the receivers of webhooks take. `openid`, `store`: whether the OpenID
-    provider and the store can be used. `store_read_only`: the store is on a file system that takes no writes, nor the
-    service's record of it. `rewritten`: the rendered files that were edited, and written again. `unit`: what is
-    wrong with the unit of a service, or with its upgrade. `builds`: what came of the builds of web sites. `agents`: the
-    processes of agents.
+    in. `disks`: those that it writes on. `ended`: the processes that have ended since their supervisor did. `unknown`:
+    what shows that no hub was ever up with this state directory, "" where one was. `options`: what commands about this
+    hub are typed with, as in `with_options`. `apply`: the command that applies a spec to it. `certificate_files`: what
+    is wrong with the operator's own certificate. `receivers`: what the receivers of webhooks take. `openid`, `store`:
+    whether the OpenID provider and the store can be used. `store_read_only`: the store is on a file system that takes
+    no writes, nor the service's record of it. `rewritten`: the rendered files that were edited, and written again.
+    `unit`: what is wrong with the unit of a service, or with its upgrade. `builds`: what came of the builds of web
+    sites. `agents`: the processes of agents.
     """
 
     applied: AppliedRecord | None
@@ -127,6 +128,7 @@ class HubStatus:
     asker: AskerRecord | None = None
     around: Surroundings = UNSEEN
     runs_in: RunsIn = field(default_factory=RunsIn)
+    disks: tuple[Disk, ...] = ()
     unknown: str = ""
     ended: tuple[str, ...] = ()
     options: str = ""
@@ -222,6 +224,7 @@ class HubStatus:
             *hanging,
             *check_removed(report.removed),
             *check_records(report.unrecorded, report.unrecorded_codes),
+            *check_disks(self.disks),
             *check_watchers(report.watcher_failures),
             *check_linger(self.runs_in.logged_in),
             *self.certificate_files,

@@ -18,6 +18,15 @@ class KernelLimits:
 
 
 @dataclass(frozen=True)
+class Disk:
+    """How many bytes are free on the disk with a folder, and how many it has."""
+
+    folder: str
+    free: int
+    size: int
+
+
+@dataclass(frozen=True)
 class RunsIn:
     """What started the hub, since that decides where its limits are set: the systemd `unit` that it is part of, whether
     a user's own systemd runs that unit (`user_unit`), whether the hub runs in a `container`, and whether its user

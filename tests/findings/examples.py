@@ -16,6 +16,7 @@ from lkhub.checks.checks import (
     check_upgrade,
 )
 from lkhub.checks.connections import check_connections
+from lkhub.checks.disks import check_disks
 from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.edge import check_edge, check_root
 from lkhub.checks.kernel import check_kernel
@@ -41,7 +42,7 @@ from lkhub.checks.web_findings import check_web
 from lkhub.checks.webhooks import check_webhooks
 from lkhub.findings.finding import Finding
 from lkhub.firewall.table import FirewallRow, Verdict
-from lkhub.plan.host import KernelLimits
+from lkhub.plan.host import Disk, KernelLimits
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.model import Advertised
 from lkhub.plan.served import Served
@@ -129,6 +130,7 @@ def list_hub() -> Iterator[Finding]:
     yield from check_supervised(False, ["media"])
     yield from check_removed(Removal(AT, ("media",)))
     yield from check_records({"media": "No space left on device"}, {})
+    yield from check_disks((Disk("/var/lib/lkhub", 300 << 20, 40 << 30),))
     yield from check_watchers({"rotate logs": WatcherFailure("No space left on device", AT)})
     yield from check_webhooks(
         (

@@ -230,6 +230,32 @@ def no_record(process: str) -> Says:
     )
 
 
+@declare("disk-nearly-full", "warning")
+def disk_nearly_full(folder: str) -> Says:
+    """Little is free on the disk that a hub writes on. The subject is its state directory, or the folder with what its
+    agents keep where that is on another disk.
+
+    **Why.** The hub's own logs have a bound. What agents write into their HOME has none, nor have the caches and models
+    that are kept there, and other programs may use the same disk. On a full disk calls go on, but nothing is kept any
+    more: renewed certificates, events for webhooks, what a store has. An agent can't be installed, nor another version
+    of lkhub.
+
+    **What to do.** See what takes the room, and free some:
+
+    ```sh
+    df -h
+    du -xh --max-depth=3 FOLDER | sort -h | tail
+    ```
+
+    A HOME of an agent is the folder `user` in the agent's own. To keep agents from the hub's disk, mount another one
+    there, or give them a quota: lkhub sets none.
+    """
+    return Says(
+        f"the disk of {folder} is nearly full",
+        "most often what agents have written or fetched, or other programs on the same disk",
+    )
+
+
 @declare("open-behind-proxy", "warning")
 def open_behind_proxy() -> Says:
     """A hub for this machine alone (`reach: local`) gave a token to a program that listens for other machines. The hub
