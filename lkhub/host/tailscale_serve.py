@@ -34,7 +34,7 @@ def _read(config: Mapping[str, Any] | None, *, kept: bool) -> Iterator[Served]: 
         yield from _read(session, kept=False)
 
 
-def _name_option(handler: Mapping[str, Any]) -> str:
+def _name_option(handler: Mapping[str, object]) -> str:
     """The option of `tailscale serve` that made this handler (ipn.TCPPortHandler)."""
     if handler.get("HTTPS"):
         return "https"
