@@ -321,7 +321,8 @@ class Child:
     async def _see_started(self, session: Session) -> None:
         """See what an agent starts. Once it has been killed, nothing tells whose that was which it has detached."""
         while True:
-            with contextlib.suppress(OSError):  # such as no free descriptor: the next look may succeed
+            # Such as no free descriptor, or no free thread, which is a RuntimeError: the next look may succeed.
+            with contextlib.suppress(OSError, RuntimeError):
                 await anyio.to_thread.run_sync(session.find_members)
             await anyio.sleep(self.shared.timings.tick)
 
