@@ -28,7 +28,7 @@ from pathlib import Path
 from lkhub.errors import HubError, MachineError
 from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name, write_private
 from lkhub.host.project import explain_depth, own_tree
-from lkhub.host.trees import remove_tree
+from lkhub.host.trees import list_tree, remove_tree
 from lkhub.plan.agents import DIGEST_LETTERS, name_copy
 from lkhub.source.json_text import parse_json
 from lkhub.source.typed import Epoch, ShapeError, pack, unpack
@@ -253,8 +253,10 @@ def _remove_home(path: str) -> bool:
 
 def _has_files(folder: str) -> bool:
     try:
-        return any(names for _, _, names in os.walk(folder))
-    except RecursionError:  # deeper than any agent needs
+        return any(os.path.islink(path) or not os.path.isdir(path) for path in list_tree(folder))
+    except FileNotFoundError:
+        return False
+    except OSError:  # it can't be known, so what may be there stays
         return True
 
 

@@ -24,6 +24,7 @@ from lkhub.host.commands import Done, run_command
 from lkhub.host.engine import bundled_engine, engine_build, require_engine
 from lkhub.host.files import digest, explain_os_errors, require_room
 from lkhub.host.lock import hold_folder, is_held
+from lkhub.host.trees import list_tree
 from lkhub.plan.service import HIDDEN
 
 # A name of `name_build`.
@@ -148,11 +149,10 @@ def _runs(folder: str) -> bool:
 
 def _open_to_all(folder: str) -> None:
     """Let every user read and run it, whatever this user's umask is: there is no secret in it."""
-    for above, folders, files in os.walk(folder):
-        for path in (above, *(os.path.join(above, name) for name in (*folders, *files))):
-            if not os.path.islink(path):
-                mode = os.stat(path).st_mode & 0o777
-                os.chmod(path, mode | (0o555 if mode & 0o111 else 0o444))
+    for path in (folder, *list_tree(folder)):
+        if not os.path.islink(path):
+            mode = os.stat(path).st_mode & 0o777
+            os.chmod(path, mode | (0o555 if mode & 0o111 else 0o444))
 
 
 def point_to(folder: str, link: str) -> None:

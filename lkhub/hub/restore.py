@@ -35,6 +35,7 @@ from lkhub.host.lock import hold_lock
 from lkhub.host.sealed import MAGIC, SealKeys, decrypting
 from lkhub.host.state_directory import remove_half_written
 from lkhub.host.system_user import find_group, has_user
+from lkhub.host.trees import list_tree
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_service
 from lkhub.hub.running import find_left, is_running
 from lkhub.plan.paths import BACKED_UP, OF_THE_MACHINE, STATE_NAMES, StatePaths
@@ -178,13 +179,14 @@ def _unpack(paths: StatePaths, source: IO[bytes], keys: SealKeys) -> Manifest:
         reader = ArchiveReader(pipe)
         manifest = parse_manifest(reader.read_manifest(), lkhub.__version__)
         require_space(paths.root, manifest.size, "the backup", "or name another folder with --state DIR")
-        with acting_as_owner(paths.root):
+        with acting_as_owner(paths.root), explain_os_errors(paths.root, "write in"):
             os.mkdir(f"{paths.restoring}/{IN_STATE}")
             for file in manifest.files:
                 reader.unpack(file.path, file.size, file.sha256, f"{paths.restoring}/{file.path}")
             reader.finish()
-            for folder, _, _ in os.walk(paths.restoring):
-                sync_folder(folder)
+            for path in (paths.restoring, *list_tree(paths.restoring)):
+                if os.path.isdir(path):
+                    sync_folder(path)
     return manifest
 
 

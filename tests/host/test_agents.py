@@ -16,6 +16,7 @@ import pytest
 import lkhub
 from lkhub.host.agent_home import AgentHome, remove_left
 from lkhub.wire.agent import AgentConfig, dump_agent
+from tests.kit.refusals import refuse_to_list
 from tests.waiting import wait_until
 
 ROOT = os.geteuid() == 0
@@ -473,6 +474,23 @@ def test_folder_of_an_agent_that_is_gone_is_removed_once_nothing_runs_from_it(pl
         process.kill()
     remove_left(str(place / "agents"), [])
     assert {name for name, home in homes.items() if home.is_dir()} == {"data"}
+
+
+def test_what_an_agent_has_kept_stays_where_it_can_not_be_listed(
+    home: AgentHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with home.hold():
+        pass
+    kept = Path(home.path, "user/diaries")
+    kept.mkdir(parents=True)
+    (kept / "one").write_text("dear")
+    with monkeypatch.context() as patch:
+        refuse_to_list(patch, "/diaries")
+        remove_left(os.path.dirname(home.path), [])
+    assert (kept / "one").exists()
+    (kept / "one").unlink()
+    remove_left(os.path.dirname(home.path), [])
+    assert not os.path.exists(home.path)
 
 
 def test_lock_of_an_agent_is_held_by_one(home: AgentHome) -> None:

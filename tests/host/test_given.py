@@ -11,6 +11,7 @@ from lkhub.host.given import ask_for_restart, give_projects, remove_given, tell_
 from lkhub.plan.model import AgentPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.wire.agent import GIVEN_FILE, RESTART_FILE
+from tests.kit.refusals import refuse_to_list
 
 INPUTS = "0123456789abcdef" * 4
 COPY = INPUTS[:16]
@@ -64,6 +65,19 @@ def test_copy_of_a_project_can_be_read_by_another_user(paths: StatePaths, projec
     }
     assert os.readlink(copy / "link") == "run.sh"
     assert mode(copy) == 0o755
+
+
+def test_copy_of_which_a_folder_can_not_be_listed_is_not_given(
+    paths: StatePaths, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent could not read what is in it."""
+    refuse_to_list(monkeypatch, ".new/pkg")
+    with pytest.raises(MachineError, match="input/output error"):
+        give_projects([plan(paths, project)])
+    assert not Path(paths.for_agent("bmo"), COPY).exists()
+    monkeypatch.undo()
+    give_projects([plan(paths, project)])
+    assert mode(Path(paths.for_agent("bmo"), COPY, "pkg/private.txt")) == 0o644
 
 
 def test_version_that_is_there_is_not_copied_again(paths: StatePaths, project: Path) -> None:

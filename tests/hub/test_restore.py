@@ -22,6 +22,7 @@ from lkhub.plan.service import user_service
 from lkhub.secret import Secret
 from lkhub.state.backup import FORMAT, BackedUpFile, Manifest, dump_manifest
 from lkhub.state.restore import RestoreRecord, read_restore, write_restore
+from tests.kit.refusals import refuse_to_list
 
 OLD = ("managed-keys.yaml", "store.db", "store.db-wal", "applied.json", "keys.yaml", "identity")
 NEW = ("managed-keys.yaml", "store.db", "ring.json")
@@ -264,6 +265,16 @@ def test_restore_that_is_asked_for_begins_anew_where_the_record_of_one_is_damage
         backup.restore()
     backup.restore(force=True)
     assert Path(backup.paths.managed_keys).read_text() == "new"
+
+
+def test_restore_that_can_not_list_what_it_has_unpacked_leaves_all_as_it_was(
+    backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it is not known whether that is on the disk."""
+    refuse_to_list(monkeypatch, "/ca")
+    with pytest.raises(MachineError, match="input/output error"):
+        backup.restore()
+    assert not os.path.exists(backup.paths.root)
 
 
 def test_restore_removes_what_one_before_it_was_writing_when_it_was_killed(backup: Backup) -> None:
