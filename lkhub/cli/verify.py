@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +18,11 @@ from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, show_detour, show_findings, show_paths, show_unseen
 from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL, InputError
+from lkhub.findings.finding import Finding
 from lkhub.findings.fold import fold
 from lkhub.host.files import read_input
 from lkhub.hub.applied import require_applied
-from lkhub.hub.gather import refresh_sightings
+from lkhub.hub.gather import find_hanging, refresh_sightings
 from lkhub.hub.locate import find_hub, name_state
 from lkhub.hub.probe import run_probe, verify_paths
 from lkhub.hub.status import Verified
@@ -61,6 +63,7 @@ def verify(
     if token_file is not None and url is None:
         raise InputError("--token-file goes with --url")
     called, around, options = FOREIGN, UNSEEN, ""
+    hanging: list[Finding] = []
     if url is None:
         hub = find_hub(spec, state)
         applied = require_applied(hub)
@@ -68,22 +71,29 @@ def verify(
             around = gather_surroundings(hub, refresh_sightings(hub))
             verified = verify_hub(hub, around, paths, progress=progress)
         url, called, options = applied.urls.livekit, read_called(hub), name_state(hub)
+        hanging = [each.with_options(options) for each in find_hanging(hub)]
     elif token_file is not None:
         called = replace(FOREIGN, given_tokens=True)
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))
     else:
         verified = Verified(time.time(), verify_paths(url, paths or ALL_PATHS, *_key_from_environ()))
-    show_verified(verified, json, url, called, around, options)
+    show_verified(verified, json, url, called, around, options, hanging)
     if not is_well(verified, around):
         raise typer.Exit(EXIT_UNWELL)
 
 
 def show_verified(
-    verified: Verified, json: bool, url: str, called: CalledHub, around: Surroundings = UNSEEN, options: str = ""
+    verified: Verified,
+    json: bool,
+    url: str,
+    called: CalledHub,
+    around: Surroundings = UNSEEN,
+    options: str = "",
+    hanging: Sequence[Finding] = (),
 ) -> None:
     """The verification as a person or, with `json`, a program reads it. `options` is what commands about this hub are
-    typed with, as in `with_options`."""
-    ok, findings = is_well(verified, around), find_in_calls(verified, called, around, options)
+    typed with, as in `with_options`. `hanging` says which of its processes do not answer."""
+    ok, findings = is_well(verified, around), [*hanging, *find_in_calls(verified, called, around, options)]
     if json:
         shown = verified.as_json()
         rows = [finding.as_json() for finding in findings]

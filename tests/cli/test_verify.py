@@ -11,6 +11,7 @@ from lkhub.cli import verify as verify_module
 from lkhub.cli.verify import show_verified
 from lkhub.errors import MachineError
 from lkhub.host.files import write_private
+from lkhub.hub import gather
 from lkhub.hub import probe as probing
 from lkhub.hub import verify as hub_verify
 from lkhub.hub.status import Verified
@@ -18,6 +19,7 @@ from lkhub.plan.model import Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.wire.engine import ProbeRequest, ProbeResult
 from tests.cli.conftest import SECRET, Run
+from tests.reports import hub_report
 
 URL = "ws://127.0.0.1:1"
 
@@ -64,6 +66,17 @@ def test_result_is_printed_if_it_can_not_be_recorded(
     assert (done.code, done.json["ok"]) == (0, True)
     assert "`lkhub status` will not tell of these calls: can't write" in done.err
     assert not Path(applied.verified).exists()
+
+
+def test_process_that_hangs_is_named_with_what_wakes_it(
+    run: Run, applied: StatePaths, requests: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calls alone tell of several causes."""
+    process = {"name": "media", "pid": 4711, "state": "hanging"}
+    report = hub_report({"processes": [process], "hangs": {"media": "it does not answer"}, "stopped": ["media"]})
+    monkeypatch.setattr(gather, "ask", lambda *_: report)
+    [finding] = [each for each in run("verify", "--json").json["findings"] if each["code"] == "process-hangs"]
+    assert "kill -CONT 4711" in json.dumps(finding["fix"])
 
 
 def test_hub_behind_its_edge_is_called_as_clients_call_it_and_reached_from_inside(
