@@ -37,7 +37,7 @@ def check_sites(sites: Iterable[BuiltSite], now: datetime) -> Iterator[Finding]:
                 detail="\n".join(site.lines),
                 fix=(
                     Fix("read its log", f"lkhub logs site-{site.name}"),
-                    Fix("once the project is mended, build it again", "lkhub up"),
+                    Fix("once that is mended, build it again", "lkhub up"),
                 ),
             )
         if site.key and site.key_state in ("retiring", "revoked"):
