@@ -1,0 +1,97 @@
+package sfu
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/livekit/livekit-server/pkg/agent"
+	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/rpc"
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"lkhub/engine/internal/private"
+)
+
+// lookAgain is how often Redis is tried while it does not answer. It must know this process's rooms before clients can
+// join by what it knows.
+const lookAgain = 100 * time.Millisecond
+
+// keepRoomsKnown has Redis know which rooms are here, until the context ends. livekit-server writes that when a room
+// begins. Where Redis has lost it, whoever joined such a room would open another one of the same name on another
+// process, and so would its agent. While Redis is away no agent is asked for, since none can be called without it.
+func (s *Server) keepRoomsKnown(ctx context.Context) {
+	for {
+		err, isAway, wait := s.noteRooms(ctx), s.away.Load() != 0, telling
+		switch {
+		case err != nil && !isAway:
+			slog.Warn("Redis does not answer; no agent is asked for until it does", "error", err)
+			s.away.Store(time.Now().Unix())
+			s.keys.agents.Hold()
+		case err == nil && isAway && s.askRedis(ctx) == "":
+			slog.Info("Redis answers again")
+			s.away.Store(0)
+			s.lookForWorkers(ctx)
+			s.keys.agents.AskAgain()
+		}
+		if s.away.Load() != 0 {
+			wait = lookAgain
+			s.callItself(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// lookForWorkers has each process of media look for workers again before its next call. Otherwise, one that has looked
+// while Redis was away would go on for a minute as if there were none (client.go, EnabledCacheTTL). If the field is
+// renamed, tests/agents/test_redis.py fails.
+func (s *Server) lookForWorkers(ctx context.Context) {
+	handler := *private.Field[rpc.AgentInternalServer](s.keys.handler, "agentServer")
+	if err := handler.PublishWorkerRegistered(ctx, agent.DefaultHandlerNamespace, &emptypb.Empty{}); err != nil {
+		slog.Warn("media looks for workers of agents up to a minute later", "error", err)
+	}
+}
+
+// callItself has livekit-server send a message to itself by Redis. When it comes, livekit-server writes its node with the
+// time. That proves that messages to and from this process get through. It does so every two seconds anyway. If one of
+// the fields is renamed, tests/agents/test_redis.py fails.
+func (s *Server) callItself(ctx context.Context) {
+	router := (*private.Field[routing.Router](s.server, "router")).(*routing.RedisRouter)
+	calls := *private.Field[rpc.KeepalivePubSub](router, "kps")
+	if err := calls.PublishPing(ctx, livekit.NodeID(s.node), &rpc.KeepalivePing{Timestamp: time.Now().Unix()}); err != nil {
+		slog.Debug("media can't call itself", "error", err)
+	}
+}
+
+func (s *Server) noteRooms(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, redisPatience)
+	defer cancel()
+	rooms := s.openRooms()
+	if len(rooms) == 0 {
+		return nil
+	}
+	node, err := proto.Marshal(s.server.Node())
+	if err != nil {
+		return err
+	}
+	_, err = s.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.HSetNX(ctx, routing.NodesKey, s.node, node) // a room of a node that is not known counts for nothing
+		for _, room := range rooms {
+			pipe.HSetNX(ctx, routing.NodeRoomKey, string(room.Name()), s.node)
+		}
+		return nil
+	})
+	for _, room := range rooms {
+		if err == nil && room.IsClosed() && s.server.RoomManager().GetRoom(ctx, room.Name()) == nil { // meanwhile
+			err = s.redis.HDel(ctx, routing.NodeRoomKey, string(room.Name())).Err()
+		}
+	}
+	return err
+}
