@@ -64,6 +64,12 @@ def _list_waiting(protocol: Protocol) -> Iterator[tuple[int, str, int]]:
                 yield connection.pid, connection.laddr.ip, connection.laddr.port
 
 
+def find_unit(pid: int) -> str:
+    """The unit of the machine's systemd that a process is part of; "" for none."""
+    unit, user_unit, _ = read_cgroup(_read(f"/proc/{pid}/cgroup"))
+    return "" if user_unit else unit
+
+
 def is_listening(pid: int, port: int) -> bool:
     """Whether a process, or another one of the session that it leads, listens on a TCP port. False where it can't be
     seen."""

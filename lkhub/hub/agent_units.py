@@ -5,6 +5,7 @@ import contextlib
 import os
 import time
 from collections.abc import Collection, Iterable
+from fnmatch import fnmatch
 from pathlib import Path
 from pwd import getpwnam
 
@@ -16,14 +17,16 @@ from lkhub.host.acting import acting_as_owner
 from lkhub.host.commands import has_program
 from lkhub.host.files import DIR_MODE, explain_os_errors, read_text, remove
 from lkhub.host.given import ask_for_restart, ensure_given_dir
+from lkhub.host.holders import find_unit
+from lkhub.host.ports import require_free_ports
 from lkhub.host.systemd import Systemd
 from lkhub.hub.locate import find_service
 from lkhub.hub.progress import Progress
 from lkhub.hub.unit import list_agent_units
-from lkhub.plan.model import AgentPlan
+from lkhub.plan.model import AgentPlan, Plan
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.service import Service, name_unit
-from lkhub.wire.agent import GIVEN_FILE, KeptWorker, parse_given, parse_kept
+from lkhub.plan.service import AGENT_UNITS, Service, name_unit
+from lkhub.wire.agent import GIVEN_FILE, GivenAgent, KeptWorker, parse_given, parse_kept
 from lkhub.wire.control import HubReport, ProcessReport, Uninstalled
 
 
@@ -39,6 +42,25 @@ def make_folders(paths: StatePaths, agents: Iterable[AgentPlan], user: str) -> N
         for agent in agents:
             if agent.given:
                 ensure_given_dir(agent.given)
+
+
+def require_free_health_ports(plan: Plan, systemd: Systemd) -> None:
+    """Raise MachineError where another program has the port of an agent's health check. One that runs, and whose port
+    stays what it was, has taken another where that was taken, and `lkhub status` says so."""
+    before = {process: agent.ports[process] for agent in read_given(plan.paths).values() for process in agent.ports}
+    units = {process for agent in plan.agents if agent.given for process, _ in agent.processes}
+    require_free_ports(
+        (
+            listener
+            for listener in plan.listeners
+            if listener.process in units
+            and not (
+                listener.ports.start == before.get(listener.process) and systemd.is_active(name_unit(listener.process))
+            )
+        ),
+        # An agent may get the port that another one gives up.
+        but=lambda pid: fnmatch(find_unit(pid), AGENT_UNITS),
+    )
 
 
 def start_agents(systemd: Systemd, units: Collection[str], outdated: Collection[str], progress: Progress) -> None:
@@ -72,12 +94,16 @@ def remove_agents(
 def list_given(paths: StatePaths) -> dict[str, str]:
     """The processes of agents that the hub does not run itself, each with the folder that it is given. Empty where this
     user may not read them."""
-    found: dict[str, str] = {}
+    return {process: folder for folder, agent in read_given(paths).items() for process in agent.ports}
+
+
+def read_given(paths: StatePaths) -> dict[str, GivenAgent]:
+    """What each agent gets that the hub does not run itself, by its folder. Empty where this user may not read it."""
+    found: dict[str, GivenAgent] = {}
     with contextlib.suppress(OSError):
         for folder in sorted(Path(paths.for_agents).iterdir()):
             with contextlib.suppress(MachineError, ValueError, LookupError, TypeError):
-                agent = parse_given(read_text(f"{folder}/{GIVEN_FILE}") or "")
-                found |= dict.fromkeys(agent.ports, str(folder))
+                found[str(folder)] = parse_given(read_text(f"{folder}/{GIVEN_FILE}") or "")
     return found
 
 

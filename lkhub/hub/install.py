@@ -23,7 +23,7 @@ from lkhub.host.project import own_tree
 from lkhub.host.selinux import is_enforcing, restore_labels
 from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
-from lkhub.hub.agent_units import make_folders, remove_agents, start_agents
+from lkhub.hub.agent_units import make_folders, remove_agents, require_free_health_ports, start_agents
 from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.hub.progress import Progress
 from lkhub.hub.restore import finish_restore
@@ -139,15 +139,19 @@ def is_another_here(service: Service) -> bool:
 
 
 def _require_free(plan: Plan, service: Service, systemd: Systemd) -> None:
-    if systemd.is_active(UNIT):
-        return
-    if is_running(plan.paths):
+    runs = systemd.is_active(UNIT)
+    if not runs and is_running(plan.paths):
         raise MachineError(
             f"a hub runs in {plan.paths.root}, and not as a service", hints=("`lkhub down` stops it; then install",)
         )
-    if service.of_user and not find_left(plan.paths):
+    if not runs and find_left(plan.paths):
+        return
+    if service.of_user:
         # The machine's service may have ports below 1024; a user's may not, and would be started again and again.
-        require_free_ports(plan.listeners)
+        if not runs:
+            require_free_ports(plan.listeners)
+    elif not is_held(name_lock(service)):  # an upgrade leaves every port as it is
+        require_free_health_ports(plan, systemd)
 
 
 def _give_state(paths: StatePaths, name: str) -> None:

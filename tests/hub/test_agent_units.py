@@ -1,5 +1,7 @@
 """Units of agents, with a stand-in for systemctl."""
 
+import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,15 +13,28 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
+from lkhub.errors import MachineError
 from lkhub.host import systemd
 from lkhub.host.commands import Done
 from lkhub.host.given import write_given
 from lkhub.hub import agent_units
-from lkhub.hub.agent_units import add_given, list_given, remove_agents, restart_given, start_agents
+from lkhub.hub.agent_units import (
+    add_given,
+    list_given,
+    remove_agents,
+    require_free_health_ports,
+    restart_given,
+    start_agents,
+)
 from lkhub.hub.agents import list_rows, look_at_agents
+from lkhub.plan.build import build_plan
+from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import Service, user_service
+from lkhub.spec.load import load_spec
 from lkhub.wire.agent import GivenAgent, dump_given
+from tests.kit.ports import free_port
+from tests.machines import make_facts, make_installation
 from tests.reports import hub_report
 
 
@@ -77,6 +92,68 @@ def test_units_that_run_are_left_and_changed_ones_start_anew(systemctl: Systemct
     systemctl.shown = {"a": "ActiveState=active", "b": "ActiveState=active", "c": "ActiveState=inactive"}
     start_agents(systemd.Systemd(), ("a", "b", "c"), {"b", "c"}, Told())
     assert systemctl.acts == ["start --no-block a", "restart --no-block b", "start --no-block c"]
+
+
+@pytest.fixture
+def apart(tmp_path: Path) -> Callable[[str], Plan]:
+    """The plan of a hub whose agents are units, with these agents in its spec."""
+
+    def build(agents: str) -> Plan:
+        spec = load_spec(f"agents: [{agents}]".encode())
+        plan = build_plan(
+            spec, make_facts(), dataclasses.replace(make_installation(str(tmp_path / "hub")), agents="apart")
+        )
+        assert plan, spec.faults
+        return plan
+
+    return build
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another program has at every address."""
+    code = "import socket, sys; s = socket.create_server(('', 0)); print(s.getsockname()[1], flush=True); input()"
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        yield int(other.stdout.readline())
+        other.kill()
+
+
+def test_health_port_that_is_taken_is_refused(apart: Callable[[str], Plan], taken: int, systemctl: Systemctl) -> None:
+    plan = apart(f"{{name: a, project: a, health: {free_port()}}}, {{name: bmo, project: b, health: {taken}}}")
+    with pytest.raises(
+        MachineError, match=rf"tcp port {taken} \(health of agent bmo\) is in use by .* \(pid"
+    ) as refused:
+        require_free_health_ports(plan, systemd.Systemd())
+    assert refused.value.hints[0].endswith("or give agents[1].health another port")
+    # Its code says where this one listens.
+    require_free_health_ports(apart(f"{{name: bmo, project: b, command: x, health: {taken}}}"), systemd.Systemd())
+
+
+@pytest.mark.parametrize(("health", "refused"), [(0, False), (1, True)], ids=["as before", "another port"])
+def test_agent_that_runs_has_found_a_port(
+    apart: Callable[[str], Plan], taken: int, systemctl: Systemctl, health: int, refused: bool
+) -> None:
+    plan = apart(f"{{name: bmo, project: b, health: {taken}}}")
+    agent = GivenAgent("bmo", "x", (), "x", "", "", {"agent-bmo": taken + health}, {})
+    write_given(f"{plan.paths.for_agent('bmo')}/agent.json", dump_given(agent))
+    systemctl.shown = {"lkhub-agent-bmo.service": "ActiveState=active"}
+    with pytest.raises(MachineError) if refused else contextlib.nullcontext():
+        require_free_health_ports(plan, systemd.Systemd())
+    systemctl.shown = {}
+    with pytest.raises(MachineError):
+        require_free_health_ports(plan, systemd.Systemd())
+
+
+def test_port_may_be_that_of_another_agent_before(
+    apart: Callable[[str], Plan], taken: int, systemctl: Systemctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_units, "find_unit", lambda _: "lkhub-agent-other.service")
+    require_free_health_ports(apart(f"{{name: bmo, project: b, health: {taken}}}"), systemd.Systemd())
+    monkeypatch.setattr(agent_units, "find_unit", lambda _: "nginx.service")
+    with pytest.raises(MachineError):
+        require_free_health_ports(apart(f"{{name: bmo, project: b, health: {taken}}}"), systemd.Systemd())
 
 
 def test_agent_that_is_gone_finishes_its_calls_before_its_unit_goes(service: Service, systemctl: Systemctl) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from lkhub.host.commands import Done
 from lkhub.host.processes import ProcessId
 from lkhub.hub import install
 from lkhub.hub.locate import name_apply
+from lkhub.plan.build import build_plan
 from lkhub.plan.process import UNKNOWN, ProcessPlan
 from lkhub.plan.service import Service, user_service
+from lkhub.spec.load import load_spec
 from lkhub.state.identity import Identity, write_record, write_retired
+from tests.machines import make_facts
 
 
 class Systemd:
@@ -46,6 +50,22 @@ def test_selinux_is_named_where_it_may_be_why(
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], bool]:
     monkeypatch.setattr(install, "read_journal", lambda *_, **__: (["status=203/EXEC"], ""))
     return lambda service: install._start(None, service, Systemd(), f"{service.programs}/1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("of_user", "upgrades"), [(False, False), (False, True), (True, False)])
+def test_ports_are_judged_before_anything_is_changed(
+    of_user: bool, upgrades: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the machine's service by the service itself, but for those of agents, which no supervisor judges."""
+    service = replace(user_service(str(tmp_path), str(tmp_path / "state"), "ann"), of_user=of_user)
+    plan = build_plan(load_spec(b""), make_facts(), service.installation)
+    assert plan
+    judged = []
+    monkeypatch.setattr(install, "require_free_health_ports", lambda *_: judged.append("health"))
+    monkeypatch.setattr(install, "require_free_ports", lambda *_: judged.append("all"))
+    monkeypatch.setattr(install, "is_held", lambda _: upgrades)
+    install._require_free(plan, service, Systemd())  # type: ignore[arg-type]
+    assert judged == ([] if upgrades else ["all"] if of_user else ["health"])
 
 
 def test_service_has_a_command_of_its_own_that_applies_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
