@@ -13,6 +13,7 @@ from lkhub.findings.catalogue.agents import (
     agent_not_registered,
     agent_refuses,
     health_exposed,
+    health_port_taken,
 )
 from lkhub.findings.declare import Statement
 from lkhub.findings.finding import Finding, Fix
@@ -44,6 +45,32 @@ class AgentProcess:
     seen: bool = True
 
 
+_BIND_LOOPBACK = Fix("leave its `command` out of the spec, or bind 127.0.0.1 in its code")
+
+
+@dataclass(frozen=True)
+class HealthPort:
+    """The port that the spec has for the health check of the agent's process `name`. `taken`: another program listens
+    there. `exposed`: something listens there on every interface, and `known`: it is this agent."""
+
+    name: str
+    port: int
+    taken: bool = False
+    exposed: bool = False
+    known: bool = True
+
+
+def check_health_ports(ports: Iterable[HealthPort]) -> Iterator[Finding]:
+    for each in ports:
+        see = Fix("see which program has the port", f"sudo ss -lntp 'sport = :{each.port}'")
+        if each.taken:
+            agent = Fix("stop it, and start the agent's worker anew; or give the agent another `health` in the spec")
+            yield health_port_taken(each.name, each.port).about(each.name, fix=(see, agent))
+        if each.exposed:
+            fixes = (_BIND_LOOPBACK,) if each.known else (see, _BIND_LOOPBACK)
+            yield health_exposed(each.name, each.port, known=each.known).about(each.name, fix=fixes)
+
+
 def check_agents(processes: Iterable[AgentProcess], known: AgentsStatus | None, now: float) -> Iterator[Finding]:
     """The findings about agents. `known`: what media knows of them; None: it does not answer."""
     for process in processes:
@@ -71,9 +98,7 @@ def _check_process(process: AgentProcess, known: AgentsStatus | None, now: float
     elif _lacks_worker(process, known) and now - process.since >= REGISTERING_SECONDS:
         yield agent_not_registered(process.name).about(process.name, fix=(read,))
     for port in process.exposed:
-        yield health_exposed(process.name, port).about(
-            process.name, fix=(Fix("leave its `command` out of the spec, or bind 127.0.0.1 in its code"),)
-        )
+        yield health_exposed(process.name, port).about(process.name, fix=(_BIND_LOOPBACK,))
 
 
 def _lacks_worker(process: AgentProcess, known: AgentsStatus | None) -> bool:

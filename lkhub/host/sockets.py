@@ -16,23 +16,22 @@ from lkhub.plan.agents import RUN_AGENT
 class Sockets:
     """`connected` are the addresses from which a process is connected, as `127.0.0.1:40000`; `exposed` are the ports on
     which it listens at every address, as the health check of a worker does by default. An agent in a call listens at
-    single addresses too: ICE may connect it over TCP there."""
+    single addresses too: ICE may connect it over TCP there. `listening` are its ports at any address."""
 
     connected: frozenset[str] = frozenset()
     exposed: frozenset[int] = frozenset()
+    listening: frozenset[int] = frozenset()
 
 
 def read_sockets(pid: int | None) -> Sockets:
     """Those of a process. Empty where it can't be seen."""
     found = [each for each in _list_sockets(pid) if each.laddr]
     own = (each.laddr for each in found if each.raddr)
+    listening = [each.laddr for each in found if each.status == psutil.CONN_LISTEN]
     return Sockets(
         frozenset(map(_show, own)),
-        frozenset(
-            each.laddr.port
-            for each in found
-            if each.status == psutil.CONN_LISTEN and ip_address(each.laddr.ip).is_unspecified
-        ),
+        frozenset(place.port for place in listening if ip_address(place.ip).is_unspecified),
+        frozenset(place.port for place in listening),
     )
 
 

@@ -24,9 +24,14 @@ def require_image(paths: StatePaths, name: str) -> GivenAgent:
 
 def list_images(paths: StatePaths) -> dict[str, str]:
     """The processes of such agents, each with the agent's name. Empty where this user may not read of them."""
+    return {process: agent.name for agent in list_image_agents(paths) for process in agent.ports}
+
+
+def list_image_agents(paths: StatePaths) -> tuple[GivenAgent, ...]:
+    """What the hub has written for such agents. Empty where this user may not read it."""
     with contextlib.suppress(MachineError):
-        return {process: agent.name for agent in _read_images(paths).values() for process in agent.ports}
-    return {}
+        return tuple(_read_images(paths).values())
+    return ()
 
 
 def _read_images(paths: StatePaths) -> dict[str, GivenAgent]:

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from lkhub.checks.agents import AgentProcess, check_agents
+from lkhub.checks.agents import AgentProcess, HealthPort, check_agents
 from lkhub.checks.checks import check_upgrade
 from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.sites import BuiltSite
@@ -86,6 +86,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         rewritten=_find_rewritten(paths),
         unit=tuple(_judge_unit(paths)),
         agents=_look_at_agents(paths, supervisor),
+        health_ports=_look_at_health_ports(paths, supervisor),
         store_read_only=bool(served and store and store.file and is_read_only(served.store)),
         builds=_read_builds(paths, applied) if supervisor else (),
     )
@@ -112,12 +113,31 @@ def _read_builds(paths: StatePaths, applied: AppliedRecord | None) -> tuple[Buil
 
 
 def _look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentProcess, ...]:
-    if report is None or not any("registers" in process.roles for process in report.processes):
+    if report is None or not _has_agents(report):
         return ()
     # Imported here: most hubs have no agent, and psutil takes 20 ms.
     from lkhub.hub.agents import look_at_agents
 
     return look_at_agents(paths, report)
+
+
+def _look_at_health_ports(paths: StatePaths, report: HubReport | None) -> tuple[HealthPort, ...]:
+    if report is None or not (_has_agents(report) or os.path.isdir(paths.for_agents) or _has_images(paths)):
+        return ()
+    # Imported here: most hubs have no agent, and psutil takes 20 ms.
+    from lkhub.hub.health_ports import look_at_health_ports
+
+    return look_at_health_ports(paths, report)
+
+
+def _has_agents(report: HubReport) -> bool:
+    return any("registers" in process.roles for process in report.processes)
+
+
+def _has_images(paths: StatePaths) -> bool:
+    with contextlib.suppress(MachineError):
+        return any(map(paths.is_for_image, list_files(paths.rendered)))
+    return False
 
 
 def find_in_installations(paths: StatePaths) -> list[Finding]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from lkhub import __version__
-from lkhub.checks.agents import AgentProcess, check_agents
+from lkhub.checks.agents import AgentProcess, HealthPort, check_agents, check_health_ports
 from lkhub.checks.asker import check_asker
 from lkhub.checks.called import CalledHub
 from lkhub.checks.calls import check_paths
@@ -114,7 +114,7 @@ class HubStatus:
     whether the OpenID provider and the store can be used. `store_read_only`: the store is on a file system that takes
     no writes, nor the service's record of it. `rewritten`: the rendered files that were edited, and written again.
     `unit`: what is wrong with the unit of a service, or with its upgrade. `builds`: what came of the builds of web
-    sites. `agents`: the processes of agents.
+    sites. `agents`: the processes of agents. `health_ports`: the ports of their health checks.
     """
 
     applied: AppliedRecord | None
@@ -142,6 +142,7 @@ class HubStatus:
     unit: tuple[Finding, ...] = ()
     builds: tuple[BuiltSite, ...] = ()
     agents: tuple[AgentProcess, ...] = ()
+    health_ports: tuple[HealthPort, ...] = ()
 
     @property
     def retired(self) -> tuple[ProcessReport, ...]:
@@ -247,6 +248,7 @@ class HubStatus:
             *check_webhooks(self.receivers, now),
             *check_sites(self.builds, now),
             *agents,
+            *check_health_ports(self.health_ports),
             *(check_openid(self.openid.failing, self.openid.problem) if self.openid else ()),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),
             *check_address(report.moved, report.lost),

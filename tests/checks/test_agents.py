@@ -2,7 +2,14 @@
 
 import pytest
 
-from lkhub.checks.agents import REGISTERING_SECONDS, WAITING_SECONDS, AgentProcess, check_agents
+from lkhub.checks.agents import (
+    REGISTERING_SECONDS,
+    WAITING_SECONDS,
+    AgentProcess,
+    HealthPort,
+    check_agents,
+    check_health_ports,
+)
 from lkhub.findings.finding import Finding
 from lkhub.wire.engine import AgentsStatus, AgentWorker, WaitingRoom
 
@@ -39,6 +46,19 @@ def codes(found: list[Finding]) -> list[tuple[str, str]]:
 )
 def test_what_is_found_about_a_process(process: AgentProcess, found: list[tuple[str, str]]) -> None:
     assert codes(check(process)) == found
+
+
+def test_port_of_a_health_check_is_told_with_what_is_known_of_it() -> None:
+    assert list(check_health_ports([HealthPort("agent-bmo", 8081)])) == []
+    [taken] = check_health_ports([HealthPort("agent-bmo", 8081, taken=True)])
+    assert (taken.code, taken.subject, taken.severity) == ("health-port-taken", "agent-bmo", "warning")
+    assert taken.fix[0].command == "sudo ss -lntp 'sport = :8081'"
+    [own] = check_health_ports([HealthPort("agent-bmo", 8081, exposed=True)])
+    [unknown] = check_health_ports([HealthPort("agent-bmo", 8081, exposed=True, known=False)])
+    assert own.code == unknown.code == "health-exposed"
+    assert own.title.startswith("agent-bmo listens")
+    assert unknown.title.startswith("port 8081")
+    assert unknown.fix[0].command
 
 
 def test_without_an_answer_of_media_nothing_is_said_of_registration() -> None:

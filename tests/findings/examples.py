@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
-from lkhub.checks.agents import AgentProcess, check_agents
+from lkhub.checks.agents import AgentProcess, HealthPort, check_agents, check_health_ports
 from lkhub.checks.asker import check_asker
 from lkhub.checks.calls import check_paths
 from lkhub.checks.checks import (
@@ -175,6 +175,13 @@ def list_agents() -> Iterator[Finding]:
         AgentProcess("agent-open", now, exposed=(8081,)),
     )
     yield from check_agents(processes, AgentsStatus(waiting=waiting), now)
+    yield from check_health_ports(
+        (
+            HealthPort("agent-late", 8082, taken=True),
+            HealthPort("agent-seen", 8083, exposed=True),
+            HealthPort("agent-image", 8084, exposed=True, known=False),
+        )
+    )
 
 
 def list_limits() -> Iterator[Finding]:

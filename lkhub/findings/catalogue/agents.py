@@ -142,15 +142,45 @@ def agent_fails(agent: str, rooms: int) -> Says:
 
 
 @declare("health-exposed", "warning")
-def health_exposed(process: str, port: int) -> Says:
+def health_exposed(process: str, port: int, *, known: bool = True) -> Says:
     """An agent's health check can be reached from other machines. The subject is its process.
 
-    **Why.** livekit-agents listens on all interfaces by default, and a `command` of the spec is run as it is.
+    **Why.** livekit-agents listens on all interfaces by default, and a `command` or an `image` of the spec is run as it
+    is. Of an `image` the hub sees no more than that a program listens on every interface at the port that `health` of
+    the spec says, by default 8081. It may be another program.
 
     **What to do.** Leave the `command` out, so that the hub starts the agent with its health check on 127.0.0.1; or
-    write `AgentServer(host="127.0.0.1")` in its code.
+    write `AgentServer(host="127.0.0.1")` in its code. Where another program has the port, see that it may be reached,
+    and write the port of the image's own health check as `health`.
     """
-    return Says(f"{process} listens on port {port} of every interface", "other machines can see its health check")
+    if known:
+        return Says(f"{process} listens on port {port} of every interface", "other machines can see its health check")
+    return Says(
+        f"port {port}, of the health check of {process}, is open on every interface",
+        "which program listens there can't be seen from here; livekit-agents does by default",
+    )
+
+
+@declare("health-port-taken", "warning")
+def health_port_taken(process: str, port: int) -> Says:
+    """Another program listens at the port that the spec has for an agent's health check. The subject is its process.
+
+    **Why.** That program was there first, as after a reboot. The hub starts no agent at a port that is taken; where a
+    unit, a container or a restart has to start one all the same, its health check takes any port that is free. So a
+    monitor of the agent asks the other program, which may say that all is well.
+
+    **What to do.** See which program has the port. Then stop it and start the agent's worker anew, or give the agent
+    another port (`health`) in the spec:
+
+    ```sh
+    sudo ss -lntp
+    lkhub agents restart NAME
+    ```
+    """
+    return Says(
+        f"port {port}, of the health check of {process}, is another program's",
+        "a worker that starts now has its health check on another port, and a monitor of this one asks that program",
+    )
 
 
 def _count(rooms: int) -> str:
