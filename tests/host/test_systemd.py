@@ -1,13 +1,18 @@
-"""Where systemd is not what starts services."""
+"""Where systemd is not what starts services, or is too old to."""
 
+import os
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lkhub.errors import MachineError
+from lkhub.errors import EXIT_MACHINE, MachineError
 from lkhub.host import systemd
 from lkhub.host.systemd import Systemd
+from lkhub.hub.install import install_service
+from lkhub.plan.service import user_service
 
 
 def test_mac_is_told_how_launchd_starts_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,6 +28,62 @@ def test_machine_without_systemd_is_told_what_starts_the_hub(monkeypatch: pytest
     with pytest.raises(MachineError, match="systemd does not run this machine") as refused:
         Systemd().require()
     assert "`lkhub up --detach`" in refused.value.hints[0]
+
+
+@pytest.fixture
+def prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a systemctl in place that prints this as its version, on a machine that systemd runs."""
+
+    def put(version: str) -> None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/systemctl").write_text(f"#!/bin/sh\nprintf '%s\\n' '{version}'\n")
+        (tmp_path / "bin/systemctl").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=os.pathsep)
+        monkeypatch.setattr(systemd, "_BOOTED", str(tmp_path))
+        monkeypatch.setattr(sys, "platform", "linux")
+
+    return put
+
+
+# As Debian 10 of 2019 prints it, and 11, 12 and Fedora.
+OLD = "systemd 241 (241)\n+PAM +AUDIT +SELINUX +IMA +APPARMOR +SMACK"
+FIT = ["systemd 247 (247.3-7+deb11u7)\n+PAM", "systemd 252 (252.39-1~deb12u1)", "systemd 258~rc1 (258~rc1-1.fc43)"]
+
+
+@pytest.mark.parametrize(("version", "named"), [(OLD, "241"), ("systemd 246 (246.6-1)", "246")])
+def test_systemd_of_2019_is_refused(prints: Callable[[str], None], version: str, named: str) -> None:
+    prints(version)
+    with pytest.raises(MachineError) as refused:
+        Systemd().require()
+    assert refused.value.message == f"systemd {named} is too old: the unit needs 247 of 2020, as in Debian 11"
+    assert refused.value.hints == ("upgrade the system", "`lkhub up --detach` starts the hub without systemd")
+    assert refused.value.exit_code == EXIT_MACHINE
+
+
+@pytest.mark.parametrize("version", FIT)
+def test_systemd_that_fits_is_not_refused(prints: Callable[[str], None], version: str) -> None:
+    prints(version)
+    Systemd().require()
+
+
+def test_old_systemd_is_refused_before_anything_is_changed(prints: Callable[[str], None], tmp_path: Path) -> None:
+    prints(OLD)
+    (tmp_path / "hub.yaml").write_text("reach: local")
+    before = sorted(tmp_path.rglob("*"))
+    for of_user in (False, True):
+        service = replace(user_service(str(tmp_path), str(tmp_path / "state"), "ann"), of_user=of_user)
+        with pytest.raises(MachineError, match="systemd 241 is too old"):
+            install_service(service, str(tmp_path / "hub.yaml"), {}, ToldNothing())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+class ToldNothing:
+    """A progress that fails where it is told of a step."""
+
+    def tell(self, step: str, detail: str = "") -> None:
+        pytest.fail(step)
+
+    warn = tell
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
