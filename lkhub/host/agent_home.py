@@ -321,6 +321,14 @@ def can_reach(folder: str) -> bool:
     return False
 
 
+def can_read(path: str) -> bool:
+    """Whether a user without rights can read a file, or what is in a folder."""
+    real = Path(os.path.realpath(path))
+    with contextlib.suppress(OSError):
+        return bool(real.stat().st_mode & 0o004) and _find_closed(real.parents) is None
+    return False
+
+
 def judge_way_to(folder: str) -> str:
     """Why a user without rights can't reach a folder, which may itself be for that user alone, and which need not be
     there; "" where it can."""

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from lkhub.errors import EXIT_MACHINE, MachineError
-from lkhub.host.agent_home import AgentHome, can_reach
+from lkhub.host.agent_home import AgentHome, can_reach, can_read
 from lkhub.host.environ import tool_environ
 from lkhub.host.files import explain_os_errors
 from lkhub.host.held_signal import hold_sigterm
@@ -32,8 +32,11 @@ _OF_OUR_USER = ("USER", "LOGNAME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BU
 # Nothing that is installed needs the hub's key.
 _NOT_FOR_BUILDS = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", MARK)
 
+# A program that can't read them fails, also where it needs no certificate.
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
 # How the operator reaches package indexes and models. The hub's own secrets have no such names.
-_FOR_INSTALLERS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_FOR_INSTALLERS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", *_CERTIFICATES)
 _OF_UV, _NOT_OF_INSTALLERS = "UV_", "UV_PUBLISH_"
 
 
@@ -106,7 +109,7 @@ class _Agent:
         path = environ.get("PATH", os.defpath)
         if config.uid is not None:  # root's may have folders that are for root alone
             path = os.pathsep.join(folder for folder in path.split(os.pathsep) if can_reach(folder))
-        ours = _OF_OUR_USER if config.uid is not None else ()
+        ours = (*_OF_OUR_USER, *_list_unread(environ)) if config.uid is not None else ()
         given = {name: environ[held] for name, held in config.variables.items() if held in environ}
         self._variables = {
             **{name: value for name, value in tool_environ().items() if name not in ours},
@@ -115,7 +118,9 @@ class _Agent:
             **given,
             **{name: environ[name] for name in (MARK,) if name in environ},
         }
-        self._of_operator = {name: value for name, value in environ.items() if _is_for_installers(name)}
+        self._of_operator = {
+            name: value for name, value in environ.items() if _is_for_installers(name) and name not in ours
+        }
 
     def install(self) -> None:
         """Copy the project and install what it needs, unless that was done."""
@@ -190,6 +195,14 @@ class _Agent:
 
 
 _HAS_LIVEKIT_AGENTS = "import importlib.util as u; raise SystemExit(u.find_spec('livekit.agents') is None)"
+
+
+def _list_unread(environ: Mapping[str, str]) -> list[str]:
+    """The variables of certificates that lead where an agent's user can't read."""
+    unread = [name for name in _CERTIFICATES if not all(map(can_read, environ.get(name, "/").split(os.pathsep)))]
+    for name in unread:
+        _say(f"the agent does not get {name}, since its user can't read {environ[name]}")
+    return unread
 
 
 def _is_for_installers(name: str) -> bool:

@@ -1,5 +1,6 @@
 """An agent from its project to its process, with a stand-in for uv."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -176,10 +177,11 @@ def test_installer_alone_reaches_the_index_as_the_operator_does(place: Path, pro
     reaching = {
         "HTTPS_PROXY": "http://proxy:3128",
         "no_proxy": "localhost",
-        "SSL_CERT_FILE": "/etc/ssl/own.pem",
+        "SSL_CERT_FILE": str(place / "own.pem"),
         "UV_DEFAULT_INDEX": "https://index.example/simple",
         "UV_CACHE_DIR": "/elsewhere",
     }
+    (place / "own.pem").touch()
     config = configure(place, uv=uv)
     told, err = run(config, {**reaching, "UV_PUBLISH_TOKEN": "x", "AWS_KEY": "y"})
     given = dict(line.split("=", 1) for line in Path(config.home, "user/env").read_text().splitlines() if "=" in line)
@@ -187,6 +189,30 @@ def test_installer_alone_reaches_the_index_as_the_operator_does(place: Path, pro
     assert {name: given.get(name) for name in reaching} == {**reaching, "UV_CACHE_DIR": given["UV_CACHE_DIR"]}
     assert not {"UV_PUBLISH_TOKEN", "AWS_KEY"} & given.keys()
     assert not {"HTTPS_PROXY", "no_proxy", "UV_DEFAULT_INDEX"} & told["environ"].keys()
+
+
+@as_root
+def test_certificates_that_an_agent_can_not_read_are_none_of_its_variables(place: Path, project: Path, uv: str) -> None:
+    """Python and others fail where they can't read them, also an agent that needs no certificate."""
+    Path(uv).write_text(f'#!/bin/sh\nenv > "$HOME/env"\n{Path(uv).read_text()}')
+    (place / "closed").mkdir(mode=0o700)
+    for folder, mode in ((place, 0o644), (place, 0o600), (place / "closed", 0o644)):
+        (folder / f"{mode:o}.pem").touch(mode)
+    (place / "certificates").mkdir()
+    for name, value, gets in (
+        ("SSL_CERT_FILE", f"{place}/644.pem", True),
+        ("SSL_CERT_FILE", f"{place}/600.pem", False),
+        ("SSL_CERT_FILE", f"{place}/closed/644.pem", False),
+        ("SSL_CERT_FILE", f"{place}/nowhere.pem", False),
+        ("SSL_CERT_DIR", f"{place}/certificates", True),
+        ("SSL_CERT_DIR", f"{place}/certificates:{place}/closed", False),
+    ):
+        # Another version each time, so that it is installed.
+        config = configure(place, uv=uv, inputs=hashlib.sha256(value.encode()).hexdigest())
+        told, err = run(config, {name: value})
+        assert told["environ"].get(name) == (value if gets else None)
+        assert (value in Path(config.home, "user/env").read_text()) == gets
+        assert (f"does not get {name}, since its user can't read {value}" in err) == (not gets)
 
 
 def test_environment_is_first_on_the_path(place: Path, project: Path, uv: str) -> None:
