@@ -1,11 +1,21 @@
 """Turns what the supervisor reports of itself and of its processes into findings. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from shlex import quote
 
 from lkhub.errors import READ_ONLY
 from lkhub.findings.catalogue.certificates import certificate_not_taken
-from lkhub.findings.catalogue.hub import linger_off, no_hub_here, no_record, process_hangs, state_removed, watch_fails
+from lkhub.findings.catalogue.hub import (
+    linger_off,
+    no_hub_here,
+    no_record,
+    no_systemd,
+    process_hangs,
+    selinux_denies,
+    state_removed,
+    watch_fails,
+)
 from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.wire.control import Removal, WatcherFailure
 
@@ -39,6 +49,30 @@ def check_linger(logged_in: str) -> Iterator[Finding]:
     if logged_in:
         fix = Fix("let it start with the machine", f"sudo loginctl enable-linger {logged_in}")
         yield linger_off().about("hub", detail=f"{logged_in} may not linger", fix=(fix,))
+
+
+def check_started(*, without_systemd: bool) -> Iterator[Finding]:
+    """A finding where the hub runs on a machine without systemd."""
+    if without_systemd:
+        yield no_systemd().about("hub", fix=(Fix("see what other systems can take", "lkhub render --help"),))
+
+
+def check_selinux(denied: Iterable[tuple[str, str]], programs: str, control: str) -> Iterator[Finding]:
+    """A finding for each path of the service's program that SELinux keeps from systemd, with the path's label.
+    `programs` is the folder with all of them, and `control` how its user calls systemctl."""
+    for path, label in denied:
+        yield selinux_denies(path).about(
+            path,
+            detail=f"its label is {label}",
+            fix=(
+                Fix("give it the label of its place", f"sudo restorecon -RF {quote(_find_top(path, programs))}"),
+                Fix("then start the hub", f"sudo {control} restart lkhub"),
+            ),
+        )
+
+
+def _find_top(path: str, programs: str) -> str:
+    return programs if path.startswith(f"{programs}/") else path
 
 
 def check_records(unrecorded: Mapping[str, str], codes: Mapping[str, str]) -> Iterator[Finding]:

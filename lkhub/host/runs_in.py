@@ -21,6 +21,9 @@ _MARKS = (".dockerenv", "run/.containerenv", "run/systemd/container")
 # One file for each user whose own systemd starts with the machine and outlives the last login (loginctl(1)).
 _LINGER = "var/lib/systemd/linger"
 
+# Present while systemd is the service manager of the machine (sd_booted(3)).
+_BOOTED = "run/systemd/system"
+
 # systemd answers within milliseconds.
 _ASK_SECONDS = 1.0
 
@@ -40,7 +43,8 @@ def read_runs_in(pid: int, root: Path = Path("/")) -> RunsIn:
     if unit and _main_pid(unit, user_unit) == pid:
         logged_in = user_name(uid) if user_unit and not (root / _LINGER / user_name(uid)).exists() else ""
         return RunsIn(unit, user_unit, is_root=is_root, logged_in=logged_in)
-    return RunsIn(container=any((root / mark).exists() for mark in _MARKS), is_root=is_root)
+    container = any((root / mark).exists() for mark in _MARKS)
+    return RunsIn(container=container, is_root=is_root, no_systemd=not container and not (root / _BOOTED).is_dir())
 
 
 def is_in_image() -> bool:

@@ -10,7 +10,7 @@ from lkhub.checks.checks import check_upgrade
 from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.sites import BuiltSite
 from lkhub.checks.store import check_store
-from lkhub.checks.supervised import check_hanging
+from lkhub.checks.supervised import check_hanging, check_selinux
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import HubError, MachineError
 from lkhub.findings.finding import Finding
@@ -193,6 +193,7 @@ def _judge_unit(paths: StatePaths) -> Iterator[Finding]:
         return
     # Imported here: with what they need they cost 5 ms, and most hubs are no service.
     from lkhub.host.lock import is_held
+    from lkhub.host.selinux import find_denied
     from lkhub.hub.unit import find_edited, list_agent_units
     from lkhub.state.upgrade import name_lock, read_upgrade
 
@@ -201,6 +202,9 @@ def _judge_unit(paths: StatePaths) -> Iterator[Finding]:
         record = read_upgrade(service)
         if record and not is_held(name_lock(service)):
             yield from check_upgrade(record.source, record.target, own=own)
+        if not own:  # a user's own systemd runs what the user may run
+            denied = find_denied(f"{service.current}/bin/python", service.current)
+            yield from check_selinux(denied, service.programs, control)
         for unit in (service.unit_file, *list_agent_units(service)):
             edited, kept = find_edited(unit)
             yield from check_unit(unit, edited=edited, kept=kept, control=control, own=own)

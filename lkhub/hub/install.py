@@ -20,7 +20,7 @@ from lkhub.host.lock import is_held
 from lkhub.host.ports import require_free_ports
 from lkhub.host.programs import add_uv, copy_programs, name_build, point_to
 from lkhub.host.project import own_tree
-from lkhub.host.selinux import is_enforcing, restore_labels
+from lkhub.host.selinux import find_denied, is_enforcing, restore_labels
 from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
 from lkhub.hub.agent_units import make_folders, remove_agents, require_free_health_ports, start_agents
@@ -213,6 +213,10 @@ def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:
         if runs:
             state = "runs on without a supervisor, and calls go on" if replace else "runs on as it was"
         hints = [f"edit {service.spec}, then `lkhub install` again", f"`{service.journalctl}` has all of it"]
+        hints += [
+            f"SELinux keeps systemd from {path}, since its label is {label}: `restorecon -RF {path}` restores that"
+            for path, label in ([] if service.of_user else find_denied(f"{folder}/bin/python", service.current))
+        ]
         if is_enforcing():
             hints.append("SELinux enforces its policy here: `ausearch -m avc -ts recent` shows what it has denied")
         raise MachineError(

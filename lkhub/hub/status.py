@@ -36,6 +36,7 @@ from lkhub.checks.supervised import (
     check_linger,
     check_records,
     check_removed,
+    check_started,
     check_taken,
     check_watchers,
 )
@@ -228,6 +229,7 @@ class HubStatus:
             *check_disks(self.disks),
             *check_watchers(report.watcher_failures),
             *check_linger(self.runs_in.logged_in),
+            *check_started(without_systemd=self.runs_in.no_systemd),
             *self.certificate_files,
             *check_taken(report.refused, _list_errors(self.certificate_files)),
             *check_edge(report.edge, now, called.tls),

@@ -31,10 +31,12 @@ class RunsIn:
     """What started the hub, since that decides where its limits are set: the systemd `unit` that it is part of, whether
     a user's own systemd runs that unit (`user_unit`), whether the hub runs in a `container`, and whether its user
     `is_root`. With neither unit nor container, the hub was started from a shell or by an unknown program. `logged_in`
-    is the user whose own systemd runs the unit and ends with the last login; "" where there is none such."""
+    is the user whose own systemd runs the unit and ends with the last login; "" where there is none such. `no_systemd`:
+    this is a machine with Linux, and systemd does not run it."""
 
     unit: str = ""
     user_unit: bool = False
     container: bool = False
     is_root: bool = True
     logged_in: str = ""
+    no_systemd: bool = False

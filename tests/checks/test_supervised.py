@@ -7,6 +7,8 @@ from lkhub.checks.supervised import (
     check_linger,
     check_records,
     check_removed,
+    check_selinux,
+    check_started,
     check_taken,
     check_watchers,
 )
@@ -32,6 +34,26 @@ def test_service_of_a_user_who_has_to_be_logged_in_is_a_warning() -> None:
     [finding] = check_linger("ann")
     assert (finding.code, finding.severity) == ("linger-off", "warning")
     assert finding.fix[0].command == "sudo loginctl enable-linger ann"
+
+
+def test_machine_without_systemd_is_a_note() -> None:
+    assert not [*check_started(without_systemd=False)]
+    [finding] = check_started(without_systemd=True)
+    assert (finding.code, finding.subject, finding.severity) == ("no-systemd", "hub", "info")
+    assert finding.fix[0].command == "lkhub render --help"
+
+
+def test_what_selinux_keeps_from_systemd_is_an_error() -> None:
+    assert not [*check_selinux((), "/opt/lkhub", "systemctl")]
+    denied = [("/opt/lkhub/current", "u:object_r:user_home_t:s0"), ("/usr/local/bin/python3", "u:object_r:tmp_t:s0")]
+    link, python = check_selinux(denied, "/opt/lkhub", "systemctl")
+    assert (link.code, link.subject, link.severity) == ("selinux-denies", "/opt/lkhub/current", "error")
+    assert "user_home_t" in link.detail
+    assert [fix.command for fix in link.fix] == [
+        "sudo restorecon -RF /opt/lkhub",
+        "sudo systemctl restart lkhub",
+    ]
+    assert python.fix[0].command == "sudo restorecon -RF /usr/local/bin/python3"
 
 
 def test_process_without_a_record_is_a_warning() -> None:

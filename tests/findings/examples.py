@@ -34,6 +34,8 @@ from lkhub.checks.supervised import (
     check_linger,
     check_records,
     check_removed,
+    check_selinux,
+    check_started,
     check_taken,
     check_watchers,
 )
@@ -127,6 +129,9 @@ def list_hub() -> Iterator[Finding]:
     yield from check_unit("/s/lkhub.service", edited=True, kept="", control="systemctl", own=False)
     yield from check_known("/var/lib/lkhub does not exist")
     yield from check_linger("ann")
+    yield from check_started(without_systemd=True)
+    denied = [("/opt/lkhub/current", "unconfined_u:object_r:user_home_t:s0")]
+    yield from check_selinux(denied, "/opt/lkhub", "systemctl")
     yield from check_supervised(False, ["media"])
     yield from check_removed(Removal(AT, ("media",)))
     yield from check_records({"media": "No space left on device"}, {})

@@ -40,6 +40,7 @@ def read(root: Path, cgroup: str, *marks: str) -> RunsIn:
     folder = root / f"proc/{PID}"
     folder.mkdir(parents=True)
     (folder / "cgroup").write_text(cgroup)
+    (root / "run/systemd/system").mkdir(parents=True)
     for mark in marks:
         (root / mark).parent.mkdir(parents=True, exist_ok=True)
         (root / mark).write_text("")
@@ -95,3 +96,14 @@ def test_user_whose_own_systemd_goes_on_need_not_be_logged_in(tmp_path: Path, sy
 
 def test_machine_without_proc_says_nothing(tmp_path: Path) -> None:
     assert read_runs_in(PID, tmp_path) == RunsIn()
+
+
+@pytest.mark.parametrize(("mark", "told"), [("", True), (".dockerenv", False), ("run/systemd/system/x", False)])
+def test_machine_without_systemd_is_told_from_a_container(tmp_path: Path, mark: str, told: bool) -> None:
+    folder = tmp_path / f"proc/{PID}"
+    folder.mkdir(parents=True)
+    (folder / "cgroup").write_text("0::/\n")
+    if mark:
+        (tmp_path / mark).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / mark).touch()
+    assert read_runs_in(PID, tmp_path).no_systemd == told

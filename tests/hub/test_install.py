@@ -46,6 +46,20 @@ def test_selinux_is_named_where_it_may_be_why(
     assert f"edit {tmp_path}/.config/lkhub/hub.yaml" in refused.value.hints[0]
 
 
+@pytest.mark.parametrize("of_user", [True, False])
+def test_what_selinux_denies_is_told_with_what_to_type(
+    of_user: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[Service], bool]
+) -> None:
+    monkeypatch.setattr(install, "is_enforcing", lambda: True)
+    monkeypatch.setattr(install, "find_denied", lambda *_: [("/opt/x", "u:object_r:user_home_t:s0")])
+    service = replace(user_service(str(tmp_path), str(tmp_path / "state"), "ann"), of_user=of_user)
+    (tmp_path / ".local/share/lkhub").mkdir(parents=True)
+    with pytest.raises(MachineError) as refused:
+        start(service)
+    # A user's own systemd runs what the user may run.
+    assert any("`restorecon -RF /opt/x`" in hint for hint in refused.value.hints) != of_user
+
+
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], bool]:
     monkeypatch.setattr(install, "read_journal", lambda *_, **__: (["status=203/EXEC"], ""))

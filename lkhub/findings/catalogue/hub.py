@@ -136,6 +136,45 @@ def linger_off() -> Says:
     )
 
 
+@declare("no-systemd", "info")
+def no_systemd() -> Says:
+    """The hub runs on a machine of which systemd is not the service manager: Alpine, Void, Devuan, an older WSL.
+
+    **Why.** `lkhub install` makes a hub a service of systemd. Without it the hub starts with the machine only if you
+    have told another service manager to start it, which lkhub can't see.
+
+    **What to do.** Have that service manager start `lkhub up` and wait for its end at a stop, or run the hub
+    [in a container](guides/docker.md). Nothing where it need not start with the machine.
+    """
+    return Says(
+        "systemd does not run this machine, so lkhub can't make the hub start with it",
+        "lkhub puts no service in place for another service manager",
+    )
+
+
+@declare("selinux-denies", "error")
+def selinux_denies(path: str) -> Says:
+    """SELinux keeps systemd from starting the hub that is a service. The subject is the path that it may not use: the
+    program, or a link to it.
+
+    **Why.** Files keep the label of the place where they were made. What comes from a home directory by `mv`, or out of
+    an archive, has a label that a service may not run. `lkhub install` restores the labels, if `restorecon` is there.
+    The policy of this machine was asked, and it says that systemd may not.
+
+    **What to do.** Restore them, and start the hub:
+
+    ```sh
+    sudo restorecon -RF /opt/lkhub
+    sudo systemctl restart lkhub
+    ```
+
+    Where `/opt/lkhub` leads elsewhere, that place has other labels. `semanage fcontext -a -t bin_t '/srv/lkhub(/.*)?'`
+    gives `/srv/lkhub` the labels of programs; then restore as above. `ausearch -m avc -ts recent` shows what SELinux
+    has denied.
+    """
+    return Says(f"SELinux keeps systemd from {path}", "its label is not one that a service may run")
+
+
 @declare("no-supervisor", "error")
 def no_supervisor() -> Says:
     """The hub's processes run, but no supervisor watches over them.
