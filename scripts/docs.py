@@ -92,6 +92,9 @@ FINDINGS_HEAD = """\
 What lkhub says is wrong, by code. With `--json` a finding has [these fields](reference/json.md#a-finding). One of
 severity *error* makes `status` exit 1.
 
+Where this page says `lkhub up` and the hub is a [service](guides/service.md), the command is `lkhub install`. The
+finding itself names the right one.
+
 A finding that another explains is one line below its cause, `so: …`. JSON has all of them, with the codes of the causes
 in `depends_on`. A cause explains only what was seen to come from it: a process that is down explains a refused
 connection, and not a certificate that has expired.

@@ -13,7 +13,7 @@ from lkhub.findings.catalogue.hub import (
     upgrade_unfinished,
 )
 from lkhub.findings.catalogue.names import address_changed
-from lkhub.findings.finding import Finding, Fix, Ref, Where
+from lkhub.findings.finding import APPLY, Finding, Fix, Ref, Where
 from lkhub.wire.control import PendingChange, ProcessReport
 
 
@@ -74,9 +74,8 @@ def describe_retired(people: int | None, pids: Collection[int]) -> str:
     return f"{begin} in a call of the media process before (pid {named}), and its ports are needed when it has ended"
 
 
-def check_pending(pending: bool, waits: PendingChange | None = None, apply: str = "lkhub up") -> Iterator[Finding]:
-    """A finding for a pending change. `waits` says what the change restarts; None where the supervisor does not say.
-    `apply` is the command that applies a spec to this hub."""
+def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator[Finding]:
+    """A finding for a pending change. `waits` says what the change restarts; None where the supervisor does not say."""
     if not pending:
         return
     if waits and waits.retired:
@@ -84,7 +83,7 @@ def check_pending(pending: bool, waits: PendingChange | None = None, apply: str 
             "hub",
             detail="media has two sets of ports, and both are in use: by the one that runs, and by the one before it",
             cause=describe_retired(waits.people, waits.retired),
-            fix=(Fix("apply it now and have the people in that call reconnect", f"{apply} --now"),),
+            fix=(Fix("apply it now and have the people in that call reconnect", f"{APPLY} --now"),),
         )
         return
     if waits and waits.programs:
@@ -92,7 +91,7 @@ def check_pending(pending: bool, waits: PendingChange | None = None, apply: str 
             yield earlier_program(name).about(
                 name,
                 cause=describe_people(waits.people),
-                fix=(Fix("replace it now and interrupt them for a moment", f"{apply} --now"),),
+                fix=(Fix("replace it now and interrupt them for a moment", f"{APPLY} --now"),),
             )
         return
     people = waits.people if waits else None
@@ -109,20 +108,19 @@ def check_pending(pending: bool, waits: PendingChange | None = None, apply: str 
                 "apply it now and interrupt them for a moment"
                 if known
                 else "apply it now, even if it interrupts people",
-                f"{apply} --now",
+                f"{APPLY} --now",
             ),
         ),
     )
 
 
-def check_edited(spec: str | None, apply: str = "lkhub up") -> Iterator[Finding]:
-    """A finding for a spec that was edited since it was applied. `spec` is its file, None where it was not. `apply` as
-    in `check_pending`."""
+def check_edited(spec: str | None) -> Iterator[Finding]:
+    """A finding for a spec that was edited since it was applied. `spec` is its file, None where it was not."""
     if spec:
         yield spec_not_applied().about(
             "hub",
-            detail=f"{spec} is not as it was at the last `{apply}`",
-            fix=(Fix("apply it", f"{apply} --spec {shlex.quote(spec)}"),),
+            detail=f"{spec} is not as it was when it was last applied",
+            fix=(Fix("apply it", f"{APPLY} --spec {shlex.quote(spec)}"),),
             where=Where(spec),
         )
 

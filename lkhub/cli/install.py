@@ -12,7 +12,7 @@ from lkhub.cli.status import show_status
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.hub.as_root import as_root
 from lkhub.hub.examine import examine_hub
-from lkhub.hub.examined import await_verification
+from lkhub.hub.examined import await_examined
 from lkhub.hub.gather import read_status
 from lkhub.hub.install import install_service, is_another_here, remove_programs, uninstall_service
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service
@@ -46,8 +46,7 @@ def install(
         # A supervisor that starts verifies once, and the change that did not wait may have come after that.
         if (installed.reloaded or now) and read_status(installed.paths).current_verification is None:
             examine_hub(installed.paths, progress, verify=True)
-        progress.tell("waiting for what the hub finds out about itself")
-        status = await_verification(installed.paths)
+        status = await_examined(installed.paths, progress)
     show_status(status)
     more = f"`{service.systemctl} status lkhub` and `{service.journalctl}` show more"
     err.print(f"{UNIT} runs by {service.spec}; {more}")

@@ -44,7 +44,7 @@ def show_status(hub: HubStatus) -> None:
         show_unseen(verified, urls["livekit"] or "")
     elif hub.state == "running":
         since = "has its certificate" if hub.is_certified_since else "started"
-        out.print(f"not verified since it {since}: `lkhub verify{hub.options}`")
+        out.print(f"not verified since it {since}: `lkhub verify{hub.typed.options}`")
     show_findings(fold(hub.find()))
 
 

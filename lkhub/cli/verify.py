@@ -18,12 +18,12 @@ from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, show_detour, show_findings, show_paths, show_unseen
 from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL, InputError
-from lkhub.findings.finding import Finding
+from lkhub.findings.finding import DEFAULT_HUB, Finding, Typed
 from lkhub.findings.fold import fold
 from lkhub.host.files import read_input
 from lkhub.hub.applied import require_applied
 from lkhub.hub.gather import find_hanging, refresh_sightings
-from lkhub.hub.locate import find_hub, name_state
+from lkhub.hub.locate import find_hub, find_typed
 from lkhub.hub.probe import run_probe, verify_paths
 from lkhub.hub.status import Verified
 from lkhub.hub.surroundings import gather_surroundings
@@ -62,7 +62,7 @@ def verify(
         _require_url(url)
     if token_file is not None and url is None:
         raise InputError("--token-file goes with --url")
-    called, around, options = FOREIGN, UNSEEN, ""
+    called, around, typed = FOREIGN, UNSEEN, DEFAULT_HUB
     hanging: list[Finding] = []
     if url is None:
         hub = find_hub(spec, state)
@@ -70,14 +70,14 @@ def verify(
         with Progress() as progress:
             around = gather_surroundings(hub, refresh_sightings(hub))
             verified = verify_hub(hub, around, paths, progress=progress)
-        url, called, options = applied.urls.livekit, read_called(hub), name_state(hub)
-        hanging = [each.with_options(options) for each in find_hanging(hub)]
+        url, called, typed = applied.urls.livekit, read_called(hub), find_typed(hub)
+        hanging = [each.as_typed(typed) for each in find_hanging(hub)]
     elif token_file is not None:
         called = replace(FOREIGN, given_tokens=True)
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))
     else:
         verified = Verified(time.time(), verify_paths(url, paths or ALL_PATHS, *_key_from_environ()))
-    show_verified(verified, json, url, called, around, options, hanging)
+    show_verified(verified, json, url, called, around, typed, hanging)
     if not is_well(verified, around):
         raise typer.Exit(EXIT_UNWELL)
 
@@ -88,12 +88,12 @@ def show_verified(
     url: str,
     called: CalledHub,
     around: Surroundings = UNSEEN,
-    options: str = "",
+    typed: Typed = DEFAULT_HUB,
     hanging: Sequence[Finding] = (),
 ) -> None:
-    """The verification as a person or, with `json`, a program reads it. `options` is what commands about this hub are
-    typed with, as in `with_options`. `hanging` says which of its processes do not answer."""
-    ok, findings = is_well(verified, around), [*hanging, *find_in_calls(verified, called, around, options)]
+    """The verification as a person or, with `json`, a program reads it. `typed`: how commands about this hub
+    are typed. `hanging` says which of its processes do not answer."""
+    ok, findings = is_well(verified, around), [*hanging, *find_in_calls(verified, called, around, typed)]
     if json:
         shown = verified.as_json()
         rows = [finding.as_json() for finding in findings]

@@ -9,6 +9,22 @@ Severity = Literal["error", "warning", "info"]
 RECENT_SECONDS = 600.0
 
 
+APPLY = "lkhub up"
+"""The command of fixes that applies a spec."""
+
+
+class Typed(NamedTuple):
+    """How commands about one hub are typed: with `options` that name it, as ` --state DIR`, "" for the default hub; and
+    with `apply` in place of `lkhub up`, which a service refuses."""
+
+    options: str = ""
+    apply: str = APPLY
+
+
+DEFAULT_HUB = Typed()
+"""Commands about the default hub, which is no service."""
+
+
 @dataclass(frozen=True)
 class Edit:
     """A fix that is an edit of a file. `value` is the value that the dotted `key` has to get, None to take the key out.
@@ -36,17 +52,20 @@ class Fix:
         found: dict[str, object] = {"text": self.text, "command": self.command, "edit": edit}
         return {key: value for key, value in found.items() if value is not None}
 
-    def with_options(self, options: str) -> "Fix":
-        """The fix, with `options` added to its `lkhub` commands. A command that names its hub already gets none."""
-        if not options or self.command is None:
+    def as_typed(self, typed: Typed) -> "Fix":
+        """The fix with its `lkhub` commands as they are typed. A command that names its hub already gets no options."""
+        if self.command is None:
             return self
         commands = self.command.split(" && ")
-        return replace(self, command=" && ".join(_add_options(command, options) for command in commands))
+        return replace(self, command=" && ".join(_type(command, typed) for command in commands))
 
 
-def _add_options(command: str, options: str) -> str:
+def _type(command: str, typed: Typed) -> str:
     words = command.split()
-    return command if words[0] != "lkhub" or {"--state", "--url"} & set(words) else f"{command}{options}"
+    if typed.apply != APPLY and words[:2] == APPLY.split():
+        # `lkhub install` has no other hub to name, and always returns.
+        return f"{typed.apply}{command.removeprefix(APPLY).replace(' --detach', '')}"
+    return command if words[0] != "lkhub" or {"--state", "--url"} & set(words) else f"{command}{typed.options}"
 
 
 @dataclass(frozen=True)
@@ -103,10 +122,9 @@ class Finding:
         """Whether the finding is only worth knowing: nothing can be done about it, and nothing needs to be done."""
         return self.severity == "info" and not self.fix
 
-    def with_options(self, options: str) -> "Finding":
-        """The finding, with `options` added to the commands of its fixes: the options that make a command about this
-        hub, as ` --state DIR`, "" for the default hub."""
-        return replace(self, fix=tuple(fix.with_options(options) for fix in self.fix))
+    def as_typed(self, typed: Typed) -> "Finding":
+        """The finding with the commands of its fixes as they are typed."""
+        return replace(self, fix=tuple(fix.as_typed(typed) for fix in self.fix))
 
     def as_json(self) -> dict[str, object]:
         return {

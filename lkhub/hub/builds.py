@@ -4,11 +4,9 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
-from lkhub.checks.sites import BuiltSite, KeyState, check_sites
+from lkhub.checks.sites import BuiltSite, KeyState
 from lkhub.errors import HubError
-from lkhub.findings.finding import Finding
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.progress import Progress
 from lkhub.hub.running import require_report
@@ -52,9 +50,9 @@ def _list_keys(paths: StatePaths) -> dict[str, KeyState] | None:
     return None
 
 
-def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progress) -> list[Finding]:
-    """Wait until each site is built, or its build has failed; the findings about them. UnwellError where the hub is
-    stopped meanwhile."""
+def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progress) -> tuple[BuiltSite, ...]:
+    """Wait until each site is built, or its build has failed; what came of it. UnwellError where the hub is stopped
+    meanwhile."""
     began = time.monotonic()
     lost: set[str] = set()
     while names := [build.site for build in applied.builds if build.site not in lost and not _is_over(paths, build)]:
@@ -68,10 +66,9 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
             build.site for build in applied.builds if f"site-{build.site}" in ended and not _is_over(paths, build)
         )
         time.sleep(_POLL_SECONDS)
-    now = time.time()
-    known = [site for site in read_builds(paths, applied, now) if site.name not in lost]
+    known = [site for site in read_builds(paths, applied, time.time()) if site.name not in lost]
     gone = [BuiltSite(site, _LOST, served=os.path.exists(paths.site_files(site))) for site in sorted(lost)]
-    return list(check_sites([*known, *gone], datetime.fromtimestamp(now, UTC)))
+    return (*known, *gone)
 
 
 _LOST = "what came of the build could not be noted"

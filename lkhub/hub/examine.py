@@ -5,7 +5,9 @@ Apart from `lkhub.hub.apply`, since a hub is started long before it can be exami
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from lkhub.checks.sites import BuiltSite, check_sites
 from lkhub.checks.surroundings import Surroundings
 from lkhub.findings.finding import Finding
 from lkhub.hub.progress import Progress
@@ -49,15 +51,17 @@ def examine_hub(
         wait_for_certificates(paths, progress)
     surroundings = gather_surroundings(paths, read_sightings(paths))
     verified = verify_hub(paths, surroundings, progress=progress) if verify and not is_stopping() else None
-    built = _wait_for_builds(paths, progress) if not is_stopping() else ()
-    return Examined(surroundings, verified, built)
+    built = wait_for_sites(paths, progress) if not is_stopping() else ()
+    return Examined(surroundings, verified, tuple(check_sites(built, datetime.now(UTC))))
 
 
-def _wait_for_builds(paths: StatePaths, progress: Progress) -> tuple[Finding, ...]:
+def wait_for_sites(paths: StatePaths, progress: Progress) -> tuple[BuiltSite, ...]:
+    """Wait until the web sites of the spec in force are built; what came of it. Raises UnwellError if the hub is
+    stopped meanwhile."""
     applied = load_applied(paths)
     if applied is None or not applied.builds:
         return ()
     # Imported here: 3 ms, which a hub without sites that are built does without.
     from lkhub.hub.builds import wait_for_builds
 
-    return tuple(wait_for_builds(paths, applied, progress))
+    return wait_for_builds(paths, applied, progress)

@@ -20,7 +20,7 @@ from lkhub.host.files import digest, is_read_only, list_files, read_input, read_
 from lkhub.host.kernel import read_limits
 from lkhub.host.runs_in import read_runs_in
 from lkhub.hub.applied import describe_unknown
-from lkhub.hub.locate import find_service, name_apply, name_state
+from lkhub.hub.locate import find_service, find_typed
 from lkhub.hub.running import ask_settled_report, find_ended, find_left
 from lkhub.hub.status import HubStatus, Verified
 from lkhub.plan.host import KernelLimits, RunsIn
@@ -77,8 +77,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         disks=look_at_disks((paths.root, paths.agents, paths.agents_apart())) if supervisor or left else (),
         unknown=unknown,
         ended=ended,
-        options=name_state(paths),
-        apply=name_apply(paths),
+        typed=find_typed(paths),
         certificate_files=files,
         receivers=read_webhooks(served.webhooks) if served and served.webhooks else (),
         openid=read_openid(served.openid) if served and served.openid else None,

@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from lkhub.errors import InputError
+from lkhub.findings.finding import APPLY, Typed
 from lkhub.host.files import user_name
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import SYSTEM, Service, user_service
@@ -49,11 +50,16 @@ def find_service(paths: StatePaths) -> Service | None:
     return next((s for s in known if s.installation.state == paths.root and os.path.exists(s.unit_file)), None)
 
 
+def find_typed(paths: StatePaths) -> Typed:
+    """How commands about this hub are typed."""
+    return Typed(name_state(paths), name_apply(paths))
+
+
 def name_apply(paths: StatePaths) -> str:
     """The command that applies a spec to this hub."""
     service = find_service(paths)
     if service is None:
-        return "lkhub up"
+        return APPLY
     return "lkhub install" if service.of_user or os.geteuid() == 0 else f"sudo {service.command} install"
 
 

@@ -44,9 +44,8 @@ from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.checks.web_findings import check_web
 from lkhub.checks.webhooks import check_webhooks
 from lkhub.findings.catalogue.agents import agent_install_failed
-from lkhub.findings.finding import Finding, Ref
+from lkhub.findings.finding import DEFAULT_HUB, Finding, Ref, Typed
 from lkhub.hub.called import describe_called
-from lkhub.hub.options import with_options
 from lkhub.plan.host import Disk, KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 from lkhub.state.applied import AppliedRecord
@@ -109,8 +108,8 @@ class HubStatus:
     root was last replaced. `asker`: on a hub for this machine alone, the last program that was given a token and may
     listen for other machines. `around`: what stands between clients and the hub. `runs_in`: what the hub was started
     in. `disks`: those that it writes on. `ended`: the processes that have ended since their supervisor did. `unknown`:
-    what shows that no hub was ever up with this state directory, "" where one was. `options`: what commands about this
-    hub are typed with, as in `with_options`. `apply`: the command that applies a spec to it. `certificate_files`: what
+    what shows that no hub was ever up with this state directory, "" where one was. `typed`: how commands
+    about this hub are typed. `certificate_files`: what
     is wrong with the operator's own certificate. `receivers`: what the receivers of webhooks take. `openid`, `store`:
     whether the OpenID provider and the store can be used. `store_read_only`: the store is on a file system that takes
     no writes, nor the service's record of it. `rewritten`: the rendered files that were edited, and written again.
@@ -132,8 +131,7 @@ class HubStatus:
     disks: tuple[Disk, ...] = ()
     unknown: str = ""
     ended: tuple[str, ...] = ()
-    options: str = ""
-    apply: str = "lkhub up"
+    typed: Typed = DEFAULT_HUB
     certificate_files: tuple[Finding, ...] = ()
     receivers: tuple[ReceiverRecord, ...] = ()
     openid: OpenIdRecord | None = None
@@ -201,7 +199,7 @@ class HubStatus:
 
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """The findings about this hub."""
-        return with_options(self._find(now), self.options)
+        return tuple(finding.as_typed(self.typed) for finding in self._find(now))
 
     def _find(self, now: datetime | None) -> tuple[Finding, ...]:
         verified = self.current_verification
@@ -242,8 +240,8 @@ class HubStatus:
             *check_kernel(self.limits, self.runs_in),
             *(verified.find(called) if verified else ()),
             *check_surroundings(self.around),
-            *check_pending(report.pending and not report.moved, report.pending_change, self.apply),
-            *check_edited(report.spec if self.edited else None, self.apply),
+            *check_pending(report.pending and not report.moved, report.pending_change),
+            *check_edited(report.spec if self.edited else None),
             *check_drift(self.rewritten),
             *self.unit,
             *(check_store(self.store, read_only=self.store_read_only) if self.store else ()),

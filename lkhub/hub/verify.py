@@ -10,13 +10,12 @@ from lkhub.checks.paths import Overrides, WebResult, not_promised
 from lkhub.checks.sends import blame_sends
 from lkhub.checks.surroundings import Surroundings, check_surroundings
 from lkhub.errors import MachineError
-from lkhub.findings.finding import Finding
+from lkhub.findings.finding import Finding, Typed
 from lkhub.host.control import NotRunningError, ask
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
 from lkhub.hub.called import describe_called
 from lkhub.hub.gather import refresh_sightings
-from lkhub.hub.options import with_options
 from lkhub.hub.overrides import choose_overrides
 from lkhub.hub.probe import verify_paths
 from lkhub.hub.progress import Progress
@@ -64,11 +63,11 @@ def verify_hub(
     return replace(verified, outside=refresh_sightings(paths))
 
 
-def find_in_calls(verified: Verified, called: CalledHub, around: Surroundings, options: str) -> tuple[Finding, ...]:
-    """The findings about a verification that was made just now, and about the hub's surroundings. `options` as in
-    `with_options`."""
+def find_in_calls(verified: Verified, called: CalledHub, around: Surroundings, typed: Typed) -> tuple[Finding, ...]:
+    """The findings about a verification that was made just now, and about the hub's surroundings. `typed`: how commands
+    about this hub are typed."""
     found = (*called.uncertified, *verified.find(called.within(around)), *check_surroundings(around))
-    return with_options(found, options)
+    return tuple(finding.as_typed(typed) for finding in found)
 
 
 def read_called(paths: StatePaths) -> CalledHub:

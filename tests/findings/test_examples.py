@@ -4,6 +4,7 @@ tests/findings/test_examples.py` rewrites that file; read the difference before 
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +12,7 @@ import pytest
 
 from lkhub.cli.shared.show import show_findings
 from lkhub.findings.catalogue.all import CODES
-from lkhub.findings.finding import Finding, Severity
+from lkhub.findings.finding import Finding, Severity, Typed
 from lkhub.findings.fold import Folded
 from tests.findings.examples import list_examples
 from tests.findings.examples_spec import COMPLAINTS, list_choices, list_faults, list_files, list_tailnet
@@ -55,6 +56,12 @@ def test_finding_has_what_a_person_needs(examples: list[Finding]) -> None:
         assert finding.subject
         assert finding.title
         assert all(fix.text for fix in finding.fix)
+
+
+def test_finding_about_a_service_tells_no_command_that_a_service_refuses(examples: list[Finding]) -> None:
+    for finding in examples:
+        said = json.dumps(finding.as_typed(Typed(apply="lkhub install")).as_json())
+        assert not re.search(r"lkhub up\b", said), finding.code
 
 
 def test_finding_as_json_is_the_contract(examples: list[Finding]) -> None:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from lkhub.findings.finding import Edit, Finding, Fix, Ref, Where
+from lkhub.findings.finding import Edit, Finding, Fix, Ref, Typed, Where
 
 FINDING = Finding("port-taken", "edge", "error", "title", "detail", "cause", (Fix("do it"),))
 
@@ -20,8 +20,19 @@ FINDING = Finding("port-taken", "edge", "error", "title", "detail", "cause", (Fi
 )
 def test_fix_of_another_hub_names_that_hub(command: str | None, typed: str | None) -> None:
     finding = replace(FINDING, fix=(Fix("do it", command),))
-    assert finding.with_options(" --state /srv/hub").fix == (Fix("do it", typed),)
-    assert finding.with_options("") == finding
+    assert finding.as_typed(Typed(" --state /srv/hub")).fix == (Fix("do it", typed),)
+    assert finding.as_typed(Typed()) == finding
+
+
+@pytest.mark.parametrize("apply", ["lkhub install", "sudo /usr/local/bin/lkhub install"])
+@pytest.mark.parametrize(
+    ("command", "rest"),
+    [("lkhub up", ""), ("lkhub up --now", " --now"), ("lkhub up --detach", ""), ("lkhub up --spec a", " --spec a")],
+)
+def test_fix_of_a_service_is_applied_by_its_own_command(apply: str, command: str, rest: str) -> None:
+    finding = replace(FINDING, fix=(Fix("do it", command), Fix("look", "lkhub upgrade --state /srv/hub")))
+    typed = finding.as_typed(Typed(" --state /srv/hub", apply))
+    assert [fix.command for fix in typed.fix] == [f"{apply}{rest}", "lkhub upgrade --state /srv/hub"]
 
 
 def test_finding_as_json_names_its_causes_once() -> None:

@@ -21,7 +21,7 @@ from lkhub.findings.fold import fold
 from lkhub.hub.applied import require_applied
 from lkhub.hub.examine import Examined
 from lkhub.hub.gather import find_drift, find_hanging, find_in_installations, find_in_store, read_status
-from lkhub.hub.locate import name_state
+from lkhub.hub.locate import find_typed
 from lkhub.hub.status import Verified
 from lkhub.hub.tokens import make_link
 from lkhub.hub.verify import find_in_calls, read_called
@@ -80,13 +80,14 @@ def show_summary(
     show_unseen(verified, urls.livekit)
     show_detour(verified)
     # A command without these options is about the hub of another state directory.
-    here = name_state(plan.paths)
-    findings = [each.with_options(here) for each in find_hanging(plan.paths)]
-    findings += find_in_calls(verified, read_called(plan.paths), around, here)
+    typed = find_typed(plan.paths)
+    here = typed.options
+    findings = [each.as_typed(typed) for each in find_hanging(plan.paths)]
+    findings += find_in_calls(verified, read_called(plan.paths), around, typed)
     # Not among `findings`: calls get through all the same.
     agents = find_in_installations(plan.paths) if plan.agents else []
     beside = [*find_in_store(plan.paths), *find_drift(plan.paths), *agents, *built]
-    show_findings(fold([*findings, *(each.with_options(here) for each in beside)]))
+    show_findings(fold([*findings, *(each.as_typed(typed) for each in beside)]))
 
     rows = {
         f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)
