@@ -315,6 +315,7 @@ def test_secrets_of_a_spec_are_read_in_one_place(graph: grimp.ImportGraph) -> No
     assert graph.find_modules_that_directly_import("lkhub.spec.references") == {
         "lkhub.prepare.secrets",
         "lkhub.spec.load",  # for what a fault must not repeat
+        "lkhub.spec.places",  # for the files that it names, and reads none of them
         "lkhub.plan.build",  # for what a service manager has to pass on
         "lkhub.hub.backup",  # for files that the spec names, which are backed up with it, and what is not
     }

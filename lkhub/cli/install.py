@@ -48,6 +48,9 @@ def install(
             examine_hub(installed.paths, progress, verify=True)
         status = await_examined(installed.paths, progress)
     show_status(status)
+    if installed.absolute:
+        named = ", ".join(f"{key}: {path}" for key, path in installed.absolute.items())
+        say(f"paths that were relative are absolute in {service.spec}: {named}", "note", "cyan")
     more = f"`{service.systemctl} status lkhub` and `{service.journalctl}` show more"
     err.print(f"{UNIT} runs by {service.spec}; {more}")
     if not status.is_well:

@@ -4,7 +4,7 @@ import os
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pwd import getpwnam
 
 import psutil
@@ -33,6 +33,7 @@ from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import AGENTS_STATE, FOLDER_MODE, SPEC_MODE, UNIT, Service
 from lkhub.prepare.service import PreparedService, prepare_service
+from lkhub.spec.places import make_absolute
 from lkhub.state.identity import list_records, list_retired
 from lkhub.state.upgrade import name_lock, name_record, read_upgrade
 from lkhub.wire.control import ApplyRequest, LeaveRequest
@@ -51,11 +52,13 @@ LAST_LINES = 15
 @dataclass(frozen=True)
 class Installed:
     """A hub that is a service now. `reloaded`: its supervisor ran before, and has taken the spec over; one that starts
-    verifies the hub itself. `stopped`: it was stopped, and an upgrade leaves it so."""
+    verifies the hub itself. `stopped`: it was stopped, and an upgrade leaves it so. `absolute`: the paths that were
+    relative in the spec, by their keys."""
 
     paths: StatePaths
     reloaded: bool
     stopped: bool = False
+    absolute: Mapping[str, str] = field(default_factory=dict)
 
 
 def install_service(
@@ -112,7 +115,7 @@ def install_service(
         with explain_os_errors(service.command, "write"):
             os.makedirs(os.path.dirname(service.command), exist_ok=True)
         point_to(f"{service.current}/bin/lkhub", service.command)
-    return Installed(plan.paths, reloaded, stopped)
+    return Installed(plan.paths, reloaded, stopped, prepared.absolute)
 
 
 def list_used(service: Service) -> tuple[str, ...]:
@@ -131,11 +134,10 @@ def list_used(service: Service) -> tuple[str, ...]:
 
 def is_another_here(service: Service) -> bool:
     """Whether the current folder has a spec that differs from the installed one."""
-    return (
-        os.path.exists(service.spec)
-        and os.path.exists(DEFAULT_SPEC)
-        and read_text(DEFAULT_SPEC) != read_text(service.spec)
-    )
+    here, installed = read_text(DEFAULT_SPEC), read_text(service.spec)
+    if here is None or installed is None:
+        return False
+    return installed not in (here, make_absolute(here, os.getcwd())[0])
 
 
 def _require_free(plan: Plan, service: Service, systemd: Systemd) -> None:

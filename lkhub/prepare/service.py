@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from dotenv import dotenv_values
@@ -21,16 +21,24 @@ from lkhub.prepare.managed_keys import read_used_keys
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.agent_units import render_agent_units
 from lkhub.render.targets.systemd import render_environment, render_systemd
+from lkhub.source.path import dotted
 from lkhub.spec.load import load_spec
+from lkhub.spec.places import list_relative, make_absolute
 
 # Its folders are for root alone, and links in `live` lead to the files in `archive`.
 CERTBOT = "/etc/letsencrypt"
+
+# What a machine serves (hier(7)). Every user can read a copy in it whose files every user could read.
+PUBLIC = "/srv"
+
+HOMES = "/home"
 
 
 @dataclass(frozen=True)
 class PreparedService:
     """What is put in place: the spec's text, the unit, those of `agents`, and the values of the variables that the spec
-    refers to. `uv` is the program that installs the hub's agents, "" where they need none."""
+    refers to. `uv` is the program that installs the hub's agents, "" where they need none. `absolute`: the paths that
+    were relative in the spec, by their keys."""
 
     plan: Plan
     spec: str = field(repr=False)
@@ -38,6 +46,7 @@ class PreparedService:
     agents: tuple[RenderedFile, ...]
     variables: Mapping[str, str] = field(repr=False)
     uv: str = ""
+    absolute: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> str:
@@ -61,13 +70,15 @@ def prepare_service(source: str, environ: Mapping[str, str], service: Service) -
         if keys := read_used_keys(service.installation.paths, lambda: load_spec(read_input(source), source).spec):
             write_private(StatePaths(state).managed_keys, dump_keys(keys))
         hub = prepare_hub(source, state, variables)
-    plan = plan_installed(hub, service.installation)
+    text, absolute = _move(_decode(hub.raw, source), source, service)
+    plan = plan_installed(replace(hub, raw=text.encode()), service.installation)
     if problems := [*_find_problems(plan, service)]:
-        raise InputError("\n".join([*problems, "nothing was changed"]))
+        copies = tuple(_tell_how_to_copy(plan, source, service))
+        raise InputError("\n".join([*problems, "nothing was changed"]), hints=copies)
     named = {secret.variable: variables[secret.variable] for secret in plan.secrets if secret.variable}
     uv = next((agent.uv for agent in hub.plan.agents if agent.uv), "")
     unit, units = render_systemd(plan, service), render_agent_units(plan)
-    return PreparedService(plan, _decode(hub.raw, source), unit, units, named, uv)
+    return PreparedService(plan, text, unit, units, named, uv, absolute)
 
 
 def _decode(raw: bytes, path: str) -> str:
@@ -77,33 +88,64 @@ def _decode(raw: bytes, path: str) -> str:
         raise InputError(f"{path} is not UTF-8", hints=("save it as UTF-8",)) from None
 
 
+def _move(text: str, source: str, service: Service) -> tuple[str, dict[str, str]]:
+    """The text of the spec as it is for the service's folder, and the absolute paths in it that were relative. They
+    start from the folder of the spec that is installed."""
+    folder = os.path.dirname(os.path.abspath(source))
+    if folder == service.folder:
+        return text, {}
+    text, absolute = make_absolute(text, folder)
+    if left := list_relative(load_spec(text.encode(), source)):
+        lines = [f"{dotted(place)}: {path} is relative; write {absolute[place]}" for place, path in left.items()]
+        why = f"the spec goes to {service.folder}, and these paths can't be replaced in it by themselves"
+        raise InputError("\n".join([*lines, why, "nothing was changed"]))
+    return text, {dotted(place): path for place, path in absolute.items()}
+
+
 def _find_problems(plan: Plan, service: Service) -> Iterator[str]:
     if not service.of_user:
         yield from _find_programs_problem(service)
     yield from _find_engine_problem(plan, service)
-    files = {secret.name: secret.file for secret in plan.secrets if secret.file}
     tls = plan.edge.tls if plan.edge else None
     read = {"tls.cert": tls.cert, "tls.key": tls.key} if tls and tls.cert else {}
-    for site in plan.edge.sites if plan.edge else ():
-        if site.build is None:
-            read[f"sites[{site.index}].root"] = f"{site.root}/index.html"
-        elif problem := _find_project_problem(site.build.project, service):
-            yield f"sites[{site.index}].build: {problem}"
-    for index, agent in enumerate(plan.agents):
-        if problem := _find_project_problem(agent.project, service):
-            yield f"agents[{index}].project: {problem}"
-    for key, path in (files | read).items():
-        if not os.path.isfile(path):
-            yield f"{key}: there is no file {path}; the spec goes to {service.folder}, so write an absolute path"
-        elif key in read and not service.of_user and not can_read(service.installation.user, path):
-            user = service.installation.user
-            yield f"{key}: the service's user {user} can't read {path}; {_tell_how_to_allow(path, service)}"
+    for key, folder in _list_folders(plan).items():
+        if _is_hidden(folder, service):
+            yield f"{key}: {folder}: a service does not see {', '.join(service.hidden)}"
+        elif key.endswith(".root"):
+            read[key] = f"{folder}/index.html"
+        elif problem := _find_rights_problem(folder, service):
+            yield f"{key}: {problem}"
+    for key, path in read.items():
+        if problem := _find_rights_problem(path, service):
+            yield f"{key}: {problem}"
+
+
+def _list_folders(plan: Plan) -> dict[str, str]:
+    """The folders that the service reads, by their keys in the spec."""
+    sites = plan.edge.sites if plan.edge else ()
+    built = {f"sites[{site.index}].build": site.build.project for site in sites if site.build}
+    given = {f"sites[{site.index}].root": site.root for site in sites if not site.build}
+    agents = {f"agents[{index}].project": agent.project for index, agent in enumerate(plan.agents) if agent.project}
+    return built | given | agents
+
+
+def _is_hidden(path: str, service: Service) -> bool:
+    """Whether the service does not see this path."""
+    return bool(service.hidden) and f"{os.path.realpath(path)}/".startswith(service.hidden)
+
+
+def _find_rights_problem(path: str, service: Service) -> str:
+    """Why the service can't read this file, or what is in this folder; "" where it can."""
+    user = service.installation.user
+    if service.of_user or can_read(user, path):
+        return ""
+    return f"the service's user {user} can't read {path}; {_tell_how_to_allow(path, service)}"
 
 
 def _find_programs_problem(service: Service) -> Iterator[str]:
     """Why the service's user can't get to the copy of lkhub that it runs."""
     real = os.path.realpath(service.programs)
-    if f"{real}/".startswith(service.hidden):
+    if _is_hidden(real, service):
         yield (
             f"{service.programs} leads to {real}, and a service does not see {', '.join(service.hidden)}: lead it "
             "elsewhere, as to /srv"
@@ -126,29 +168,31 @@ def _find_engine_problem(plan: Plan, service: Service) -> Iterator[str]:
     if not engine:
         return
     user, put = service.installation.user, "put it where every user can, as into /usr/local/bin"
-    if not os.path.isfile(engine):
-        yield f"engine: there is no file {engine}; the spec goes to {service.folder}, so write an absolute path"
-    elif os.path.realpath(engine).startswith(service.hidden):
+    if _is_hidden(engine, service):
         yield f"engine: a service does not see {', '.join(service.hidden)}, where {engine} is; {put}"
     elif not service.of_user and not can_execute(user, engine):
         yield f"engine: the service's user {user} can't execute {engine}; {put}"
 
 
-def _find_project_problem(project: str, service: Service) -> str:
-    """Why the service can't copy what is in this folder, "" where it can."""
-    if not os.path.isdir(project):
-        return f"there is no folder {project}; the spec goes to {service.folder}, so write an absolute path"
-    if os.path.realpath(project).startswith(service.hidden):
-        return f"{project}: a service does not see {', '.join(service.hidden)}, so put it elsewhere, as into /srv"
-    user = service.installation.user
-    if not service.of_user and not can_read(user, project):
-        return f"the service's user {user} can't read {project}; {_tell_how_to_allow(project, service)}"
-    return ""
+def _tell_how_to_copy(plan: Plan, source: str, service: Service) -> Iterator[str]:
+    """The commands that copy folders to where the service sees them; none where it sees all."""
+    hidden = [os.path.realpath(each) for each in _list_folders(plan).values() if _is_hidden(each, service)]
+    folder, name = os.path.split(os.path.realpath(source))
+    # A home directory has more in it than the hub's files.
+    is_home = f"{folder}/" in service.hidden or os.path.dirname(folder) == HOMES
+    if hidden and not is_home and all(os.path.commonpath((folder, each)) == folder for each in hidden):
+        copy = f"{PUBLIC}/{os.path.basename(folder)}/{name}"
+        command = f"cp -r {shlex.quote(folder)} {PUBLIC}/ && lkhub install --spec {shlex.quote(copy)}"
+        yield f"`{command}` copies all of it to where a service sees it"
+        return
+    for each in dict.fromkeys(hidden):
+        copy = f"{PUBLIC}/{os.path.basename(each)}"
+        yield f"`cp -r {shlex.quote(each)} {PUBLIC}/` copies it to where a service sees it; then write {copy}"
 
 
 def _tell_how_to_allow(path: str, service: Service) -> str:
     user = service.installation.user
-    if os.path.realpath(path).startswith(service.hidden):
+    if _is_hidden(path, service):
         return f"a service does not see {', '.join(service.hidden)}, so put it elsewhere, as into {service.folder}"
     if path.startswith(f"{CERTBOT}/"):
         # A renewed certificate is another file, which gets the default rights of its folder.

@@ -4,6 +4,7 @@ Only what a spec needs of YAML: mappings with text keys, lists, YAML 1.2 scalars
 exhaust the reader (size, depth, aliases that multiply) is a fault, not a crash.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -59,6 +60,28 @@ def parse_document(raw: bytes, file: str) -> Document:
         document.data.clear()
         document.faults.append(make_fault(spec_unreadable(error.problem), Where(file, error.line), error.hint))
     return document
+
+
+def find_values(text: str, paths: Iterable[Path]) -> dict[Path, slice]:
+    """Where the values at these paths stand in a YAML text. A path is missing where it has no value or more than a
+    scalar, and where the text can't be read."""
+    try:
+        root = _compose(text.encode())
+    except _UnreadableError:
+        return {}
+    found = {path: _find(root, path) for path in paths}
+    return {path: slice(node.start_mark.index, node.end_mark.index) for path, node in found.items() if node}
+
+
+def _find(node: Node | None, path: Path) -> ScalarNode | None:
+    for step in path:
+        if isinstance(node, MappingNode):
+            node = next((below for key, below in node.value if key.value == step), None)
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+        else:
+            return None
+    return node if isinstance(node, ScalarNode) else None
 
 
 class _UnreadableError(Exception):

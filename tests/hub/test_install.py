@@ -91,6 +91,21 @@ def test_service_has_a_command_of_its_own_that_applies_a_spec(tmp_path: Path, mo
     assert name_apply(service.installation.paths) == "lkhub install"
 
 
+def test_spec_in_the_current_folder_is_another_one_only_if_it_says_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = user_service(str(tmp_path / "home"), str(tmp_path / "state"), "ann")
+    Path(service.folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert not install.is_another_here(service)
+    Path("hub.yaml").write_text("agents: [{name: a, project: agent}]\n")
+    assert not install.is_another_here(service), "none is installed"
+    Path(service.spec).write_text(f"agents: [{{name: a, project: {tmp_path}/agent}}]\n")
+    assert not install.is_another_here(service), "the same, for another folder"
+    Path("hub.yaml").write_text("agents: [{name: a, project: other}]\n")
+    assert install.is_another_here(service)
+
+
 def test_copy_by_which_a_process_runs_is_kept(tmp_path: Path) -> None:
     """As by one that waits for the end of its calls, while another version is installed, and yet another. A home
     directory may be below a link."""

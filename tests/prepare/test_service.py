@@ -95,12 +95,86 @@ def test_variable_that_is_not_set_is_a_fault(tmp_path: Path, machine: Service) -
         prepare_service(write(tmp_path, "keys: {source: {env: [HUB_KEY, HUB_SECRET]}}\n"), {}, machine)
 
 
-def test_relative_path_is_refused_since_the_spec_moves(tmp_path: Path, machine: Service) -> None:
-    (tmp_path / "key.secret").write_text("s" * 40)
+@pytest.mark.parametrize("of_user", [False, True])
+def test_relative_paths_are_absolute_where_the_spec_goes_to(tmp_path: Path, machine: Service, of_user: bool) -> None:
+    here = tmp_path / "here"
+    for folder in ("agent", "frontend", "dist"):
+        (here / folder).mkdir(parents=True)
+    (here / "dist/index.html").write_text("")
+    (here / "key.secret").write_text("s" * 40)
+    pair = make("", names=["hub.example.com"])
+    for name, text in (("cert.pem", pair.pem), ("key.pem", pair.key_pem)):
+        (here / name).write_text(text)
+    source = write(
+        here,
+        "domain: hub.example.com\n"
+        "keys: {source: {key: API, secret: {file: key.secret}}}  # of ours\n"
+        "tls: {mode: files, cert: cert.pem, key: key.pem}\n"
+        "agents: [{name: a, project: agent, command: node agent.js}]\n"
+        "sites:\n"
+        "- {name: b, root: frontend/out, port: 3001, build: make}\n"
+        "- {name: c, root: dist, port: 3002}\n",
+    )
+    own = user_service(str(tmp_path / "home"), str(tmp_path / "state"), "ann")
+    made = prepare_service(source, {}, own if of_user else machine)
+    assert made.absolute == {
+        "keys.source.secret.file": f"{here}/key.secret",
+        "tls.cert": f"{here}/cert.pem",
+        "tls.key": f"{here}/key.pem",
+        "agents[0].project": f"{here}/agent",
+        "sites[0].root": f"{here}/frontend/out",
+        "sites[1].root": f"{here}/dist",
+    }
+    assert f"secret: {{file: {here}/key.secret}}}}}}  # of ours\n" in made.spec
+    assert made.plan.agents[0].project == f"{here}/agent"
+    assert made.plan.edge
+    assert made.plan.edge.sites[0].build
+    assert made.plan.edge.sites[0].build.project == f"{here}/frontend"
+    installed = write(Path(machine.folder), made.spec)
+    again = prepare_service(installed, {}, machine)
+    assert (again.spec, again.absolute) == (made.spec, {})
+
+
+def test_paths_of_the_spec_that_is_installed_start_from_its_folder(tmp_path: Path, machine: Service) -> None:
+    folder = Path(machine.folder)
+    (folder / "key.secret").write_text("s" * 40)
+    source = write(folder, "keys: {source: {key: API, secret: {file: key.secret}}}\n")
+    made = prepare_service(source, {}, machine)
+    assert made.spec == Path(source).read_text()
+    assert f":{folder}/key.secret\n" in made.unit.text
+
+
+def test_path_that_cannot_be_replaced_is_refused_with_the_right_one(tmp_path: Path, machine: Service) -> None:
+    (tmp_path / "agent").mkdir()
+    agents = "[{name: &n agent, project: *n, command: node agent.js}]"
     with pytest.raises(InputError) as refused:
-        prepare_service(write(tmp_path, "keys: {source: {key: API, secret: {file: key.secret}}}\n"), {}, machine)
-    assert f"there is no file {machine.folder}/key.secret" in refused.value.message
-    assert "write an absolute path" in refused.value.message
+        prepare_service(write(tmp_path, f"agents: {agents}\n"), {}, machine)
+    first, *_, last = refused.value.message.splitlines()
+    assert first == f"agents[0].project: agent is relative; write {tmp_path}/agent"
+    assert last == "nothing was changed"
+
+
+@pytest.mark.parametrize(
+    ("named", "home", "hint"),
+    [
+        ("agent", False, "`cp -r {here} /srv/ && lkhub install --spec /srv/here/hub.yaml` copies all of it"),
+        ("agent", True, "`cp -r {here}/agent /srv/` copies it to where a service sees it; then write /srv/agent"),
+        ("../agent", False, "`cp -r {above}/agent /srv/` copies it to where a service sees it; then write /srv/agent"),
+    ],
+    ids=["beside the spec", "in a home directory", "elsewhere"],
+)
+def test_folder_that_a_service_does_not_see_comes_with_the_command_that_copies_it(
+    named: str, home: bool, hint: str, tmp_path: Path, machine: Service
+) -> None:
+    here = tmp_path / "here"
+    for folder in (here / "agent", tmp_path / "agent"):
+        folder.mkdir(parents=True)
+    hidden = (f"{here}/",) if home else (f"{tmp_path}/",)
+    source = write(here, f"agents: [{{name: a, project: {named}, command: node agent.js}}]\n")
+    with pytest.raises(InputError, match=r"agents\[0\].project: .*/agent: a service does not see ") as refused:
+        prepare_service(source, {}, replace(machine, hidden=hidden))
+    assert len(refused.value.hints) == 1
+    assert refused.value.hints[0].startswith(hint.format(here=here, above=tmp_path))
 
 
 def test_certificate_that_the_services_user_cannot_read_is_named_with_its_key(
@@ -178,7 +252,7 @@ def test_engine_of_the_operators_is_judged_for_the_services_user(
     monkeypatch.setattr(service, "can_execute", lambda _, path: path != str(engine))
     with pytest.raises(InputError, match=f"engine: the service's user lkhub can't execute {engine}"):
         prepare_service(source, {}, machine)
-    with pytest.raises(InputError, match=f"engine: there is no file {machine.folder}/livekit-server"):
+    with pytest.raises(InputError, match=f"engine: the service's user lkhub can't execute {engine}"):
         prepare_service(write(tmp_path, "reach: lan\nengine: ./livekit-server\n"), {}, machine)
 
 
@@ -202,10 +276,9 @@ def test_site_has_to_be_where_the_service_finds_it(
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist/index.html").write_text("")
     site = "tls: {{mode: internal}}\nsites: [{{name: bmo, root: {}, port: 3001}}]\n"
-    with pytest.raises(InputError) as refused:
-        prepare_service(write(tmp_path, site.format("dist")), {}, machine)
-    assert f"sites[0].root: there is no file {machine.folder}/dist/index.html" in refused.value.message
     assert prepare_service(write(tmp_path, site.format(tmp_path / "dist")), {}, machine)
+    with pytest.raises(InputError, match=r"sites\[0\].root: .*/dist: a service does not see"):
+        prepare_service(write(tmp_path, site.format("dist")), {}, replace(machine, hidden=(f"{tmp_path}/",)))
     monkeypatch.setattr(service, "can_read", lambda *_: False)
     with pytest.raises(InputError, match=r"can't read .*/dist/index\.html"):
         prepare_service(write(tmp_path, site.format(tmp_path / "dist")), {}, machine)
@@ -218,8 +291,6 @@ def test_service_of_a_user_needs_no_other_user_and_reads_secrets_itself(tmp_path
     unit = prepare_service(source, {}, own).unit.text
     assert f" up --spec {tmp_path}/.config/lkhub/hub.yaml --state {tmp_path}/state\n" in unit
     assert "LoadCredential" not in unit
-    with pytest.raises(InputError, match=f"there is no file {tmp_path}/.config/lkhub/key.secret"):
-        prepare_service(write(tmp_path, "keys: {source: {key: API, secret: {file: key.secret}}}\n"), {}, own)
 
 
 def test_webhooks_are_signed_with_a_key_that_the_hub_has_made(tmp_path: Path, machine: Service) -> None:
@@ -270,9 +341,6 @@ def test_project_of_an_agent_has_to_be_where_the_service_finds_it(tmp_path: Path
     project = tmp_path / "agent"
     project.mkdir()
     agent = "agents: [{{name: bmo, project: {}, command: node agent.js}}]\n"
-    with pytest.raises(InputError) as refused:
-        prepare_service(write(tmp_path, agent.format("agent")), {}, machine)
-    assert f"agents[0].project: there is no folder {machine.folder}/agent" in refused.value.message
     assert prepare_service(write(tmp_path, agent.format(project)), {}, machine).uv == ""
     with pytest.raises(InputError, match=r"agents\[0\].project: .* a service does not see"):
         prepare_service(write(tmp_path, agent.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))
@@ -294,9 +362,6 @@ def test_project_that_is_built_has_to_be_where_the_service_finds_it(tmp_path: Pa
     project = tmp_path / "frontend"
     project.mkdir()
     site = "tls: {{mode: internal}}\nsites: [{{name: bmo, root: {}/dist, port: 3001, build: make}}]\n"
-    with pytest.raises(InputError) as refused:
-        prepare_service(write(tmp_path, site.format("frontend")), {}, machine)
-    assert f"sites[0].build: there is no folder {machine.folder}/frontend" in refused.value.message
     made = prepare_service(write(tmp_path, site.format(project)), {}, machine)
     assert "MemoryDenyWriteExecute" not in made.unit.text, "what Node runs is compiled in memory"
     with pytest.raises(InputError, match="a service does not see"):
