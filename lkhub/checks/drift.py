@@ -21,55 +21,69 @@ _LONG_WORD = re.compile(r"(?<![\w/.-])[A-Za-z0-9+_=-]{32,}(?![\w/.-])")
 
 @dataclass(frozen=True)
 class EditedFile:
-    """The rendered file `path` has the text `now`, and `kept` has what somebody had written there: `text`."""
+    """The file `path` has the text `now`, as lkhub has written it, and `kept` has what somebody has written there:
+    `text`. `now` is None where that is not known, as of a unit of an earlier version."""
 
     path: str
     kept: str
     text: str = field(repr=False)
-    now: str = field(repr=False)
+    now: str | None = field(repr=False)
 
 
 def check_drift(edited: Iterable[EditedFile]) -> Iterator[Finding]:
     """A finding for each copy of an edited file."""
     for each in edited:
-        difference = describe_difference(each)
         yield drift(unit=False).about(
             each.kept.rpartition("/")[2],
-            detail="\n".join([f"the edit is kept as {each.kept}", *(f"    {line}" for line in difference)]),
+            detail=_show(f"the edit is kept as {each.kept}", each),
             fix=(
-                Fix("see all of the difference, with secrets", f"diff -u {quote(each.path)} {quote(each.kept)}"),
+                _see(each),
                 Fix("write what you want into the spec; keys of LiveKit that lkhub has no key for go below `livekit:`"),
                 Fix("then remove the copy", f"rm {quote(each.kept)}"),
             ),
         )
 
 
-def check_unit(unit: str, *, edited: bool, kept: str, control: str, own: bool) -> Iterator[Finding]:
-    """A finding where the unit at the path `unit` was edited, or where `kept` has such an edit, over which `lkhub
-    install` has written. `control` is how its user calls systemctl. `own`: it is a service of the user's own."""
+def check_unit(
+    unit: str, edited: EditedFile | None, before: EditedFile | None, *, control: str, own: bool
+) -> Iterator[Finding]:
+    """A finding where the unit at the path `unit` was `edited`, or was `before`, when `lkhub install` has written over
+    the edit. `control` is how its user calls systemctl. `own`: it is a service of the user's own."""
     name = unit.rpartition("/")[2].removesuffix(".service")
     drop_in = Fix("write what you want into a file of your own, which lkhub leaves alone", f"{control} edit {name}")
     sudo = "" if own else "sudo "
     if edited:
         yield drift(unit=True).about(
             unit.rpartition("/")[2],
-            detail=f"{unit} is not as `lkhub install` wrote it; the next one writes it again and keeps the edit",
-            fix=(drop_in, Fix("then write the unit again", f"{sudo}lkhub install")),
-        )
-    if kept:
-        yield drift(unit=True).about(
-            kept.rpartition("/")[2],
-            detail=f"the edit is kept as {kept}",
+            detail=_show(
+                f"{unit} is not as `lkhub install` wrote it; the next one writes it again and keeps the edit", edited
+            ),
             fix=(
-                Fix("see the difference", f"diff -u {quote(unit)} {quote(kept)}"),
+                *([_see(edited)] if edited.now is not None else []),
                 drop_in,
-                Fix("then remove the copy", f"{sudo}rm {quote(kept)}"),
+                Fix("then write the unit again", f"{sudo}lkhub install"),
             ),
         )
+    if before:
+        yield drift(unit=True).about(
+            before.kept.rpartition("/")[2],
+            detail=_show(f"the edit is kept as {before.kept}", before),
+            fix=(_see(before), drop_in, Fix("then remove the copy", f"{sudo}rm {quote(before.kept)}")),
+        )
+
+
+def _show(text: str, edited: EditedFile) -> str:
+    return "\n".join([text, *(f"    {line}" for line in describe_difference(edited))])
+
+
+def _see(edited: EditedFile) -> Fix:
+    return Fix("see all of the difference, with secrets", f"diff -u {quote(edited.path)} {quote(edited.kept)}")
 
 
 def describe_difference(edited: EditedFile) -> list[str]:
-    """The first lines of a unified diff, without secrets."""
+    """The first lines of a unified diff, without secrets; none where only the text of the edit is known."""
+    if edited.now is None:
+        return []
     lines = [
         hide_secrets(line)
         for line in difflib.unified_diff(edited.now.splitlines(), edited.text.splitlines(), n=1, lineterm="")

@@ -15,14 +15,14 @@ from msgspec.structs import replace
 from lkhub.errors import MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.commands import has_program
-from lkhub.host.files import DIR_MODE, explain_os_errors, read_text, remove
+from lkhub.host.files import DIR_MODE, explain_os_errors, read_text
 from lkhub.host.given import ask_for_restart, ensure_given_dir
 from lkhub.host.holders import find_unit
 from lkhub.host.ports import require_free_ports
 from lkhub.host.systemd import Systemd
 from lkhub.hub.locate import find_service
 from lkhub.hub.progress import Progress
-from lkhub.hub.unit import list_agent_units
+from lkhub.hub.unit import list_agent_units, remove_unit
 from lkhub.plan.model import AgentPlan, Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import AGENT_UNITS, Service, name_unit
@@ -87,7 +87,7 @@ def remove_agents(
         elif systemd.is_active(name):
             progress.tell(f"stopping {name}, which may finish its calls (`lkhub install --now` does not wait)")
         systemd.ask("stop", name)
-        remove(path)
+        remove_unit(path, service.units)
         systemd.ask("reset-failed", name)
 
 

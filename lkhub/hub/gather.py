@@ -205,8 +205,7 @@ def _judge_unit(paths: StatePaths) -> Iterator[Finding]:
             denied = find_denied(f"{service.current}/bin/python", service.current)
             yield from check_selinux(denied, service.programs, control)
         for unit in (service.unit_file, *list_agent_units(service)):
-            edited, kept = find_edited(unit)
-            yield from check_unit(unit, edited=edited, kept=kept, control=control, own=own)
+            yield from check_unit(unit, *find_edited(unit, service.units), control=control, own=own)
 
 
 def _judge_files(applied: AppliedRecord | None) -> tuple[Finding, ...]:

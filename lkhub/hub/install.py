@@ -28,7 +28,7 @@ from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.hub.progress import Progress
 from lkhub.hub.restore import finish_restore
 from lkhub.hub.running import ask_running, find_left, is_running
-from lkhub.hub.unit import list_agent_units, write_unit
+from lkhub.hub.unit import list_agent_units, remove_unit, write_unit
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import AGENTS_STATE, FOLDER_MODE, SPEC_MODE, UNIT, Service
@@ -187,11 +187,15 @@ def _write_files(prepared: PreparedService, service: Service, progress: Progress
     write_private(service.spec if real.startswith(service.hidden) else real, prepared.spec, mode, owner)
     if prepared.environment:
         write_private(service.environment, prepared.environment)
-    write_unit(service.unit_file, prepared.unit.text, prepared.unit.mode, progress)
+    write_unit(service.unit_file, prepared.unit.text, prepared.unit.mode, service.units, progress)
     if not prepared.environment:
         remove(service.environment)
     place = os.path.dirname(service.unit_file)
-    return {each.name for each in prepared.agents if write_unit(f"{place}/{each.name}", each.text, each.mode, progress)}
+    return {
+        each.name
+        for each in prepared.agents
+        if write_unit(f"{place}/{each.name}", each.text, each.mode, service.units, progress)
+    }
 
 
 def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:
@@ -258,7 +262,7 @@ def uninstall_service(service: Service, progress: Progress) -> tuple[str, ...]:
     # Agents end after the hub, by the order of their units.
     systemd.ask("stop", UNIT, *units)
     _end_left(service)
-    remove(service.unit_file)
+    remove_unit(service.unit_file, service.units)
     remove_agents(service, systemd, progress, set())
     systemd.run("daemon-reload")
     systemd.ask("reset-failed", UNIT)
@@ -294,5 +298,7 @@ def remove_programs(service: Service) -> None:
         remove(name_record(service))
         remove(name_lock(service))
         programs.remove_programs(service.programs)
+        if os.path.isdir(service.units) and not os.listdir(service.units):
+            os.rmdir(service.units)
         if not os.listdir(service.programs):
             os.rmdir(service.programs)

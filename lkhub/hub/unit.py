@@ -1,18 +1,24 @@
-"""Whether a unit that `lkhub install` has written was edited since: its last line has a digest of all above."""
+"""Whether a unit that `lkhub install` has written was edited since: its last line has a digest of all above. A copy
+of it lies with the programs, to show an edit by."""
 
 import glob
 import os
 
-from lkhub.host.files import digest, read_text, write_private
+from lkhub.checks.drift import EditedFile
+from lkhub.host.files import digest, explain_os_errors, read_text, remove, write_private
 from lkhub.hub.progress import Progress
 from lkhub.plan.paths import name_edited
 from lkhub.plan.service import AGENT_UNITS, Service
 
+# Everybody may read a unit, and what it was.
+_COPIES_MODE = 0o755
+
 _MARK = "# lkhub install wrote this, and writes it again. sha256:"
 
 
-def write_unit(path: str, text: str, mode: int, progress: Progress) -> bool:
-    """Put a unit in place; whether it changed. One that was edited is kept beside it. Raises MachineError."""
+def write_unit(path: str, text: str, mode: int, copies: str, progress: Progress) -> bool:
+    """Put a unit in place, and a copy of it into the folder `copies`; whether the unit changed. One that was edited is
+    kept beside it. Raises MachineError."""
     before = read_text(path)
     wanted = _mark(text)
     if before is not None and before != wanted and is_edited_text(before):
@@ -20,7 +26,22 @@ def write_unit(path: str, text: str, mode: int, progress: Progress) -> bool:
         write_private(kept, before, mode)
         name = os.path.basename(path)
         progress.warn(f"{name} was edited; it is written again, and the edit is kept as {kept}")
-    return write_private(path, wanted, mode)
+    changed = write_private(path, wanted, mode)
+    with explain_os_errors(copies, "write"):
+        os.makedirs(copies, exist_ok=True)
+        os.chmod(copies, _COPIES_MODE)
+    write_private(_name_copy(path, copies), wanted, mode)
+    return changed
+
+
+def remove_unit(path: str, copies: str) -> None:
+    """Remove a unit and its copy. Raises MachineError."""
+    remove(path)
+    remove(_name_copy(path, copies))
+
+
+def _name_copy(path: str, copies: str) -> str:
+    return f"{copies}/{os.path.basename(path)}"
 
 
 def is_edited_text(text: str) -> bool:
@@ -29,12 +50,19 @@ def is_edited_text(text: str) -> bool:
     return bool(mark) and rest.strip() != digest(above.encode())
 
 
-def find_edited(path: str) -> tuple[bool, str]:
-    """Whether the unit in this place was edited, and the copy of one that was, "" where there is none. Raises
-    MachineError."""
-    text = read_text(path)
-    kept = name_edited(path)
-    return text is not None and is_edited_text(text), kept if os.path.exists(kept) else ""
+def find_edited(path: str, copies: str) -> tuple[EditedFile | None, EditedFile | None]:
+    """The unit in this place where it was edited, beside what was written; and an edit that was written over, beside
+    the unit. Raises MachineError."""
+    text, copy, kept = read_text(path) or "", _name_copy(path, copies), name_edited(path)
+    written, edit = read_text(copy), read_text(kept)
+    if written and _read_mark(written) != _read_mark(text):
+        written = None  # another version has written the unit since, without a copy
+    now = EditedFile(copy, path, text, written) if is_edited_text(text) else None
+    return now, None if edit is None else EditedFile(path, kept, edit, text)
+
+
+def _read_mark(text: str) -> str:
+    return text.rpartition(_MARK)[2].partition("\n")[0]
 
 
 def _mark(text: str) -> str:

@@ -95,6 +95,11 @@ class Service:
         return f"{self.programs}/current"
 
     @property
+    def units(self) -> str:
+        """The folder with a copy of each unit as it was written."""
+        return f"{self.programs}/units"
+
+    @property
     def systemctl(self) -> str:
         """How its user calls systemctl."""
         return "systemctl --user" if self.of_user else "systemctl"

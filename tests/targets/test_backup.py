@@ -126,6 +126,9 @@ def test_edited_unit_is_noticed_and_kept(booted: Booted) -> None:
         each for each in json.loads(booted.run("lkhub status --json").stdout)["findings"] if each["code"] == "drift"
     ]
     assert finding["subject"] == "lkhub.service"
+    assert {"    -Restart=on-failure", "    +Restart=no"} <= set(finding["detail"].splitlines()), finding
+    shown = booted.run(finding["fix"][0]["command"])
+    assert "+Restart=no" in shown.stdout, shown
     booted.must("lkhub install")
     assert "Restart=no" in booted.must(f"cat {unit}.edited")
     assert booted.run(f"grep Restart=no {unit}").returncode == 1

@@ -348,7 +348,7 @@ def drift(unit: bool) -> Says:
     process need them as the spec says. So an edit would be in force by chance, and gone later. lkhub writes the file
     again and keeps the edited text beside it, with `.edited` at its end. The finding has the first lines of the
     difference, without secrets: those of the edit begin with `+`. A unit stays as it was edited until the next `lkhub
-    install`, which does the same.
+    install`, which does the same; the unit as it was written is below `/opt/lkhub/units`.
 
     **What to do.** Write into the spec what you wanted; most files have more keys there than they show, and `livekit:`
     takes every key of LiveKit. For the unit, `systemctl edit lkhub` makes a file of your own. Then remove the copy, and
