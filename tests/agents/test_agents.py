@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.agents.conftest import hub_with_agent
 from tests.kit.hub import Hub
 from tests.kit.person import TakingPart, taking_part
+from tests.kit.ports import free_port
 from tests.waiting import wait_until
 
 # Its dependencies are unpacked, and Python compiles them.
@@ -104,36 +106,46 @@ def test_agent_finishes_its_call_when_its_worker_is_replaced(hub: Hub) -> None:
     wait_registered(hub, 2)
 
 
+# The hub's keys, the authority, the store, and where it takes orders.
+SECRETS = (
+    "keys.yaml",
+    "managed-keys.yaml",
+    "rendered/agent.secret",
+    "ca/root.key",
+    "run/control.sock",
+    "run/media.sock",
+    "store.db",
+)
+
+
 def test_agent_sees_nothing_of_the_hub(wheels: Path) -> None:
     """An agent is other people's code: it has a user of its own, no capability, and no variable but its own."""
     with hub_with_agent(wheels) as hub:
-        state = hub.state
-        secrets = (
-            "keys.yaml",
-            "managed-keys.yaml",
-            "rendered/agent.secret",
-            "run/control.sock",
-            "run/media.sock",
-            "store.db",
-        )
-        tries = ":".join(str(state / name) for name in secrets)
-        hub.spec.write_text(hub.spec.read_text().replace("env: {", f"env: {{TRIES: '{tries}'", 1))
+        tried = [str(hub.state / name) for name in SECRETS]
+        agent = f"name: tone, project: tone, health: {free_port()}, env: {{TRIES: '{':'.join(tried)}'}}"
+        hub.write_spec(f"{hub.tls_lines}access: {{modes: [api-keys]}}\nagents: [{{{agent}}}]\n", reach="lan")
+        hub.spec.write_text(hub.spec.read_text().replace("media: {", f"media: {{tcp: {free_port()}, "))
         hub.environ["A_SECRET_OF_THE_OPERATOR"] = "hunter2"
         hub.up("--no-verify")
         wait_registered(hub, 1)
-        log = hub.log("agent-tone")
-        assert log.count("REFUSED") == len(secrets)
-        assert log.count("UNREACHED") == len(secrets)
+        assert [path for path in tried if not os.path.exists(path)] == [], "it would try what is not there"
+        [before] = list_workers(hub)
+        begun = len(hub.log("agent-tone"))
+        assert hub.run("agents", "restart", "tone").returncode == 0
+        wait_until(lambda: [w for w in list_workers(hub) if w["id"] != before["id"]], "another worker", INSTALL_SECONDS)
+        log = hub.log("agent-tone")[begun:]
+        refused = {word: re.findall(rf"^{word} (\S+) (\w+)$", log, re.MULTILINE) for word in ("REFUSED", "UNREACHED")}
+        assert refused == {word: [(path, "EACCES") for path in tried] for word in refused}
+        assert not re.findall(r"^(?:READ|REACHED) ", log, re.MULTILINE)
         [variables] = [line for line in log.splitlines() if line.startswith("VARIABLES")]
         assert "A_SECRET_OF_THE_OPERATOR" not in variables
-        [agent] = [row for row in list_agents(hub) if row["process"]]
-        process = psutil.Process(agent["process"]["pid"])
+        process = psutil.Process(hub.pids()["agent-tone"])
         assert process.uids().real >= 2_000_000_000
         status = Path(f"/proc/{process.pid}/status").read_text()
         assert "CapBnd:\t0000000000000000" in status
         assert "NoNewPrivs:\t1" in status
-        port = hub.ports["https"]
-        assert {each.laddr.ip for each in process.net_connections("tcp") if each.laddr.port == port} == {"127.0.0.1"}
+        listening = [each for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+        assert {each.laddr.ip for each in listening} == {"127.0.0.1"}
 
 
 def test_changed_code_runs_after_up(wheels: Path) -> None:

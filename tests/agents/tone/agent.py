@@ -4,6 +4,7 @@ NAME is its `agent_name`. It prints the process of each job. Before it registers
 in TRIES, and prints what it got.
 """
 
+import errno
 import os
 import socket
 
@@ -39,13 +40,13 @@ def try_paths(paths: list[str]) -> None:
             with open(path) as file:
                 print("READ", path, len(file.read()), flush=True)
         except OSError as error:
-            print("REFUSED", path, error.strerror, flush=True)
+            print("REFUSED", path, errno.errorcode[error.errno or 0], flush=True)
         with socket.socket(socket.AF_UNIX) as client:
             try:
                 client.connect(path)
                 print("REACHED", path, flush=True)
             except OSError as error:
-                print("UNREACHED", path, error.strerror, flush=True)
+                print("UNREACHED", path, errno.errorcode[error.errno or 0], flush=True)
     print("VARIABLES", *sorted(os.environ), flush=True)
 
 
