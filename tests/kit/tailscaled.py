@@ -7,8 +7,11 @@ takes `issuing` seconds, and ends with the request that started it. While an aut
 
 import hashlib
 import json
+import os
 import select
+import socket
 import socketserver
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +26,9 @@ from tests.certificates import Made
 @dataclass
 class Tailscaled:
     """Its state and permissions. `asked` are the paths of all requests, `pairs` the certificate chains that it issues,
-    by name. `tun`: it has an interface; without one it has userspace networking. `refusal` is its answer for a name
-    that could have a certificate. `serves` is its ipn.ServeConfig."""
+    by name. `operators` are the uids that get certificates besides root; None: every user does. `tun`: it has an
+    interface; without one it has userspace networking. `refusal` is its answer for a name that could have a
+    certificate. `serves` is its ipn.ServeConfig."""
 
     state: str = "Running"
     name: str = "hub.tail1234.ts.net"
@@ -32,6 +36,7 @@ class Tailscaled:
     addresses: tuple[str, ...] = ("100.64.0.7", "fd7a:115c:a1e0::7")
     permit_read: bool = True
     permit_cert: bool = True
+    operators: set[int] | None = None
     tun: bool = True
     refusal: tuple[int, str] | None = None
     issuing: float = 0.0
@@ -148,8 +153,14 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
                 return self._certify(where.removeprefix("/localapi/v0/cert/"))
             return 404, _PLAIN, "404 page not found\n"
 
+        def _is_operator(self) -> bool:
+            if daemon.operators is None:
+                return True
+            _, uid, _ = struct.unpack("3i", self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            return uid == 0 or uid in daemon.operators
+
         def _certify(self, name: str) -> tuple[int, str, str] | None:
-            if not daemon.permit_cert:
+            if not daemon.permit_cert or not self._is_operator():
                 return 403, _PLAIN, "cert access denied\n"
             kind = parse_qs(urlsplit(self.path).query).get("type", ["cert"])[0]
             if kind not in ("cert", "crt", "key", "pair"):
@@ -184,6 +195,7 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
         daemon_threads = True
 
     with Server(path, Handler) as server:
+        os.chmod(path, 0o666)  # every user may ask
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,6 +75,32 @@ def test_what_it_serves_is_told_in_the_same_way(tailnet: Tailnet, short_dir: Pat
         assert imitated == real
     finally:
         tailnet.script("in", "a", *shlex.split("tailscale serve --https=443 off"))
+
+
+def ask_as_nobody(prefix: list[str], path: str) -> str:
+    """What the daemon says to a user who is not root, and its status."""
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    asked = ["curl", "--silent", "--unix-socket", path, "--write-out", "%{http_code}"]
+    argv = [*prefix, *user, *asked, "http://local-tailscaled.sock/localapi/v0/cert/lkhub"]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_another_user_gets_certificates_once_it_is_the_operator(tailnet: Tailnet, short_dir: Path) -> None:
+    short_dir.chmod(0o755)
+    operators: set[int] = set()
+    places: list[tuple[list[str], str]] = [
+        (tailnet.prefix("a"), "/run/tailscale/tailscaled.sock"),
+        ([], str(short_dir / "s")),
+    ]
+    with run_tailscaled(str(short_dir / "s"), Tailscaled(operators=operators)):
+        before = {ask_as_nobody(*place) for place in places}
+        operators.add(65534)
+        tailnet.script("in", "a", "tailscale", "set", "--operator=nobody")
+        try:
+            after = {ask_as_nobody(*place) for place in places}
+        finally:
+            tailnet.script("in", "a", "tailscale", "set", "--operator=")
+    assert (before, after) == ({"cert access denied\n403"}, {"invalid domain\n500"})
 
 
 def find_kinds(value: Any) -> Any:
