@@ -47,6 +47,8 @@ class AgentProcess:
 
 _BIND_LOOPBACK = Fix("leave its `command` out of the spec, or bind 127.0.0.1 in its code")
 
+_OF_AN_IMAGE = Fix('if it is the agent, write AgentServer(host="127.0.0.1") in its code')
+
 
 @dataclass(frozen=True)
 class HealthPort:
@@ -67,7 +69,7 @@ def check_health_ports(ports: Iterable[HealthPort]) -> Iterator[Finding]:
             agent = Fix("stop it, and start the agent's worker anew; or give the agent another `health` in the spec")
             yield health_port_taken(each.name, each.port).about(each.name, fix=(see, agent))
         if each.exposed:
-            fixes = (_BIND_LOOPBACK,) if each.known else (see, _BIND_LOOPBACK)
+            fixes = (_BIND_LOOPBACK,) if each.known else (see, _OF_AN_IMAGE)
             yield health_exposed(each.name, each.port, known=each.known).about(each.name, fix=fixes)
 
 

@@ -1,5 +1,6 @@
 """The ports that the spec gives to the health checks of agents: what listens there."""
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -53,8 +54,9 @@ def _list_given(paths: StatePaths, processes: Iterable[ProcessReport]) -> Iterat
     """Those that have units or containers of their own. Pods have networks of their own, too."""
     contained = read_agents_run() == "containers"
     if contained:
+        # Each of its workers has the default of livekit-agents, or what its code says.
         for agent in list_image_agents(paths):
-            yield from _list(agent, ours=False)
+            yield from itertools.islice(_list(agent, ours=False), 1)
     known = {process.name: process.pid for process in processes} if has_units(paths) else {}
     for agent in read_given(paths).values():
         if contained:

@@ -103,7 +103,8 @@ def test_agent_in_a_container_is_known_by_its_user_alone(
     table: list[Listening],
     found: HealthPort,
 ) -> None:
-    given = GivenAgent("bmo", "x", command, "x", "", "", {"agent-bmo": 8081}, {}, image)
+    ports = {"agent-bmo": 8081, **({"agent-bmo-2": 8082} if image else {})}
+    given = GivenAgent("bmo", "x", command, "x", "", "", ports, {}, image)
     path = paths.for_image("bmo") if image else f"{paths.for_agent('bmo')}/agent.json"
     write_given(path, dump_given(given))
     monkeypatch.setattr(health_ports, "list_listening", lambda: tuple(table))

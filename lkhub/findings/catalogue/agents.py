@@ -146,18 +146,18 @@ def health_exposed(process: str, port: int, *, known: bool = True) -> Says:
     """An agent's health check can be reached from other machines. The subject is its process.
 
     **Why.** livekit-agents listens on all interfaces by default, and a `command` or an `image` of the spec is run as it
-    is. Of an `image` the hub sees no more than that a program listens on every interface at the port that `health` of
-    the spec says, by default 8081. It may be another program.
+    is. Of an `image` the hub sees no more than that a program listens on every interface at port 8081, where
+    livekit-agents does by default. It may be another program.
 
     **What to do.** Leave the `command` out, so that the hub starts the agent with its health check on 127.0.0.1; or
-    write `AgentServer(host="127.0.0.1")` in its code. Where another program has the port, see that it may be reached,
-    and write the port of the image's own health check as `health`.
+    write `AgentServer(host="127.0.0.1")` in its code. Where another program has the port, nothing if that is meant to
+    be reached.
     """
     if known:
         return Says(f"{process} listens on port {port} of every interface", "other machines can see its health check")
     return Says(
-        f"port {port}, of the health check of {process}, is open on every interface",
-        "which program listens there can't be seen from here; livekit-agents does by default",
+        f"port {port} is open on every interface, and it may be the health check of {process}",
+        "livekit-agents listens there by default; which program does now can't be seen from here",
     )
 
 
