@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lkhub.findings.catalogue.choices import site_build_not_apart, site_token_shared
 from lkhub.findings.catalogue.spec import key_missing, key_unused, keys_conflict, value_wrong
-from lkhub.findings.finding import Edit, Finding
+from lkhub.findings.finding import Edit, Finding, Fix
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import EdgePlan, SitePlan, Urls, as_host
 from lkhub.plan.users import choose_uid
@@ -139,8 +139,8 @@ def _plan_variable(name: str, value: str | BuiltToken | HubUrl, urls: Urls, acce
 
 
 def list_notes(edge: EdgePlan) -> Iterator[Finding]:
-    """A note for each site that makes all of its visitors one participant, and for each whose build is not kept from
-    the hub's own files."""
+    """A note for each site that makes all of its visitors one participant, and a warning for each whose build is not
+    kept from the hub's own files."""
     yield from (
         site_token_shared(site.name, token.identity, token.room).about(f"sites[{site.index}].env")
         for site in edge.sites
@@ -149,7 +149,10 @@ def list_notes(edge: EdgePlan) -> Iterator[Finding]:
     )
     for site in edge.sites:
         if site.build and site.build.uid is None:
-            yield site_build_not_apart(site.name).about(site.name)
+            yield site_build_not_apart(site.name).about(site.name, fix=(_BUILD_ELSEWHERE,))
+
+
+_BUILD_ELSEWHERE = Fix("build it elsewhere, and give the finished files as `root`, without `build`")
 
 
 def site_origins(edge: EdgePlan, site: SitePlan) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def list_choices(apply: Callable[[str], PreparedHub]) -> Iterator[Finding]:
     built = f"reach: lan\nsites: [{{name: bmo, root: {here}/dist, port: 3001, build: make, env: {{T: {TOKEN}}}}}]"
     plan = build_plan(load_spec(built.encode()), make_facts(), make_installation())
     assert plan
-    yield from plan.notes[-2:]
+    yield from (*plan.notes[-1:], *plan.warnings)
     apply("reach: lan\ndomain: a.example.com")
     moved = apply("reach: lan\ndomain: b.example.com")
     yield from (finding for finding in moved.plan.findings if finding.subject == "root")

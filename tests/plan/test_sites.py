@@ -148,7 +148,7 @@ def test_root_builds_each_site_as_a_user_of_its_own() -> None:
     plan = build(text, user="root")
     uids = [site.build.uid for site in plan.edge.sites if site.build] if plan.edge else []
     assert len({uid for uid in uids if uid is not None and uid >= FIRST_UID}) == 2
-    assert "site-build-not-apart" not in {note.code for note in plan.notes}
+    assert "site-build-not-apart" not in {finding.code for finding in plan.findings}
 
 
 def test_users_of_builds_exist_in_a_container_that_has_few() -> None:
@@ -164,7 +164,9 @@ def test_users_of_builds_exist_in_a_container_that_has_few() -> None:
 
 def test_hub_that_can_not_change_its_user_says_so() -> None:
     plan = build(PUBLIC + BUILT)
-    assert [note.subject for note in plan.notes if note.code == "site-build-not-apart"] == ["bmo"]
+    [warning] = plan.warnings
+    assert (warning.code, warning.subject) == ("site-build-not-apart", "bmo")
+    assert [fix.command for fix in warning.fix] == [None], "a service refuses `lkhub up`, and its user is no choice"
 
 
 def test_note_says_that_visitors_share_one_identity() -> None:

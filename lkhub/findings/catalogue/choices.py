@@ -167,18 +167,23 @@ def site_token_shared(site: str, identity: str, room: str) -> Says:
     )
 
 
-@declare("site-build-not-apart", "info")
+@declare("site-build-not-apart", "warning")
 def site_build_not_apart(site: str) -> Says:
-    """A build runs as the same user as the hub. The subject is the site's name.
+    """A build runs as the hub's own user. The subject is the site's name.
 
-    **Why.** Only root can start a program as another user. A build is other people's code (every package that it
-    uses), and this one can read the hub's API keys and certificates, and reach its control socket.
+    **Why.** Only root can start a program as another user, and a hub that is a service, in a container or in a pod is
+    not root. A build is other people's code, that of every package that it uses. As the hub's user it can read the
+    hub's API keys, its certificate authority and its store, and reach its control socket. What protects a service from
+    the rest of the machine does not protect the hub from a build in that service.
 
-    **What to do.** Nothing where you trust the packages as you trust the hub. Else build the site elsewhere, and give
-    the hub the finished files: leave `build` out. Or run the hub as root: each
-    site is then built by a user of its own.
+    **What to do.** Build the site elsewhere, as where its code is tested, and give the hub the finished files: `root`,
+    without `build`. Nothing where you trust every package as you trust the hub. Only a hub that root starts with `lkhub
+    up` builds each site as a user of its own, and such a hub does not start with the machine by itself.
     """
-    return Says(f"the build of the site {site} runs as the hub's own user, and can read the hub's keys")
+    return Says(
+        f"the build of the site {site} runs as the hub's own user, and can read the hub's keys",
+        "only root can start a program as another user",
+    )
 
 
 @declare("second-ports-unused", "info")
