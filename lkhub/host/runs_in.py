@@ -33,12 +33,12 @@ def read_runs_in(pid: int, root: Path = Path("/")) -> RunsIn:
     unit, too."""
     proc = root / "proc" / str(pid)
     try:
-        unit, user_unit, container = read_cgroup((proc / "cgroup").read_text())
+        unit, user_unit, in_container = read_cgroup((proc / "cgroup").read_text())
         uid = proc.stat().st_uid
         is_root = uid == 0
     except OSError:
         return RunsIn()
-    if container:
+    if in_container:
         return RunsIn(container=True, is_root=is_root)
     if unit and _main_pid(unit, user_unit) == pid:
         logged_in = user_name(uid) if user_unit and not (root / _LINGER / user_name(uid)).exists() else ""
