@@ -29,8 +29,9 @@ def install(
 
     Typed as root, the spec is copied to /etc/lkhub/hub.yaml, lkhub itself to /opt/lkhub, and the hub runs as the user
     lkhub with its state in /var/lib/lkhub. Typed as another user, the hub becomes a service of that user's own systemd,
-    with the spec in ~/.config/lkhub and lkhub in ~/.local/share/lkhub. Run it again after each change of the spec
-    there: a running hub takes the change over as with `lkhub up`.
+    with the spec in ~/.config/lkhub and lkhub in ~/.local/share/lkhub. Relative paths of the spec are absolute in the
+    copy. Run it again after each change of the spec there: a running hub takes the change over as with `lkhub up`.
+    Returns when the hub is verified and its web sites are built.
     """
     typed = (*(("--now",) if now else ()), *(("--spec", str(spec.absolute())) if spec else ()))
     service = find_changeable("install", *typed)
