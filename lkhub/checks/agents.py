@@ -33,7 +33,8 @@ class AgentProcess:
     if any. `installing`: its dependencies are being installed. `failure`: why its version could not be installed when
     that was last tried, "" where it could or was not tried. `replaces`: an earlier worker does its work as long as it
     has no worker. `exposed` are the TCP ports on which it listens on every interface. `seen`: its
-    sockets can be seen, and so whether a worker is this one."""
+    sockets can be seen, and so whether a worker is this one. `contained`: it has a container of its own, of which
+    nothing is known but this."""
 
     name: str
     since: float
@@ -43,6 +44,7 @@ class AgentProcess:
     replaces: bool = False
     exposed: tuple[int, ...] = ()
     seen: bool = True
+    contained: bool = False
 
 
 _BIND_LOOPBACK = Fix("leave its `command` out of the spec, or bind 127.0.0.1 in its code")
@@ -98,9 +100,17 @@ def _check_process(process: AgentProcess, known: AgentsStatus | None, now: float
     elif process.installing:
         yield agent_installing(process.name).about(process.name, fix=(read,))
     elif _lacks_worker(process, known) and now - process.since >= REGISTERING_SECONDS:
-        yield agent_not_registered(process.name).about(process.name, fix=(read,))
+        yield _tell_not_registered(process, read)
     for port in process.exposed:
         yield health_exposed(process.name, port).about(process.name, fix=(_BIND_LOOPBACK,))
+
+
+def _tell_not_registered(process: AgentProcess, read: Fix) -> Finding:
+    says = agent_not_registered(process.name, contained=process.contained)
+    if not process.contained:
+        return says.about(process.name, fix=(read,))
+    see = Fix("see what its container does", f"docker compose logs {process.name}")
+    return says.about(process.name, severity="warning", fix=(see,))
 
 
 def _lacks_worker(process: AgentProcess, known: AgentsStatus | None) -> bool:

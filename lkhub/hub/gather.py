@@ -112,16 +112,17 @@ def _read_builds(paths: StatePaths, applied: AppliedRecord | None) -> tuple[Buil
 
 
 def _look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentProcess, ...]:
-    if report is None or not _has_agents(report):
+    if report is None or not (_has_agents(report) or _has_given(paths)):
         return ()
     # Imported here: most hubs have no agent, and psutil takes 20 ms.
     from lkhub.hub.agents import look_at_agents
+    from lkhub.hub.contained_agents import look_at_contained
 
-    return look_at_agents(paths, report)
+    return (*look_at_agents(paths, report), *look_at_contained(paths, report))
 
 
 def _look_at_health_ports(paths: StatePaths, report: HubReport | None) -> tuple[HealthPort, ...]:
-    if report is None or not (_has_agents(report) or os.path.isdir(paths.for_agents) or _has_images(paths)):
+    if report is None or not (_has_agents(report) or _has_given(paths)):
         return ()
     # Imported here: most hubs have no agent, and psutil takes 20 ms.
     from lkhub.hub.health_ports import look_at_health_ports
@@ -133,7 +134,10 @@ def _has_agents(report: HubReport) -> bool:
     return any("registers" in process.roles for process in report.processes)
 
 
-def _has_images(paths: StatePaths) -> bool:
+def _has_given(paths: StatePaths) -> bool:
+    """Whether there may be agents that the hub does not run itself."""
+    if os.path.isdir(paths.for_agents):
+        return True
     with contextlib.suppress(MachineError):
         return any(map(paths.is_for_image, list_files(paths.rendered)))
     return False

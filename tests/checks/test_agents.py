@@ -61,6 +61,19 @@ def test_port_of_a_health_check_is_told_with_what_is_known_of_it() -> None:
     assert unknown.fix[0].command
 
 
+def test_of_an_agent_in_a_container_no_more_is_said_than_is_known() -> None:
+    [found] = check(AgentProcess("agent-bmo", LATE, contained=True))
+    assert (found.code, found.severity, found.title) == (
+        *("agent-not-registered", "warning"),
+        "no worker of agent-bmo is connected",
+    )
+    assert [fix.command for fix in found.fix] == ["docker compose logs agent-bmo"]
+    image = AgentProcess("agent-bmo", LATE, contained=True, seen=False)
+    assert check(AgentProcess("agent-bmo", LATE + 1, contained=True)) == []
+    assert codes(check(image)) == [("agent-not-registered", "agent-bmo")]
+    assert check(image, known=AgentsStatus(workers=(WORKER,))) == [], "it may be this one"
+
+
 def test_without_an_answer_of_media_nothing_is_said_of_registration() -> None:
     """Unknown is not false."""
     assert list(check_agents([AgentProcess("agent-bmo", LATE)], None, NOW)) == []

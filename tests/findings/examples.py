@@ -179,6 +179,7 @@ def list_agents() -> Iterator[Finding]:
         AgentProcess("agent-first", AT, failure="can't install its dependencies: uv ended with exit code 1"),
         AgentProcess("agent-next", AT, failure="can't copy /srv/next: no space left on device", replaces=True),
         AgentProcess("agent-open", now, exposed=(8081,)),
+        AgentProcess("agent-contained", AT, contained=True),
     )
     yield from check_agents(processes, AgentsStatus(waiting=waiting), now)
     yield from check_health_ports(

@@ -61,19 +61,29 @@ def agent_install_failed(name: str, replaces: bool) -> Says:
     return Says(f"{name} could not be installed", "rooms get no agent from it")
 
 
-@declare("agent-not-registered", "error")
-def agent_not_registered(name: str) -> Says:
+@declare("agent-not-registered", "error", warning="where a container runs it beside the hub's")
+def agent_not_registered(name: str, *, contained: bool = False) -> Says:
     """An agent runs, and no worker of it is connected to media. The subject is its process.
 
     **Why.** Its code may do something else for long before it registers, or can't reach media. Its health check says
-    nothing about it: it answers 200 before the worker has registered, and while it has lost the server.
+    nothing about it: it answers 200 before the worker has registered, and while it has lost the server. Of an agent in
+    a container of its own, the hub knows no more than that no worker of it is connected: it may be installed at this
+    moment, could not be installed, or was not started. Of one that is an `image` it knows even that only where no
+    worker is connected at all.
 
     **What to do.** Read its log:
 
     ```sh
     lkhub agents logs NAME
     ```
+
+    Of one in a container of its own, `docker compose logs agent-NAME` shows it.
     """
+    if contained:
+        return Says(
+            f"no worker of {name} is connected",
+            "its container is installing it, could not, or does not run; which of them can't be seen from here",
+        )
     return Says(f"{name} runs, and no worker of it has registered", "rooms get no agent from it")
 
 
