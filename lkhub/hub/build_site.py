@@ -16,7 +16,7 @@ from lkhub.host.environ import tool_environ
 from lkhub.host.files import ensure_private_dir, explain_os_errors
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId, identify, is_alive
-from lkhub.host.project import copy_project, own_tree, publish
+from lkhub.host.project import copy_project, digest_project, own_tree, publish
 from lkhub.host.trees import remove_tree
 from lkhub.hub.recording import recording
 from lkhub.livekit.tokens import Grant, sign
@@ -41,7 +41,8 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
     paths = StatePaths(build.state)
     before = find_site_build(paths, build.name)
     served = before.served if before and os.path.exists(paths.site_files(build.name)) else None
-    if before and (before.inputs, before.again) == (build.inputs, build.again) and (before.problem or served):
+    done = before is not None and (before.problem or (served and _is_whole(paths, build.name, served)))
+    if before and done and (before.inputs, before.again) == (build.inputs, build.again):
         say("nothing has changed since the last build" if served else f"the last build failed: {before.problem}")
         return
     if build.uid is None and os.geteuid() == 0:
@@ -60,12 +61,18 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
                 problem = error.message
     if not problem:
         ends = [now + token.ttl for token in build.tokens]
-        served = ServedBuild(now, key, min(ends, default=None))
+        files = digest_project(os.path.realpath(paths.site_files(build.name)))
+        served = ServedBuild(now, key, min(ends, default=None), files)
         _note_tokens(build, paths, key, now)
     say(f"not built: {problem}" if problem else f"built, and served from now on ({time.time() - now:.0f} s)")
     apart = build.uid is not None
     record = SiteBuildRecord(build.inputs, build.again, time.time(), problem, lines, apart, served)
     write_site_build(paths, build.name, record)
+
+
+def _is_whole(paths: StatePaths, name: str, served: ServedBuild) -> bool:
+    """Whether visitors get the files as they were made. After a power cut, some may be damaged."""
+    return served.files in ("", digest_project(os.path.realpath(paths.site_files(name))))
 
 
 def _build(

@@ -14,11 +14,13 @@ _RENEW_PART = 4
 @dataclass(frozen=True)
 class ServedBuild:
     """The build that visitors get: when it began (epoch seconds), the ID of the key that its tokens were signed with,
-    and when the first of them ends; "" and None where it has none."""
+    and when the first of them ends; "" and None where it has none. `files` is a digest of its files, "" in the record
+    of an earlier version."""
 
     at: Epoch
     key: str = ""
     until: Epoch | None = None
+    files: str = ""
 
     def is_due(self, now: float) -> bool:
         """Whether a token is about to end, or has ended."""

@@ -33,6 +33,19 @@ def test_authority_of_the_edge_is_damaged(cuts: PowerCuts) -> None:
     assert cuts.cut([Damage(str(intermediate.relative_to(cuts.kept)), 100, zeros=False)]).endswith("runs")
 
 
+def test_built_site_is_damaged(cuts: PowerCuts) -> None:
+    """It is built anew, since visitors would get half a page."""
+    [page] = cuts.kept.glob("sites/page/files-*/index.html")
+    assert cuts.cut([Damage(str(page.relative_to(cuts.kept)), 10, zeros=False)]).endswith("runs")
+
+
+def test_folder_of_an_agent_is_damaged(cuts: PowerCuts) -> None:
+    [mark] = [name for name in cuts.list_files() if name.endswith("clock/launcher.py")]
+    installed = next(name for name in cuts.list_files() if name.endswith("/installed"))
+    for damages in ([Damage(mark, 10, zeros=False)], [Damage(installed, 0, zeros=False)]):
+        assert cuts.cut(damages).endswith("runs")
+
+
 def test_no_file_with_the_keys_is_whole(cuts: PowerCuts) -> None:
     damages = [Damage(name, 30, zeros=True) for name in ("managed-keys.yaml", "keys.yaml")]
     assert cuts.cut(damages).endswith("says what it needs")
