@@ -9,6 +9,7 @@ from tests.kit.booted import Booted
 from tests.kit.call import Call
 from tests.kit.netns import Namespace
 from tests.targets.conftest import ADDRESS, SETUP
+from tests.targets.planned import BIND, describe_plan, read_rights
 from tests.waiting import wait_until
 
 SPEC = f"""\
@@ -106,6 +107,23 @@ def test_service_can_do_little(service: Booted) -> None:
         "root 750",
         "root 640",
     ]
+
+
+def test_service_is_as_the_plan_says(service: Booted, network: tuple[Namespace, Namespace]) -> None:
+    rendered = service.root / "var/lib/lkhub/rendered"
+    spec, machine = service.root / "etc/lkhub/hub.yaml", network[0].prefix
+    plan = describe_plan(machine, spec, "lkhub.plan.service:INSTALLED", rendered)
+    plan.require(machine, rendered)
+    assert service.show("lkhub", "TimeoutStopUSec") == f"{plan.drain + 30}s" == "50s"
+    # Those of all processes are the same.
+    pids = [service.show("lkhub", "MainPID"), *map(str, list_pids(service).values())]
+    assert len(pids) == 5
+    [rights] = {
+        read_rights(service.must(f"cat /proc/{pid}/status"), service.must(f"cat /proc/{pid}/limits")) for pid in pids
+    }
+    assert rights.users == {service.must("id --user lkhub").strip()}
+    assert rights.groups == {service.must("id --group lkhub").strip()}
+    assert (rights.rights, rights.no_new) == (BIND, True)
 
 
 def test_commands_know_that_it_is_a_service(service: Booted) -> None:
