@@ -259,8 +259,18 @@ def tell(hub: Deployed) -> list[dict[str, Any]]:
 
 def test_agent_in_a_container_of_its_own_gets_nothing_of_the_hub(hub: Deployed) -> None:
     wait_until(lambda: tell(hub), "the agent has started")
+    # Root has no right to pass by the modes of files there.
+    there = ["docker", "exec", "--user", str(UID), hub.container, "test", "-e"]
+    assert [path for path in FILES if hub.docker.run(*there, path).returncode] == [], "it would try what is not there"
+    before = len(tell(hub))
+    hub.exec("lkhub agents restart bmo")
+    wait_until(lambda: len(tell(hub)) > before, "there is a new worker")
     told = tell(hub)[-1]
-    assert (told["read"], told["reached"], told["others"], told["rights"], told["written"]) == ([], [], [], False, [])
+    assert set(told["reached"]) == {path for path in FILES if path.endswith(".sock")}
+    # ENOENT: its container has no such file, and the hub's has.
+    assert {*told["read"].values(), *told["reached"].values()} <= {"EACCES", "EPERM", "ENOENT"}, told
+    assert set(told["read"]) == set(FILES)
+    assert (told["others"], told["rights"], told["written"]) == ([], False, [])
     assert (told["uid"], told["home"]) == (choose_agent_uid("bmo"), [told["variables"]["HOME"]])
     assert (told["variables"]["WORD"], told["variables"]["LIVEKIT_URL"]) == ("a-word", "ws://127.0.0.1:7880")
     [agent] = hub.docker.must("docker-compose", "ps", "--quiet", "agent-bmo", cwd=hub.folder).split()

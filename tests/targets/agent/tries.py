@@ -1,10 +1,11 @@
 """What a hostile agent tries from inside: a program of the standard library alone, run as an agent of a hub.
 
-It prints one line of JSON: what it has got, and which variables it has. Its arguments are the files of the hub that it
-tries to read or to enter.
+It prints one line of JSON: what it has got, what it was refused and how, and which variables it has. Its arguments are
+the files of the hub that it tries to read or to enter.
 """
 
 import ctypes
+import errno
 import glob
 import json
 import os
@@ -16,24 +17,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def list_read(paths: list[str]) -> list[str]:
-    got = []
-    for path in paths:
-        try:
-            if os.listdir(path) if os.path.isdir(path) else Path(path).read_bytes():
-                got.append(path)
-        except OSError:
-            continue
-    return got
+def read(path: str) -> str:
+    """How it went: the name of the errno; "" where something was read."""
+    try:
+        # A folder is entered, and a socket can't be opened.
+        handle = os.open(path, os.O_RDONLY)
+        os.close(handle)
+        if os.path.isdir(path):
+            os.listdir(path)
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+    return ""
 
 
-def reaches(path: str) -> bool:
+def connect(path: str) -> str:
+    """As `read`."""
     with socket.socket(socket.AF_UNIX) as tried:
         try:
             tried.connect(path)
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return errno.errorcode[error.errno or 0]
+    return ""
 
 
 def list_others() -> list[str]:
@@ -79,8 +83,8 @@ def list_written(folders: list[str]) -> list[str]:
 
 
 told = {
-    "read": list_read(sys.argv[1:]),
-    "reached": [path for path in sys.argv[1:] if path.endswith(".sock") and reaches(path)],
+    "read": {path: read(path) for path in sys.argv[1:]},
+    "reached": {path: connect(path) for path in sys.argv[1:] if path.endswith(".sock")},
     "others": list_others(),
     "rights": gains_rights(),
     "written": list_written(["/", "/etc", "/usr", "/var/lib", "/run", "/run/lkhub-agent", "/opt/lkhub"]),
