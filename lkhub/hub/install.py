@@ -96,6 +96,11 @@ def install_service(
     systemd.run("daemon-reload")
     if upgrade is None or not systemd.is_disabled(UNIT):
         systemd.run("enable", "--quiet", UNIT)
+    # Before the start: where that fails, what to do next has this command in it.
+    if not os.path.lexists(service.command):
+        with explain_os_errors(service.command, "write"):
+            os.makedirs(os.path.dirname(service.command), exist_ok=True)
+        point_to(f"{service.current}/bin/lkhub", service.command)
     stopped = upgrade is not None and not upgrade.before.running and systemd.is_stopped(UNIT)
     reloaded = False
     if stopped:
@@ -111,10 +116,6 @@ def install_service(
         programs.remove_programs(service.programs, (folder, before, *list_used(service)))
         # Of an upgrade that was killed: this installation has the last word.
         remove(name_record(service))
-    if not os.path.lexists(service.command):
-        with explain_os_errors(service.command, "write"):
-            os.makedirs(os.path.dirname(service.command), exist_ok=True)
-        point_to(f"{service.current}/bin/lkhub", service.command)
     return Installed(plan.paths, reloaded, stopped, prepared.absolute)
 
 

@@ -37,6 +37,11 @@ class Booted:
         clean = ("PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8")
         return ["nsenter", f"--target={self._init}", *(f"--{space}" for space in spaces), "env", "-i", *clean]
 
+    @property
+    def mounted(self) -> str:
+        """The root of the machine as this machine sees it while it runs, with what is mounted there, such as /run."""
+        return f"/proc/{self._init}/root"
+
     def boot(self, seconds: float = BOOT_SECONDS) -> None:
         """Return when the machine has booted, within so many seconds."""
         argv = ["nsenter", f"--net=/run/netns/{self._machine.name}", "systemd-nspawn", "--quiet", "--boot"]
