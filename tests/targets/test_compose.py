@@ -235,7 +235,7 @@ def test_secrets_reach_the_hub_and_no_file_or_log(hub: Deployed) -> None:
     for number, secret in enumerate(SECRETS, 1):
         assert (hub.state / f"rendered/turn-{number}.secret").read_text() == f"{secret}\n"
     rendered = [path for path in hub.folder.iterdir() if path.suffix not in (".whl", ".secret")]
-    names = {"compose.yaml", "Dockerfile", "lkhub.sh", ".dockerignore", "hub.yaml", "bmo"}
+    names = {"compose.yaml", "Dockerfile", "lkhub.sh", ".dockerignore", "hub.yaml", "bmo", ".lkhub-rendered"}
     assert {path.name for path in rendered} == names
     shown = hub.logs + "".join(path.read_text() for path in rendered if path.is_file())
     assert not [secret for secret in SECRETS if secret in shown]
