@@ -13,6 +13,7 @@ from tests.kit.booted import Booted, make_root
 from tests.kit.netns import Namespace
 from tests.kit.wheels import make_wheels
 from tests.targets.conftest import ADDRESS
+from tests.targets.planned import BIND, describe_plan, read_rights
 
 SPEC = f"# A hub from its first boot on.\nreach: lan\nmedia: {{advertise: {ADDRESS}}}\n"
 
@@ -62,3 +63,15 @@ def test_server_is_a_hub_after_its_first_boot(server: Booted) -> None:
     assert "get through" in server.show("lkhub", "StatusText")
     assert server.must("cat /etc/lkhub/hub.yaml") == SPEC
     assert server.must("lkhub status")
+
+
+def test_server_is_as_the_plan_says(server: Booted, network: tuple[Namespace, Namespace]) -> None:
+    rendered, machine = server.root / "var/lib/lkhub/rendered", network[0].prefix
+    plan = describe_plan(machine, server.root / "etc/lkhub/hub.yaml", "lkhub.plan.service:INSTALLED", rendered)
+    plan.require(machine, rendered)
+    main = server.show("lkhub", "MainPID")
+    rights = read_rights(server.must(f"cat /proc/{main}/status"), server.must(f"cat /proc/{main}/limits"))
+    assert rights.users == {server.must("id --user lkhub").strip()}
+    assert (rights.rights, rights.no_new) == (BIND, True)
+    minutes, seconds = divmod(plan.drain + 30, 60)
+    assert server.show("lkhub", "TimeoutStopUSec") == (f"{minutes}min {seconds}s" if seconds else f"{minutes}min")

@@ -21,6 +21,7 @@ from tests.kit.guide import Desk, follow
 from tests.kit.netns import Namespace
 from tests.kit.wheels import make_wheels
 from tests.targets.conftest import ADDRESS
+from tests.targets.planned import BIND, describe_plan, read_rights
 from tests.waiting import wait_until
 
 # What an agent tries to read or to reach.
@@ -52,24 +53,6 @@ NO_GAP_SECONDS = 1.0
 
 # The health check runs every 30 s, and three failures in a row make it unhealthy.
 HEALTH_SECONDS = 150
-
-DESCRIBE_PLAN = """
-import json, sys
-from dataclasses import replace
-from lkhub.plan.container import CONTAINED
-from lkhub.prepare.hub import plan_hub
-from lkhub.render.all import render_all
-plan = plan_hub(sys.argv[1], CONTAINED.state, CONTAINED).plan
-plan = replace(plan, edge=replace(plan.edge, authority=sys.argv[2]))
-print(json.dumps({
-    "files": {file.name: file.text for file in render_all(plan)},
-    "listeners": [
-        [row.process, row.protocol, str(row.address or "*"), row.ports.start]
-        for row in plan.listeners if row.ports.start == row.ports.end
-    ],
-    "drain": plan.drain,
-}))
-"""
 
 
 @dataclass(frozen=True)
@@ -196,33 +179,22 @@ def test_container_becomes_healthy(hub: Deployed) -> None:
 
 
 def test_container_is_as_the_plan_says(hub: Deployed) -> None:
-    authority = re.findall(r"lkhub-[0-9a-f]{12}", (hub.state / "rendered/caddy.json").read_text())[0]
-    argv = [*hub.machine.prefix, sys.executable, "-c", DESCRIBE_PLAN, str(hub.folder / "hub.yaml"), authority]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=ROOT)
-    plan = json.loads(done.stdout)
-    for name, text in plan["files"].items():
-        assert (hub.state / "rendered" / name).read_text() == text
-    bound = set(re.findall(r"^(udp|tcp) +\S+ +\d+ +\d+ +(\S+):(\d+) ", hub.machine.run("ss", "-Hlntu"), re.MULTILINE))
-    planned = {(protocol, address, str(port)) for _, protocol, address, port in plan["listeners"]}
-    assert planned <= bound
-    # LiveKit's own, for itself.
-    assert {address for _, address, _ in bound - planned} <= {"127.0.0.1"}
+    rendered = hub.state / "rendered"
+    plan = describe_plan(hub.machine.prefix, hub.folder / "hub.yaml", "lkhub.plan.container:CONTAINED", rendered)
+    plan.require(hub.machine.prefix, rendered)
     described = hub.inspect()
-    assert described["Config"]["StopTimeout"] == plan["drain"] + 30 == 50
+    assert described["Config"]["StopTimeout"] == plan.drain + 30 == 50
 
 
 def test_no_process_is_root_or_can_do_more_than_bind(hub: Deployed) -> None:
     pids = hub.docker.must("docker", "top", hub.container, "-eo", "pid").split()[1:]
     assert len(pids) == 5
-    for pid in pids:
-        status = dict(
-            line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
-        )
-        assert set(status["Uid"].split()) == set(status["Gid"].split()) == {str(UID)}
-        assert status["Groups"].strip() == ""
-        # CAP_NET_BIND_SERVICE
-        assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {1 << 10}
-        assert status["NoNewPrivs"] == "1"
+    # Those of all processes are the same.
+    [rights] = {
+        read_rights(Path(f"/proc/{pid}/status").read_text(), Path(f"/proc/{pid}/limits").read_text()) for pid in pids
+    }
+    assert rights.users == rights.groups == {str(UID)}
+    assert (rights.rights, rights.no_new) == (BIND, True)
 
 
 def test_nothing_but_the_state_can_be_written(hub: Deployed) -> None:

@@ -21,6 +21,7 @@ from tests.kit.netns import Namespace, dropping
 from tests.kit.wheels import make_wheels
 from tests.render.targets.test_kubernetes import read, read_pod, render
 from tests.targets.conftest import ADDRESS
+from tests.targets.planned import BIND, describe_plan, read_rights
 from tests.waiting import wait_until
 
 # A balancer's address. Documentation addresses are not public.
@@ -68,7 +69,11 @@ class Running:
 
     docker: Docker
     container: dict[str, Any]
-    name: str
+    name: Network
+
+    @property
+    def spec(self) -> str:
+        return SPECS[self.name]
 
     def exec(self, *command: str) -> subprocess.CompletedProcess[str]:
         """What `kubectl exec` does."""
@@ -169,6 +174,20 @@ def test_hub_is_up_in_its_pod_and_verified(running: Running) -> None:
     assert all(running.probe(kind) for kind in ("startup", "readiness", "liveness"))
 
 
+def test_container_is_as_the_plan_says(running: Running, tmp_path: Path) -> None:
+    """The plan is made in the pod's network, and the ports of the manifest were planned without knowing it."""
+    spec = tmp_path / "hub.yaml"
+    spec.write_text(running.spec)
+    pid = running.docker.must("docker", "inspect", "--format={{.State.Pid}}", running.name).strip()
+    pod = ["nsenter", f"--net=/proc/{pid}/ns/net"]
+    rendered = running.docker.folder / running.name / "state/hub/rendered"
+    plan = describe_plan(pod, spec, "lkhub.render.targets.kubernetes.target:INSTALLATION", rendered)
+    plan.require(pod, rendered)
+    assert plan.drain == 20
+    listed = {(port["protocol"].lower(), str(port["containerPort"])) for port in running.container["ports"]}
+    assert listed <= {(protocol, port) for protocol, _, port in plan.listeners}
+
+
 def test_client_on_another_machine_gets_through(running: Running, network: tuple[Namespace, Namespace]) -> None:
     client = network[1]
     client.run("ip", "route", "replace", BALANCER, "dev", "eth0")
@@ -187,14 +206,13 @@ def test_client_on_another_machine_gets_through(running: Running, network: tuple
 
 
 def test_hub_has_its_user_and_no_more_rights(running: Running) -> None:
-    status = running.exec("cat", "/proc/1/status").stdout
-    fields = dict(line.split(":\t", 1) for line in status.splitlines())
-    assert fields["Uid"].split() == fields["Gid"].split() == [str(UID)] * 4
-    assert fields["NoNewPrivs"] == "1"
-    bind = 1 << 10  # CAP_NET_BIND_SERVICE
-    expected = bind if running.name == "host-network" else 0
-    assert int(fields["CapEff"], 16) == int(fields["CapPrm"], 16) == expected
-    assert not int(fields["CapBnd"], 16) & ~bind
+    pids = running.docker.must("docker", "top", running.name, "-eo", "pid").split()[1:]
+    # Those of all processes are the same.
+    [rights] = {
+        read_rights(Path(f"/proc/{pid}/status").read_text(), Path(f"/proc/{pid}/limits").read_text()) for pid in pids
+    }
+    assert rights.users == rights.groups == {str(UID)}
+    assert (rights.rights, rights.no_new) == (BIND if running.name == "host-network" else 0, True)
     assert not any(secret.strip() in running.logs for secret in SECRETS.values())
 
 
