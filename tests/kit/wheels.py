@@ -13,6 +13,9 @@ from types import MappingProxyType
 from lkhub.host.programs import list_distributions
 from tests.documents import ROOT
 
+# uv's program, from its files: pip puts what a wheel has as data among the scripts of an environment.
+_PROGRAM = "../../../bin/uv"
+
 # What pip has added at the installation.
 _PIPS = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json")
 
@@ -63,15 +66,22 @@ def _pack(found: Distribution, folder: Path) -> None:
         -1
     ]
     stem = f"{found.name.replace('-', '_')}-{found.version}"
-    record = []
+    record: list[str] = []
     with zipfile.ZipFile(folder / f"{stem}-{tag}.whl", "w") as wheel:
         for file in found.files:
+            if str(file) == _PROGRAM:
+                _add(wheel, f"{stem}.data/scripts/uv", Path(str(file.locate())), record)
             if ".." in file.parts or "__pycache__" in file.parts or file.name in _PIPS:
                 continue
-            raw = Path(str(file.locate())).read_bytes()
-            wheel.writestr(str(file), raw)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
-            record.append(f"{file},sha256={digest},{len(raw)}")
+            _add(wheel, str(file), Path(str(file.locate())), record)
             if file.name == "METADATA":
                 place = f"{file.parent}/RECORD"
         wheel.writestr(place, "\n".join([*record, f"{place},,", ""]))
+
+
+def _add(wheel: zipfile.ZipFile, name: str, path: Path, record: list[str]) -> None:
+    raw = path.read_bytes()
+    # With its mode: pip makes a script executable where the wheel says so.
+    wheel.writestr(zipfile.ZipInfo.from_file(path, name), raw)
+    digest = base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
+    record.append(f"{name},sha256={digest},{len(raw)}")

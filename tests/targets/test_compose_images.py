@@ -37,11 +37,10 @@ drain: 60s
 agents: [{{name: tone, image: "{IMAGE}", env: {{TRIES: "{":".join(TRIES)}", GREETING: 'a "b" #c'}}}}]
 """
 
-# What any image of Python has: pip, and here packages without a registry. The wheel of uv is without its program.
+# What any image of Python has: pip, and here packages without a registry.
 PYTHON = f"""\
 FROM {BASE}
 COPY *.whl /wheels/
-COPY uv /usr/local/bin/
 RUN python3 -m venv /opt/pip
 ENV PATH=/opt/pip/bin:$PATH PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels
 """
@@ -118,7 +117,6 @@ def build_agent(docker: Docker) -> None:
     base.mkdir()
     for wheel in [*WHEELS.glob("*.whl"), *(docker.folder / "hub").glob("uv-*.whl")]:
         shutil.copy(wheel, base)
-    shutil.copy(Path(sys.executable).with_name("uv"), base)
     (base / "Dockerfile").write_text(PYTHON)
     docker.must("docker", "build", "--tag", "python", ".", cwd=base)
     write_project(folder, Path("/wheels"))
