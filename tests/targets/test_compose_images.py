@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lkhub.plan import container
 from tests.agents.conftest import WHEELS, write_project
 from tests.agents.test_agents import hear_again
 from tests.documents import ROOT, list_blocks
@@ -28,7 +29,10 @@ from tests.waiting import wait_until
 IMAGE = "registry.example/tone:1"
 
 STATE = "/var/lib/lkhub"
-TRIES = (f"{STATE}/keys.yaml", f"{STATE}/run/control.sock", "/etc/lkhub/hub.yaml", "/run/lkhub-agent/agent.json")
+TRIES = (
+    *(f"{STATE}/keys.yaml", f"{STATE}/ca/root.key", f"{STATE}/rendered/agent.secret"),
+    *(f"{STATE}/run/control.sock", "/etc/lkhub/hub.yaml"),
+)
 
 SPEC = f"""\
 reach: lan
@@ -48,7 +52,8 @@ ENV PATH=/opt/pip/bin:$PATH PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels
 # Python compiles what the worker imports, beside a hub that starts.
 REGISTERING_SECONDS = 180
 
-# The user of the guide's image.
+# The user of the hub, and that of the guide's image.
+HUB = container.UID
 UID = 20000
 
 
@@ -88,8 +93,8 @@ class Deployed:
         return self.docker.must("docker-compose", "logs", "--no-color", "agent-tone", cwd=self.folder)
 
     def inspect(self) -> dict[str, Any]:
-        container = self.compose("ps", "--quiet", "agent-tone").strip()
-        return json.loads(self.docker.must("docker", "inspect", container))[0]  # type: ignore[no-any-return]
+        agent = self.compose("ps", "--quiet", "agent-tone").strip()
+        return json.loads(self.docker.must("docker", "inspect", agent))[0]  # type: ignore[no-any-return]
 
     @property
     def root(self) -> str:
@@ -162,7 +167,13 @@ def test_agent_gets_its_variables_and_nothing_else_of_the_hub(deployed: Deployed
     assert (variables["LIVEKIT_URL"], variables["TRIES"]) == ("ws://127.0.0.1:7880", ":".join(TRIES))
     assert variables["GREETING"] == 'a "b" #c'
     assert described["Mounts"] == []
-    assert (deployed.logs.count("REFUSED"), deployed.logs.count("UNREACHED")) == (len(TRIES), len(TRIES))
+    # Root has no right to pass by the modes of files there.
+    there = ["docker-compose", "exec", "-T", "--user", str(HUB), "hub", "test", "-e"]
+    missing = [path for path in TRIES if deployed.docker.run(*there, path, cwd=deployed.folder).returncode]
+    assert missing == [], "it would try what is not there"
+    # Its container has none of these files, and the hub's has all.
+    for word in ("REFUSED", "UNREACHED"):
+        assert re.findall(rf"{word} (\S+) (\w+)$", deployed.logs, re.MULTILINE) == [(path, "ENOENT") for path in TRIES]
     status = Path(f"/proc/{described['State']['Pid']}/status").read_text()
     assert re.findall(r"^Uid:\t(\d+)", status, re.MULTILINE) == [str(UID)]
     assert {int(each, 16) for each in re.findall(r"^Cap(?:Prm|Eff|Bnd|Amb):\t(\w+)$", status, re.MULTILINE)} == {0}
