@@ -112,7 +112,7 @@ def _read_builds(paths: StatePaths, applied: AppliedRecord | None) -> tuple[Buil
 
 
 def _look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentProcess, ...]:
-    if report is None or not (_has_agents(report) or _has_given(paths)):
+    if report is None or not _may_have_agents(paths, report):
         return ()
     # Imported here: most hubs have no agent, and psutil takes 20 ms.
     from lkhub.hub.agents import look_at_agents
@@ -122,7 +122,7 @@ def _look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentP
 
 
 def _look_at_health_ports(paths: StatePaths, report: HubReport | None) -> tuple[HealthPort, ...]:
-    if report is None or not (_has_agents(report) or _has_given(paths)):
+    if report is None or not _may_have_agents(paths, report):
         return ()
     # Imported here: most hubs have no agent, and psutil takes 20 ms.
     from lkhub.hub.health_ports import look_at_health_ports
@@ -130,13 +130,9 @@ def _look_at_health_ports(paths: StatePaths, report: HubReport | None) -> tuple[
     return look_at_health_ports(paths, report)
 
 
-def _has_agents(report: HubReport) -> bool:
-    return any("registers" in process.roles for process in report.processes)
-
-
-def _has_given(paths: StatePaths) -> bool:
-    """Whether there may be agents that the hub does not run itself."""
-    if os.path.isdir(paths.for_agents):
+def _may_have_agents(paths: StatePaths, report: HubReport) -> bool:
+    """Whether there may be agents, also such as the hub does not run itself."""
+    if any("registers" in process.roles for process in report.processes) or os.path.isdir(paths.for_agents):
         return True
     with contextlib.suppress(MachineError):
         return any(map(paths.is_for_image, list_files(paths.rendered)))
