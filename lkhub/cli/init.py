@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.options import Spec
-from lkhub.cli.shared.show import err
+from lkhub.cli.shared.show import err, name_hub
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors
-from lkhub.hub.locate import DEFAULT_SPEC
+from lkhub.hub.locate import DEFAULT_SPEC, find_paths, find_service
 from lkhub.plan.edge import http_port, tls_mode
 from lkhub.plan.issuer import choose_issuers
 from lkhub.render.spec import render_spec
@@ -58,8 +58,10 @@ def init(
     written = load_spec(text.encode(), str(path)).require_sound()
     with explain_os_errors(path, "write"):
         path.write_text(text)
-    named = "" if str(path) == DEFAULT_SPEC else f" --spec {shlex.quote(str(path))}"
-    err.print(f"wrote {path}; `lkhub up{named}` makes it run")
+    # A service has a spec of its own, and takes another one only by its name.
+    default = str(path) == DEFAULT_SPEC and find_service(find_paths(None)) is None
+    named = "" if default else f" --spec {shlex.quote(str(path))}"
+    err.print(name_hub(f"wrote {path}; `lkhub up{named}` makes it run"))
     mode = tls_mode(written)
     if mode == "acme" and (why := choose_issuers(written, mode, http_port(written))[1]):
         err.print(f"note: {why}")

@@ -63,9 +63,14 @@ class Fix:
 def _type(command: str, typed: Typed) -> str:
     words = command.split()
     if typed.apply != APPLY and words[:2] == APPLY.split():
-        # `lkhub install` has no other hub to name, and always returns.
-        return f"{typed.apply}{command.removeprefix(APPLY).replace(' --detach', '')}"
+        return type_apply(command, typed.apply)
     return command if words[0] != "lkhub" or {"--state", "--url"} & set(words) else f"{command}{typed.options}"
+
+
+def type_apply(command: str, apply: str) -> str:
+    """A command that begins with APPLY, as it is typed with `apply` in its place."""
+    # `lkhub install` has no other hub to name, and always returns.
+    return f"{apply}{command.removeprefix(APPLY).replace(' --detach', '')}"
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def judge_tailscale(facts: TailscaleFacts, domain: str | None, user: str) -> tup
         problems.append(_explain_https_off(facts))
     elif domain is None and facts.name not in facts.domains:
         message = f"this node is {facts.name}, and Tailscale gives out certificates only for {', '.join(facts.domains)}"
-        hint = "if you have just renamed it, run lkhub up again; otherwise: sudo tailscale set --hostname=NAME"
+        hint = "if you have just renamed it, try again; otherwise: sudo tailscale set --hostname=NAME"
         problems.append(_find(tailscale_wrong_name(message), hint))
     elif domain is not None and domain.lower().rstrip(".") not in facts.domains:
         message = f"{domain} is not this node: Tailscale has certificates for {', '.join(facts.domains)}"

@@ -1,7 +1,9 @@
 """The commands in hints: about which hub they are, and what that takes."""
 
 import json
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from lkhub.cli import main as main_module
 from lkhub.cli.shared.show import name_hub
 from lkhub.host.files import write_private
+from lkhub.hub import locate
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.service import Service, user_service
 from tests.cli.conftest import Run
 
 
@@ -71,3 +75,49 @@ def test_hint_of_a_hub_for_development_starts_that_one(applied: StatePaths, monk
         ("`lkhub up --dev` again", "`lkhub up --dev` again"),
     ):
         assert name_hub(hint, ["status"]) == shown
+
+
+@pytest.fixture
+def service(paths: StatePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """The hub of `paths` as a service of its user."""
+    made = user_service(str(tmp_path / "home"), paths.root, "ann")
+    Path(made.unit_file).parent.mkdir(parents=True)
+    Path(made.unit_file).write_text("")
+    monkeypatch.setattr(locate, "find_own_service", lambda: made)
+    monkeypatch.setenv("LKHUB_STATE", paths.root)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ("`lkhub up` starts it", "`lkhub install` starts it"),
+        ("`lkhub down`, then `lkhub up`, starts it", "`lkhub down`, then `lkhub install`, starts it"),
+        ("`kill 5 && lkhub up --detach`, or `lkhub up --now`", "`kill 5 && lkhub install`, or `lkhub install --now`"),
+        ("`lkhub down && lkhub up --detach`", "`lkhub down && lkhub install`"),
+        ("`lkhub up --spec x` makes it run by that", "`lkhub install --spec x` makes it run by that"),
+        ("`lkhub up --dev` again", "`lkhub up --dev` again"),
+    ],
+)
+@pytest.mark.usefixtures("service")
+def test_hint_about_a_service_tells_no_command_that_a_service_refuses(paths: StatePaths, hint: str, shown: str) -> None:
+    assert name_hub(hint, ["status"]) == shown
+    assert name_hub(hint, ["status", "--state", f"{paths.root}-of-another"]).count("lkhub up") == hint.count("lkhub up")
+
+
+def test_service_of_the_machine_is_applied_as_root(
+    paths: StatePaths, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locate, "SYSTEM", replace(service, of_user=False, command="/usr/local/bin/lkhub"))
+    for uid, shown in ((0, "lkhub install"), (1000, "sudo /usr/local/bin/lkhub install")):
+        monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
+        assert name_hub("`lkhub up` starts it", ["status", "--state", paths.root]) == f"`{shown}` starts it"
+
+
+@pytest.mark.usefixtures("service", "applied")
+def test_commands_tell_of_a_service_what_it_takes(run: Run) -> None:
+    assert "`lkhub install --spec hub.yaml` makes it run" in run("init").err
+    for command in (["restart"], ["agents", "list"], ["keys", "rotate"], ["webhooks", "list"]):
+        said = run(*command).err
+        assert "`lkhub install" in said, command
+        assert "lkhub up" not in said, command

@@ -132,7 +132,7 @@ def test_node_without_a_certificate_for_its_own_name_is_reported(ask: Ask) -> No
     assert judge(facts, None) == [
         f"tailscale-wrong-name: this node is {NAME}, and Tailscale gives out certificates only for "
         "studio.tail1234.ts.net; "
-        "if you have just renamed it, run lkhub up again; otherwise: sudo tailscale set --hostname=NAME"
+        "if you have just renamed it, try again; otherwise: sudo tailscale set --hostname=NAME"
     ]
 
 

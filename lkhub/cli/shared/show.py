@@ -17,7 +17,8 @@ from rich.text import Text
 
 from lkhub.cli.shared.output import drop_output
 from lkhub.errors import HubError
-from lkhub.hub.locate import find_paths, name_state
+from lkhub.findings.finding import APPLY, type_apply
+from lkhub.hub.locate import find_paths, name_apply, name_state
 from lkhub.plan.paths import StatePaths
 from lkhub.shown import tame, tame_line
 from lkhub.state.applied import load_applied
@@ -70,7 +71,7 @@ def show_hints(hints: Iterable[str]) -> None:
     for number, hint in enumerate(hints):
         if number == 0:
             err.print()
-        say(name_hub(hint, sys.argv[1:]), "hint", "bold cyan")
+        say(name_hub(hint), "hint", "bold cyan")
 
 
 # A command line in a hint.
@@ -80,23 +81,33 @@ _TYPED = re.compile(r"`(lkhub [^`]+)`")
 _ABOUT_HUB = re.compile(r"lkhub (?!(?:init|plan|spec|install|uninstall|upgrade)\b|-)(?!.* --(?:state|url)\b).+")
 
 
-# A command in a hint that starts or changes a hub, and does not say by which spec.
-_STARTS_HUB = re.compile(r"(`|`[^`]*&& )lkhub up\b(?![^`]* --(?:dev|spec)\b)")
+# A command in a hint that starts or changes a hub.
+_APPLIES = re.compile(r"(?P<before>`|`[^`]*&& )(?P<command>lkhub up\b[^`]*)")
 
 
-def name_hub(hint: str, arguments: Sequence[str]) -> str:
-    """The hint, with its commands about the hub that the arguments of the command line name by `--state`, and
-    `lkhub up --dev` for a hub that was started so. Typed as they were, they would act on another hub."""
+def name_hub(hint: str, arguments: Sequence[str] | None = None) -> str:
+    """The hint, with its commands as they are typed about the hub that the arguments of this command line name by
+    `--state`: `lkhub install` in place of `lkhub up` for a service, which refuses that, and `lkhub up --dev` for a hub
+    that was started so. Typed as they were, they would be refused, or act on another hub."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     given = next((value for value in map(_read_state, arguments, (*arguments[1:], "")) if value), "")
     paths = find_paths(Path(given) if given else None)
     option = name_state(paths) if given else ""
-    if _STARTS_HUB.search(hint) and _is_dev(paths):
-        hint = _STARTS_HUB.sub(r"\1lkhub up --dev", hint)
+    hint = _APPLIES.sub(lambda found: f"{found['before']}{_name_apply(found['command'], paths)}", hint)
     return _TYPED.sub(lambda found: f"`{' && '.join(_add(option, each) for each in found[1].split(' && '))}`", hint)
 
 
 def _add(option: str, command: str) -> str:
     return f"{command}{option}" if _ABOUT_HUB.fullmatch(command) else command
+
+
+def _name_apply(command: str, paths: StatePaths) -> str:
+    """A command that begins with `lkhub up`, as it is typed about this hub."""
+    if "--dev" in command:
+        return command
+    if (apply := name_apply(paths)) != APPLY:
+        return type_apply(command, apply)
+    return f"{APPLY} --dev{command.removeprefix(APPLY)}" if "--spec" not in command and _is_dev(paths) else command
 
 
 def _is_dev(paths: StatePaths) -> bool:
@@ -234,7 +245,7 @@ def show_findings(findings: Iterable["Folded"]) -> None:
                 say(text, label, indent="  ")
         for fix in finding.fix:
             where = "on the machine, outside the container: " if _is_for_the_machine(fix) else ""
-            command = name_hub(f": `{fix.command}`", sys.argv[1:]) if fix.command else ""
+            command = name_hub(f": `{fix.command}`") if fix.command else ""
             say(where + fix.text + command, "fix", indent="  ")
         for other in folded.consequences:
             say(f"{other.title} [{other.code}]", "so", _COLOURS[other.severity], indent="  ")
