@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,24 +18,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import select
 
-from lkhub.livekit.room_info import Room
-from lkhub.service.presets import Presets, name_room, number_room
-from lkhub.service.rooms.applying import Applying
+from lkhub.service.presets import name_room, number_room
 from lkhub.service.rooms.family import JOIN_SECONDS, RETURN_SECONDS, Family
-from lkhub.service.rooms.ledger import Ledger
-from lkhub.service.rooms.reconcile import TURNS, Reconciliation
-from lkhub.service.rooms.seats import Seats
-from lkhub.service.tokens import Full, Reserved
-from lkhub.store.lead import Lead
+from lkhub.service.rooms.reconcile import TURNS
+from lkhub.service.tokens import Reserved
 from lkhub.store.schema import seats
 from lkhub.store.store import Store
-from lkhub.wire.application import RoomPreset
-from tests.service.rooms.kit import Direct, preset, reserve
+from tests.service.rooms.kit import preset
+from tests.service.rooms.processes import Machine, Rooms, Service
 
 read_clock = time.time_ns
+
 ROOM = "voice"
+
 IDENTITIES = st.sampled_from("abcd")
+
 PROCESSES = st.sampled_from((0, 1))
+
 PARTIES = st.sampled_from(("", "red"))
 
 
@@ -46,72 +44,6 @@ def template() -> Path:
     file = Path(tempfile.mkdtemp()) / "store.db"
     Store(f"sqlite:///{file}").close()
     return file
-
-
-class Rooms:
-    """LiveKit: the SID of each identity in each room. `inside` happens after a list was made and before it arrives."""
-
-    def __init__(self) -> None:
-        self.rooms: dict[str, dict[str, str]] = {}
-        self.count = 0
-        self.inside: list[Any] = []
-
-    def join(self, room: str, identity: str) -> str:
-        self.count += 1
-        self.rooms.setdefault(room, {})[identity] = f"PA_{self.count}"
-        return f"PA_{self.count}"
-
-    def leave(self, room: str, identity: str) -> str:
-        sid = self.rooms[room].pop(identity)
-        if not self.rooms[room]:
-            del self.rooms[room]
-        return sid
-
-    async def list_rooms(self, *_: str) -> list[Room]:
-        return [Room(name, f"RM_{name}") for name in self.rooms]
-
-    async def list_participants(self, room: str) -> Mapping[str, str]:
-        answer = dict(self.rooms.get(room, {}))
-        while self.inside:
-            await self.inside.pop()()
-        return answer
-
-    async def apply(self, room: Room, settings: RoomPreset) -> None:
-        pass
-
-
-@dataclass
-class Machine:
-    """A machine's clock. It goes as fast as those of others, and shows something else."""
-
-    calls: "Calls"
-    start: str
-    offset: float
-
-    def __call__(self) -> float:
-        return self.calls.now + self.offset
-
-
-class Service:
-    """One `lkhub serve`."""
-
-    def __init__(self, url: str, calls: "Calls", machine: Machine) -> None:
-        self.store = Store(url)
-        presets = Presets([preset(ROOM, calls.capacity, calls.overflow)])
-        self.ledger = Ledger(Direct(self.store), presets, machine)
-        self.seats = Seats(self.ledger, presets)
-        self.applying = Applying(calls.sfu, self.make_lead)
-        self.reconciliation = Reconciliation(self.ledger, presets, calls.sfu, self.applying)
-
-    async def make_lead(self) -> Lead:
-        return self.store.make_lead("presets")
-
-    async def take(self, room: str, identity: str, party: str = "") -> Reserved | Full:
-        return await reserve(self.store, self.seats, room, identity, party)
-
-    def end(self) -> None:
-        self.applying.release()
-        self.store.close()
 
 
 @dataclass(frozen=True)
@@ -125,6 +57,7 @@ class Known:
 
 
 Key = tuple[int, str]
+
 """The number of a room, and the identity that has a seat there."""
 
 
@@ -158,8 +91,9 @@ class Calls(RuleBasedStateMachine):
 
     def make_service(self, offset: float) -> Service:
         start = "one" if self.one_machine else str(len(self.machines))
-        machine = self.machines.setdefault(start, Machine(self, start, offset))
-        return Service(f"sqlite:///{self.folder}/store.db", self, machine)
+        machine = self.machines.setdefault(start, Machine(lambda: self.now, start, offset))
+        rooms = preset(ROOM, self.capacity, self.overflow)
+        return Service(f"sqlite:///{self.folder}/store.db", rooms, self.sfu, machine)
 
     def run(self, awaitable: Any) -> Any:
         with mock.patch("time.time_ns", side_effect=lambda: read_clock() + self.wall):
@@ -455,4 +389,5 @@ class Calls(RuleBasedStateMachine):
 
 
 TestCalls = Calls.TestCase
+
 TestCalls.settings = settings(max_examples=30, stateful_step_count=120, deadline=None)
