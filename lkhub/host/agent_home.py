@@ -27,7 +27,7 @@ from pathlib import Path
 
 from lkhub.errors import HubError, MachineError
 from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name, write_private
-from lkhub.host.project import explain_depth, own_tree
+from lkhub.host.project import copy_project, own_tree
 from lkhub.host.trees import list_tree, remove_tree
 from lkhub.plan.agents import DIGEST_LETTERS, name_copy
 from lkhub.source.json_text import parse_json
@@ -272,29 +272,8 @@ def _is_in_use(folder: str) -> bool:
 
 
 def copy_files(project: str, target: str) -> None:
-    """Copy what an agent gets of its project into the new folder `target`. Raises MachineError and OSError."""
-    try:
-        with explain_depth(project):
-            shutil.copytree(project, target, symlinks=True, ignore=list_ignored)
-    except shutil.Error as error:
-        raise MachineError(f"can't copy {project}: {_describe_first(error)}") from error
-
-
-def list_ignored(folder: str, names: list[str]) -> list[str]:
-    """The names in a folder of a project that are not copied."""
-    return [name for name in names if name in NOT_COPIED or not is_copied(os.path.join(folder, name))]
-
-
-def is_copied(path: str) -> bool:
-    """Whether this is a file, a folder or a link: a socket or a pipe is no part of a project."""
-    mode = os.lstat(path).st_mode
-    return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
-
-
-def _describe_first(error: shutil.Error) -> str:
-    """Its first reason: it lists all of them, with (from, to, reason) each."""
-    found = error.args[0]
-    return str(found[0][2]) if isinstance(found, list) and found else str(error)
+    """Copy what an agent gets of its project into the new folder `target`. Raises MachineError."""
+    copy_project(project, target, without=NOT_COPIED)
 
 
 def _require_own(folder: str) -> None:

@@ -8,9 +8,11 @@ import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors
+from lkhub.host.link_makers import opened_of_others
 from lkhub.host.trees import list_tree, opened, remove_tree
 
 # Folders of downloaded packages. They follow from the lock file beside them, and have ten thousands of files.
@@ -35,6 +37,8 @@ def judge_project(project: str, skipped: Collection[str] = (), without: Collecti
         return "it is not a folder" if os.path.exists(project) else "there is no such folder"
     files = bytes_ = 0
     try:
+        with opened_of_others(project):
+            pass
         for path in list_files(project, skipped, without):
             files, bytes_ = files + 1, bytes_ + os.lstat(path).st_size
             if files > MOST_FILES or bytes_ > MOST_BYTES:
@@ -70,8 +74,14 @@ def _digest_file(path: str) -> bytes:
     if stat.S_ISLNK(mode):
         return b"link" + hashlib.sha256(os.readlink(path).encode(errors="surrogateescape")).digest()
     executable = b"x" if mode & 0o111 else b"-"
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_open_no_link) as file:
         return hashlib.file_digest(file, "sha256").digest() + executable
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Its owner may have put a link in the place of a file since that was looked at, or a pipe that would be waited
+    for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def find_in_project(project: str, paths: Iterable[str]) -> tuple[str, ...]:
@@ -88,15 +98,22 @@ def find_in_project(project: str, paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def copy_project(project: str, target: str, skipped: Collection[str]) -> None:
-    """Copy a project with its packages into the new folder `target`. Links stay links. Raises MachineError."""
-    with explain_os_errors(project, "copy"), explain_depth(project), opened(project) as source:
+def copy_project(
+    project: str, target: str, skipped: Collection[str] = (), without: Collection[str] = frozenset()
+) -> None:
+    """Copy a project with its packages into the new folder `target`; for `skipped` and `without` see `judge_project`.
+    Links stay links. Raises MachineError.
+
+    The owner of the project may change it meanwhile: no link is followed that is in it.
+    """
+    with explain_os_errors(project, "copy"), _explain_depth(project), opened_of_others(project) as source:
         os.mkdir(target)
-        _copy_tree(source, target, {os.path.relpath(path, project) for path in skipped}, links=True)
+        left_out = {os.path.relpath(path, project) for path in skipped}
+        _copy_tree(source, target, left_out, links=True, without=without)
 
 
 @contextlib.contextmanager
-def explain_depth(project: str) -> Iterator[None]:
+def _explain_depth(project: str) -> Iterator[None]:
     """Raise MachineError where Python can't go through all folders that are copied: `judge_project` has not seen those
     of packages."""
     try:
@@ -164,17 +181,26 @@ def publish(scratch: int, output: str, folder: str, link: str, owner: int | None
         os.replace(beside, link)
 
 
-def _copy_tree(source: int, target: str, skipped: Collection[str], *, links: bool, owner: int | None = None) -> None:
-    """Copy what is below an open folder, except for the relative paths `skipped`. `links`: they stay links, and what is
-    no file is left out; otherwise the two are a MachineError, and so are too many files and bytes."""
+def _copy_tree(
+    source: int,
+    target: str,
+    skipped: Collection[str],
+    *,
+    links: bool,
+    owner: int | None = None,
+    without: Collection[str] = (),
+) -> None:
+    """Copy what is below an open folder, except for the relative paths `skipped` and the names `without`. `links`: they
+    stay links, and what is no file is left out; otherwise the two are a MachineError, and so are too many files and
+    bytes."""
     number, left = 0, MOST_BYTES
-    for folder, names, files, at in os.fwalk(".", dir_fd=source, follow_symlinks=False):
+    for folder, names, files, at in os.fwalk(".", dir_fd=source, follow_symlinks=False, onerror=_refuse):
         entered = []
         for name in (*names, *files):
             path = os.path.normpath(os.path.join(folder, name))
             mode = os.stat(name, dir_fd=at, follow_symlinks=False).st_mode
             to = os.path.join(target, path)
-            if path in skipped:
+            if path in skipped or name in without:
                 continue
             number += 1
             if not links and number > MOST_FILES:
@@ -193,11 +219,18 @@ def _copy_tree(source: int, target: str, skipped: Collection[str], *, links: boo
         names[:] = entered
 
 
+def _refuse(error: OSError) -> NoReturn:
+    why = (error.strerror or str(error)).lower()
+    raise MachineError(f"can't read the folder {error.filename}: {why}") from error
+
+
 def _copy_file(name: str, at: int, target: str, rights: int, owner: int | None, left: int | None) -> int:
     """`rights` are those that the copy has at most, and `left` is the size that it may have. Returns its size."""
     handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
     with open(handle, "rb") as source, open(target, "xb") as copy:
         about = os.fstat(handle)
+        if owner is None and not stat.S_ISREG(about.st_mode):
+            raise MachineError(f"{name} was a file, and is none any more")
         if not stat.S_ISREG(about.st_mode) or owner not in (None, about.st_uid):
             raise MachineError(f"the build made {name}, which is not a file of its own")
         if left is not None and about.st_size > left:

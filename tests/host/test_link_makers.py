@@ -1,0 +1,157 @@
+"""A project in the folder of another user, who may not be able to read what the hub can."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host.agent_home import copy_files
+from lkhub.host.link_makers import opened_of_others
+from lkhub.host.project import copy_project, digest_project, judge_project
+
+SECRET = "a key of root's"
+ANN, BOB = 65533, 65534
+
+needs_users = pytest.mark.skipif(
+    os.geteuid() != 0 or sys.platform != "linux", reason="only root gives a file to another user; links of Linux"
+)
+
+
+def own(path: Path, uid: int) -> Path:
+    os.lchown(path, uid, uid)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of each of three users, in which the others can make nothing."""
+    for name, uid in (("root", 0), ("ann", ANN), ("bob", BOB)):
+        (tmp_path / name / "project").mkdir(parents=True)
+        (tmp_path / name / "project/file").write_text(SECRET)
+        for path in (tmp_path / name, tmp_path / name / "project"):
+            own(path, uid)
+    return tmp_path
+
+
+def _copy_site(project: str, target: str) -> None:
+    copy_project(project, target)
+
+
+COPIES = [copy_files, _copy_site]
+
+
+@needs_users
+@pytest.mark.parametrize("copy", COPIES)
+@pytest.mark.parametrize("to", ["root", "bob"])
+@pytest.mark.parametrize("at", ["project", ""])
+def test_link_that_a_user_has_made_to_anothers_folder_is_not_followed(
+    folder: Path, copy: Callable[[str, str], None], to: str, at: str
+) -> None:
+    link = folder / "ann/link"
+    # Through a link of root's, which may be followed.
+    (folder / "by-root").symlink_to(folder / to)
+    link.symlink_to(folder / "by-root" / ("" if at else "project"))
+    own(link, ANN)
+    project = link / at
+    owner = {"root": "root", "bob": "nobody"}[to]
+    said = f"a link that user {ANN} has made to a folder of {owner}"
+    assert judge_project(str(project)).endswith(said)
+    with pytest.raises(MachineError, match=said):
+        copy(str(project), str(folder / "copy"))
+    assert not (folder / "copy").exists()
+
+
+@needs_users
+@pytest.mark.parametrize(("maker", "to"), [(ANN, "ann"), (0, "ann"), (0, "root"), (0, "bob")])
+def test_link_to_a_folder_of_its_own_maker_and_one_of_root_are_followed(folder: Path, maker: int, to: str) -> None:
+    link = folder / "ann/link"
+    link.symlink_to(f"../../{folder.name}/{to}/./project")
+    own(link, maker)
+    assert judge_project(str(link)) == ""
+    copy_files(str(link), str(folder / "copy"))
+    assert os.listdir(folder / "copy") == ["file"]
+
+
+def test_links_without_end_are_told(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("link/link")
+    with pytest.raises(OSError, match="symbolic links"), opened_of_others(str(tmp_path / "link")):
+        pass
+
+
+def _make_link(path: Path) -> None:
+    path.symlink_to(path.parents[1] / "secret")
+
+
+def _make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _make_folder(path: Path) -> None:
+    path.symlink_to(path.parents[1] / "closed")
+
+
+# Called when one of the files of the project is about to be opened. A hook can't be removed.
+_at_open: list[Callable[[], None]] = []
+
+
+def _notice(event: str, args: tuple[object, ...]) -> None:
+    if event == "open" and _at_open and os.path.basename(str(args[0])) in ("a", "b", "c"):
+        _at_open.pop()()
+
+
+sys.addaudithook(_notice)
+
+
+@pytest.mark.parametrize("make", [_make_link, _make_pipe, _make_folder])
+@pytest.mark.parametrize("copy", COPIES)
+def test_what_takes_the_place_of_a_file_or_a_folder_meanwhile_is_not_read(
+    tmp_path: Path, copy: Callable[[str, str], None], make: Callable[[Path], None]
+) -> None:
+    """The kernel tells its owner of the first file that is opened (inotify)."""
+    project = tmp_path / "project"
+    (tmp_path / "closed").mkdir()
+    for path in (tmp_path / "secret", tmp_path / "closed/secret"):
+        path.write_text(SECRET)
+    for name in ("a", "b", "c", "x/text", "y/text"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("text")
+
+    def replace_all() -> None:
+        for path in [*project.iterdir()]:
+            path.rename(tmp_path / f"moved-{path.name}")
+            make(path)
+
+    _at_open.append(replace_all)
+    with pytest.raises(MachineError, match=r"can't copy|none any more"):
+        copy(str(project), str(tmp_path / "copy"))
+    assert not _at_open
+    files = [path for path in (tmp_path / "copy").rglob("*") if path.is_file() and not path.is_symlink()]
+    assert SECRET not in map(Path.read_text, files)
+    assert "secret" not in {path.name for path in files}
+
+
+@pytest.mark.parametrize("make", [_make_link, _make_pipe])
+def test_digest_waits_for_no_pipe_and_follows_no_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (tmp_path / "secret").write_text(SECRET)
+    (project / "a").write_text("text")
+    lstat = os.lstat
+
+    def look(path: str) -> os.stat_result:
+        found = lstat(path)
+        os.unlink(path)
+        make(Path(path))
+        return found
+
+    monkeypatch.setattr(os, "lstat", look)
+    if make is _make_link:
+        with pytest.raises(MachineError, match="symbolic link"):
+            digest_project(str(project))
+    else:
+        digest_project(str(project))
