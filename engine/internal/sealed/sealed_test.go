@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 	"golang.org/x/crypto/ssh"
@@ -48,6 +49,20 @@ func TestAPassphraseOpensWhatItHasClosed(t *testing.T) {
 	}
 	if plain, code := unseal(t, encrypted, Keys{Passphrase: "another"}); plain != "" || code != "wrong-key" {
 		t.Errorf("%q %q", plain, code)
+	}
+}
+
+func TestAFileThatAsksForMuchMemoryIsRefusedBeforeAnyIsTaken(t *testing.T) {
+	encrypted := seal(t, "keys", Keys{Passphrase: passphrase})
+	for _, factor := range []string{"21", "22", "30", "63"} {
+		asking := bytes.Replace(encrypted, []byte(" 18\n"), []byte(" "+factor+"\n"), 1)
+		began := time.Now()
+		if plain, code := unseal(t, asking, Keys{Passphrase: passphrase}); plain != "" || code != "damaged" {
+			t.Errorf("%s: %q %q", factor, plain, code)
+		}
+		if took := time.Since(began); took > 2*time.Second { // with 21 it would be ten seconds and more
+			t.Errorf("%s was tried for %s", factor, took)
+		}
 	}
 }
 
