@@ -110,16 +110,22 @@ def _show_kept(agent: KeptAgent) -> Iterator[str]:
         yield f"not installed at {agent.failed:.0f}: {agent.why}"
 
 
-_WORKER = re.compile(r"pid (\d+) (ends|runs)(?: since (\d+))?(?: from (\S+))?")
+# What the keeper tells is other people's code's word: both are one user. So no number is longer than that of a pid, a
+# count or a time can be, and what reads it needs no judgement of its own.
+_NUMBER = "[0-9]{1,10}"
 
-_FAILED = re.compile(r"(\d+): (.*)")
+_RESTARTS = re.compile(f"({_NUMBER}) restarts")
+
+_WORKER = re.compile(rf"pid ({_NUMBER}) (ends|runs)(?: since ({_NUMBER}))?(?: from (\S+))?")
+
+_FAILED = re.compile(f"({_NUMBER}): (.*)")
 
 
 def parse_kept(text: str) -> KeptAgent:
     """What a line of `show_kept` says. What is missing in it, as in that of another version, is empty."""
     before, _, failed = text.partition("; not installed at ")
     state, *parts = before.split("; ")
-    restarts = next((int(part.split()[0]) for part in parts if re.fullmatch(r"\d+ restarts", part)), 0)
+    restarts = next((int(found[1]) for part in parts if (found := _RESTARTS.fullmatch(part))), 0)
     workers = (
         KeptWorker(int(found[1]), float(found[3]) if found[3] else None, found[4] or "", found[2] == "ends")
         for part in parts

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import Service, user_service
 from lkhub.spec.load import load_spec
 from lkhub.wire.agent import GivenAgent, dump_given
+from lkhub.wire.control import HubReport
+from lkhub.wire.message import dump_message, parse_message
 from tests.kit.ports import free_port
 from tests.machines import make_facts, make_installation
 from tests.reports import hub_report
@@ -284,6 +287,27 @@ def test_failure_to_install_is_known_from_the_unit(show: Report, paths: StatePat
     assert row.failure
     assert (row.failure.at, row.failure.why) == (1_796_000_000, why)
     assert [seen.failure for seen in look_at_agents(paths, report)] == [why]
+
+
+HOSTILE = ["9" * 4000, "9" * 400, "1" * 11, "-1", "1e999", "inf", "nan", "٣", "²", "0x1", "", " ", "\x1b[2J", "\ud800"]
+
+
+@pytest.mark.parametrize("number", HOSTILE)
+def test_numbers_that_an_agent_makes_up_are_none(show: Report, keeper: int, paths: StatePaths, number: str) -> None:
+    """An agent is the user of what tells of it, and can tell anything."""
+    first, second = sorted(child.pid for child in psutil.Process(keeper).children())
+    workers = f"pid {first} runs since {number}; pid {second} ends since {number}; pid {number} runs from {number}"
+    told = f"running; {number} restarts; {workers}; not installed at {number}: {number}"
+    show(ActiveState="active", MainPID=keeper, StatusText=told)
+    report = add_given(hub_report({"processes": []}), paths)
+    assert parse_message(HubReport, dump_message(report)) == report
+    rows = list_rows(paths, report)
+    assert {row.process and row.process.restarts for row in rows} == {0}
+    assert [row.failure for row in rows] == [None, None]
+    for row in rows:
+        assert row.process
+        datetime.fromtimestamp(row.process.since, UTC)
+    look_at_agents(paths, report)
 
 
 def test_agents_in_containers_are_not_reported_as_if_they_were_known(paths: StatePaths) -> None:
