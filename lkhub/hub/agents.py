@@ -1,7 +1,7 @@
 """The agents of the running hub: their processes, and what media knows of their workers."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lkhub.checks.agents import AgentProcess
@@ -32,15 +32,16 @@ class AgentRow:
     failure: InstallFailure | None = None
 
 
-def look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentProcess, ...]:
-    """The agents' processes that run, and those whose version could not be installed."""
-    if report is None:
-        return ()
+def look_at_agents(
+    paths: StatePaths, report: HubReport, read: Callable[[int], Sockets] = read_sockets
+) -> tuple[AgentProcess, ...]:
+    """The agents' processes that run, and those whose version could not be installed. `read` reads the sockets of a
+    process."""
     workers = _index_workers(report)
     # One that was told to end has no more to register.
     before = {process.name for process in report.retired if process.state == "running"}
     seen = (
-        _look_at(paths, process, workers, process.name in before)
+        _look_at(paths, process, workers, read, process.name in before)
         for process in report.processes
         if "registers" in process.roles
     )
@@ -48,13 +49,17 @@ def look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentPr
 
 
 def _look_at(
-    paths: StatePaths, process: ProcessReport, workers: Mapping[str, AgentWorker], replaces: bool
+    paths: StatePaths,
+    process: ProcessReport,
+    workers: Mapping[str, AgentWorker],
+    read: Callable[[int], Sockets],
+    replaces: bool,
 ) -> AgentProcess | None:
     found = _find_copy(paths, process)
     failure = _find_failure(process, found)
     if failure is None and not (process.pid and process.state == "running"):
         return None
-    sockets = read_sockets(process.pid)
+    sockets = read(process.pid) if process.pid else Sockets()
     return AgentProcess(
         name=process.name,
         since=max(process.since, _find_start(found) or 0.0),

@@ -1,6 +1,7 @@
 """What is known of the hub in a state directory: its record, its processes, its last verification."""
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -62,6 +63,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     files = _judge_files(applied) if supervisor or left else ()
     served = _find_served(paths) if supervisor else None
     store = read_store(served.store) if served and served.store else None
+    agents, health_ports = _look_at_agents(paths, supervisor) if supervisor else ((), ())
     return HubStatus(
         applied,
         supervisor,
@@ -84,8 +86,8 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         store=store,
         rewritten=_find_rewritten(paths),
         unit=tuple(_judge_unit(paths)),
-        agents=_look_at_agents(paths, supervisor),
-        health_ports=_look_at_health_ports(paths, supervisor),
+        agents=agents,
+        health_ports=health_ports,
         store_read_only=bool(served and store and store.file and is_read_only(served.store)),
         builds=_read_builds(paths, applied) if supervisor else (),
     )
@@ -111,23 +113,19 @@ def _read_builds(paths: StatePaths, applied: AppliedRecord | None) -> tuple[Buil
     return read_builds(paths, applied, time.time())
 
 
-def _look_at_agents(paths: StatePaths, report: HubReport | None) -> tuple[AgentProcess, ...]:
-    if report is None or not _may_have_agents(paths, report):
-        return ()
+def _look_at_agents(paths: StatePaths, report: HubReport) -> tuple[tuple[AgentProcess, ...], tuple[HealthPort, ...]]:
+    """The processes of agents, and the ports of their health checks."""
+    if not _may_have_agents(paths, report):
+        return (), ()
     # Imported here: most hubs have no agent, and psutil takes 20 ms.
+    from lkhub.host.sockets import read_sockets
     from lkhub.hub.agents import look_at_agents
     from lkhub.hub.contained_agents import look_at_contained
-
-    return (*look_at_agents(paths, report), *look_at_contained(paths, report))
-
-
-def _look_at_health_ports(paths: StatePaths, report: HubReport | None) -> tuple[HealthPort, ...]:
-    if report is None or not _may_have_agents(paths, report):
-        return ()
-    # Imported here: most hubs have no agent, and psutil takes 20 ms.
     from lkhub.hub.health_ports import look_at_health_ports
 
-    return look_at_health_ports(paths, report)
+    read = functools.cache(read_sockets)  # both look at the same processes
+    agents = (*look_at_agents(paths, report, read), *look_at_contained(paths, report))
+    return agents, look_at_health_ports(paths, report, read)
 
 
 def _may_have_agents(paths: StatePaths, report: HubReport) -> bool:
@@ -142,7 +140,8 @@ def _may_have_agents(paths: StatePaths, report: HubReport) -> bool:
 def find_in_installations(paths: StatePaths) -> list[Finding]:
     """Which agents are being installed, and which could not be."""
     about = ("agent-installing", "agent-install-failed")
-    agents = _look_at_agents(paths, _ask_report(paths))
+    report = _ask_report(paths)
+    agents, _ = _look_at_agents(paths, report) if report else ((), ())
     return [finding for finding in check_agents(agents, None, time.time()) if finding.code in about]
 
 

@@ -2,13 +2,13 @@
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from lkhub.checks.agents import HealthPort
 from lkhub.host.agent_home import find_home
 from lkhub.host.installation import read_agents_run
-from lkhub.host.sockets import can_see, read_sockets
+from lkhub.host.sockets import Sockets, can_see, read_sockets
 from lkhub.host.tcp_table import Listening, list_listening
 from lkhub.hub.agent_images import list_image_agents
 from lkhub.hub.agent_units import has_units, read_given
@@ -30,14 +30,16 @@ class _Wanted:
     uid: int | None = None
 
 
-def look_at_health_ports(paths: StatePaths, report: HubReport) -> tuple[HealthPort, ...]:
-    """Those about which something is known."""
+def look_at_health_ports(
+    paths: StatePaths, report: HubReport, read: Callable[[int], Sockets] = read_sockets
+) -> tuple[HealthPort, ...]:
+    """Those about which something is known. `read` reads the sockets of a process."""
     wanted = [*_list_own(paths, report.processes), *_list_given(paths, report.processes)]
     if not wanted:
         return ()
     # A worker shares the port with the one whose place it takes.
     agents = (each for each in (*report.processes, *report.retired) if "registers" in each.roles)
-    held = {port for each in agents if each.pid for port in read_sockets(each.pid).listening}
+    held = {port for each in agents if each.pid for port in read(each.pid).listening}
     table = list_listening()
     return tuple(_judge(each, [row for row in table if row.port == each.port], held) for each in wanted)
 

@@ -154,8 +154,7 @@ def test_time_of_its_installation_is_no_time_that_it_ran(paths: StatePaths) -> N
     assert [each.since for each in look_at_agents(paths, report(os.getpid(), 1))] == [5.0], "it was started again"
 
 
-def test_without_a_report_or_a_status_of_media_nothing_is_known(paths: StatePaths) -> None:
-    assert look_at_agents(paths, None) == ()
+def test_without_a_status_of_media_nothing_is_known(paths: StatePaths) -> None:
     agent = {"name": "agent-bmo", "pid": None, "state": "backoff", "roles": ["registers"]}
     [row] = list_rows(paths, hub_report({"processes": [agent]}))
     assert row.worker is None

@@ -44,7 +44,7 @@ def report(*ports: int, began: float = 5.0) -> HubReport:
 
 
 def test_worker_is_known_by_the_user_that_it_comes_from(hub: StatePaths) -> None:
-    found = {each.name: each for each in _look_at_agents(hub, report(1, 2))}
+    found = {each.name: each for each in _look_at_agents(hub, report(1, 2))[0]}
     assert {name: each.worker and each.worker.id for name, each in found.items()} == {
         "agent-bmo": "AW_1",
         "agent-bmo-2": "AW_1",  # in which of the two it is can't be seen
@@ -56,17 +56,17 @@ def test_worker_is_known_by_the_user_that_it_comes_from(hub: StatePaths) -> None
 
 
 def test_worker_may_have_lost_the_media_of_before(hub: StatePaths) -> None:
-    assert {each.since for each in _look_at_agents(hub, report(began=NOW + 1))} == {NOW + 1}
+    assert {each.since for each in _look_at_agents(hub, report(began=NOW + 1))[0]} == {NOW + 1}
     # What an agent gets may be gone at this moment.
     Path(hub.for_image("tone")).unlink()
-    assert "agent-tone" not in {each.name for each in _look_at_agents(hub, report())}
+    assert "agent-tone" not in {each.name for each in _look_at_agents(hub, report())[0]}
 
 
 @pytest.mark.parametrize("kind", ["", "apart", "pods"])
 def test_elsewhere_no_user_says_which_agent_it_is(hub: StatePaths, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setenv("LKHUB_AGENTS", kind)
-    assert _look_at_agents(hub, report(1)) == ()
+    assert _look_at_agents(hub, report(1))[0] == ()
 
 
 def test_nothing_is_known_while_media_does_not_answer(hub: StatePaths) -> None:
-    assert _look_at_agents(hub, hub_report({"processes": []})) == ()
+    assert _look_at_agents(hub, hub_report({"processes": []}))[0] == ()

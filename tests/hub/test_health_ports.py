@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from lkhub.checks.agents import HealthPort
+from lkhub.host import sockets
 from lkhub.host.files import write_private
 from lkhub.host.given import write_given
+from lkhub.host.sockets import Sockets
 from lkhub.host.tcp_table import Listening
 from lkhub.hub import health_ports
-from lkhub.hub.gather import _look_at_health_ports
+from lkhub.hub.gather import _look_at_agents
 from lkhub.hub.health_ports import look_at_health_ports
 from lkhub.plan.container import choose_agent_uid
 from lkhub.plan.paths import StatePaths
@@ -111,9 +113,9 @@ def test_agent_in_a_container_is_known_by_its_user_alone(
     # Elsewhere it is not known which user an agent is, and a pod has a network of its own.
     for kind in ("", "pods"):
         monkeypatch.setenv("LKHUB_AGENTS", kind)
-        assert _look_at_health_ports(paths, hub_report({"processes": []})) == ()
+        assert _look_at_agents(paths, hub_report({"processes": []}))[1] == ()
     monkeypatch.setenv("LKHUB_AGENTS", "containers")
-    assert _look_at_health_ports(paths, hub_report({"processes": []})) == (found,)
+    assert _look_at_agents(paths, hub_report({"processes": []}))[1] == (found,)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,23 @@ def test_agent_in_a_unit_is_known_by_its_user_where_its_sockets_cannot_be_seen(
     assert look_at_health_ports(paths, report(None)) == ()
 
 
+def test_sockets_of_an_agent_are_read_once(
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch, agent: tuple[int, int]
+) -> None:
+    """That takes some milliseconds for each process."""
+    pid, port = agent
+    write_config(paths, port)
+    reads: list[int] = []
+
+    def read(pid: int) -> Sockets:
+        reads.append(pid)
+        return Sockets()
+
+    monkeypatch.setattr(sockets, "read_sockets", read)
+    agents, ports = _look_at_agents(paths, report(pid))
+    assert ([each.name for each in agents], [each.port for each in ports], reads) == (["agent-bmo"], [port], [pid])
+
+
 def test_hub_without_agents_is_not_looked_at(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_ports, "look_at_health_ports", lambda *_: pytest.fail("it is looked at"))
-    assert _look_at_health_ports(paths, hub_report({"processes": [{"name": "media"}]})) == ()
-    assert _look_at_health_ports(paths, None) == ()
+    assert _look_at_agents(paths, hub_report({"processes": [{"name": "media"}]}))[1] == ()
