@@ -22,12 +22,14 @@ from lkhub.findings.finding import DEFAULT_HUB, Finding, Typed
 from lkhub.findings.fold import fold
 from lkhub.host.files import read_input
 from lkhub.hub.applied import require_applied
-from lkhub.hub.gather import find_hanging, refresh_sightings
+from lkhub.hub.called import describe_called
+from lkhub.hub.gather import refresh_sightings
 from lkhub.hub.locate import find_hub, find_typed
 from lkhub.hub.probe import run_probe, verify_paths
+from lkhub.hub.running import ask_report
 from lkhub.hub.status import Verified
 from lkhub.hub.surroundings import gather_surroundings
-from lkhub.hub.verify import find_in_calls, is_well, read_called, verify_hub
+from lkhub.hub.verify import find_hanging, find_in_calls, is_well, verify_hub
 from lkhub.plan.model import ALL_PATHS, ProbePath
 from lkhub.secret import Secret
 from lkhub.shown import printable
@@ -70,8 +72,9 @@ def verify(
         with Progress() as progress:
             around = gather_surroundings(hub, refresh_sightings(hub))
             verified = verify_hub(hub, around, paths, progress=progress)
-        url, called, typed = applied.urls.livekit, read_called(hub), find_typed(hub)
-        hanging = [each.as_typed(typed) for each in find_hanging(hub)]
+        url, report, typed = applied.urls.livekit, ask_report(hub), find_typed(hub)
+        called = describe_called(applied, report.edge)
+        hanging = [each.as_typed(typed) for each in find_hanging(report)]
     elif token_file is not None:
         called = replace(FOREIGN, given_tokens=True)
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))

@@ -11,7 +11,7 @@ from lkhub.checks.checks import check_upgrade
 from lkhub.checks.drift import EditedFile, check_drift, check_unit
 from lkhub.checks.sites import BuiltSite
 from lkhub.checks.store import check_store
-from lkhub.checks.supervised import check_hanging, check_selinux
+from lkhub.checks.supervised import check_selinux
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import HubError, MachineError
 from lkhub.findings.finding import Finding
@@ -35,7 +35,7 @@ from lkhub.state.root_change import read_root_change
 from lkhub.state.store import read_store
 from lkhub.state.verified import read_verified
 from lkhub.state.webhooks import read_webhooks
-from lkhub.wire.control import NO_REPORT, HubReport, StatusRequest
+from lkhub.wire.control import HubReport, StatusRequest
 from lkhub.wire.serve_config import ServeConfig, parse_serve
 
 
@@ -43,7 +43,8 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     """Everything that is known about the hub. Changes nothing. A hub that never ran is `stopped`. NotRunningError
     where the hub is starting or stopping at this moment. `around`: the surroundings, where the caller has gathered
     them already."""
-    supervisor = _ask_report(paths)
+    supervisor = ask_settled_report(paths)
+    supervisor = _add_given(paths, supervisor) if supervisor else None
     left = () if supervisor else tuple(find_left(paths))
     ended = find_ended(paths, left)
     applied = load_applied(paths)
@@ -93,10 +94,9 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     )
 
 
-def _ask_report(paths: StatePaths) -> HubReport | None:
+def _add_given(paths: StatePaths, report: HubReport) -> HubReport:
     """The supervisor's report, with the agents that it does not run itself."""
-    report = ask_settled_report(paths)
-    if report is None or not os.path.isdir(paths.for_agents):
+    if not os.path.isdir(paths.for_agents):
         return report
     # Imported here: most hubs have no agent, and psutil takes 20 ms.
     from lkhub.hub.agent_units import add_given
@@ -137,22 +137,11 @@ def _may_have_agents(paths: StatePaths, report: HubReport) -> bool:
     return False
 
 
-def find_in_installations(paths: StatePaths) -> list[Finding]:
+def find_in_installations(paths: StatePaths, report: HubReport) -> list[Finding]:
     """Which agents are being installed, and which could not be."""
     about = ("agent-installing", "agent-install-failed")
-    report = _ask_report(paths)
-    agents, _ = _look_at_agents(paths, report) if report else ((), ())
+    agents, _ = _look_at_agents(paths, _add_given(paths, report))
     return [finding for finding in check_agents(agents, None, time.time()) if finding.code in about]
-
-
-def find_hanging(paths: StatePaths) -> list[Finding]:
-    """Which processes do not answer that clients and applications need."""
-    report = NO_REPORT
-    with contextlib.suppress(NotRunningError):
-        report = ask(paths.control, StatusRequest())
-    needed = {each.name: each.pid for each in report.processes if "registers" not in each.roles}
-    stopped = {name: pid for name, pid in needed.items() if name in report.stopped}
-    return list(check_hanging({name: why for name, why in report.hangs.items() if name in needed}, stopped))
 
 
 def find_in_store(paths: StatePaths) -> list[Finding]:

@@ -5,13 +5,14 @@ Apart from `lkhub.hub.gather`, since a command that starts or ends a hub needs n
 
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 from lkhub.errors import UnwellError
 from lkhub.host.control import BrokenOffError, NotRunningError, ask, ask_settled
 from lkhub.hub.applied import require_applied
 from lkhub.hub.progress import Progress
 from lkhub.plan.paths import StatePaths
-from lkhub.wire.control import HubReport, ProcessReport, StatusRequest
+from lkhub.wire.control import NO_REPORT, HubReport, ProcessReport, StatusRequest
 from lkhub.wire.exchange import Answer, Ping, Request
 
 # Most ACME servers check a name and issue the certificate within a few seconds; ZeroSSL takes up to half a minute.
@@ -34,6 +35,13 @@ def ask_settled_report(paths: StatePaths) -> HubReport | None:
         if error.busy:
             raise
         return None
+
+
+def ask_report(paths: StatePaths) -> HubReport:
+    """What the supervisor and its processes say at this moment; NO_REPORT where no supervisor answers for them."""
+    with suppress(NotRunningError):
+        return ask_settled(paths.control, StatusRequest(max_age=0.0), seconds=SETTLE_SECONDS)
+    return NO_REPORT
 
 
 def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:

@@ -1,17 +1,16 @@
 """A real call through each path of this hub, and what it proves."""
 
 import time
-from contextlib import suppress
 from dataclasses import replace
 
 from lkhub.checks.called import CalledHub
 from lkhub.checks.calls import needs_certificate
 from lkhub.checks.paths import Overrides, WebResult, not_promised
 from lkhub.checks.sends import blame_sends
+from lkhub.checks.supervised import check_hanging
 from lkhub.checks.surroundings import Surroundings, check_surroundings
 from lkhub.errors import MachineError
 from lkhub.findings.finding import Finding, Typed
-from lkhub.host.control import NotRunningError, ask
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
 from lkhub.hub.called import describe_called
@@ -19,13 +18,14 @@ from lkhub.hub.gather import refresh_sightings
 from lkhub.hub.overrides import choose_overrides
 from lkhub.hub.probe import verify_paths
 from lkhub.hub.progress import Progress
+from lkhub.hub.running import ask_report
 from lkhub.hub.status import Verified
 from lkhub.hub.web import verify_web
 from lkhub.hub.web_proxy import verify_proxy
 from lkhub.plan.model import ALL_PATHS, ProbePath
 from lkhub.plan.paths import StatePaths
 from lkhub.state.verified import write_verified
-from lkhub.wire.control import NO_REPORT, HubReport, StatusRequest
+from lkhub.wire.control import HubReport
 
 
 def verify_hub(
@@ -40,12 +40,12 @@ def verify_hub(
     key, secret = next(iter(load_keys(paths.keys).items()))
     resolve, notes = choose_overrides(paths, applied, around)
     overrides = Overrides(applied.ca, resolve, applied.urls.local_media)
-    called = read_called(paths)
+    called = describe_called(applied, ask_report(paths).edge)
     tried = tuple(path for path in only or promised if path in promised)
     results = verify_paths(applied.urls.livekit, tried, key, secret, overrides=overrides) if tried else ()
     results += tuple(not_promised(path) for path in only if path not in promised)
     if any(result.ok is False for result in results):
-        results = blame_sends(results, _ask_supervisor(paths), time.time())
+        results = blame_sends(results, ask_report(paths), time.time())
     web: tuple[WebResult, ...] = ()
     urls = applied.urls
     if not only and urls.local_serve:
@@ -70,15 +70,11 @@ def find_in_calls(verified: Verified, called: CalledHub, around: Surroundings, t
     return tuple(finding.as_typed(typed) for finding in found)
 
 
-def read_called(paths: StatePaths) -> CalledHub:
-    """The running hub, as findings about calls need it, with what the edge reports now."""
-    return describe_called(require_applied(paths), _ask_supervisor(paths).edge)
-
-
-def _ask_supervisor(paths: StatePaths) -> HubReport:
-    with suppress(NotRunningError):
-        return ask(paths.control, StatusRequest(max_age=0.0))
-    return NO_REPORT
+def find_hanging(report: HubReport) -> list[Finding]:
+    """Which processes do not answer that clients and applications need."""
+    needed = {each.name: each.pid for each in report.processes if "registers" not in each.roles}
+    stopped = {name: pid for name, pid in needed.items() if name in report.stopped}
+    return list(check_hanging({name: why for name, why in report.hangs.items() if name in needed}, stopped))
 
 
 def is_well(verified: Verified, around: Surroundings) -> bool:

@@ -11,7 +11,6 @@ from lkhub.cli import verify as verify_module
 from lkhub.cli.verify import show_verified
 from lkhub.errors import MachineError
 from lkhub.host.files import write_private
-from lkhub.hub import gather
 from lkhub.hub import probe as probing
 from lkhub.hub import verify as hub_verify
 from lkhub.hub.status import Verified
@@ -74,7 +73,7 @@ def test_process_that_hangs_is_named_with_what_wakes_it(
     """The calls alone tell of several causes."""
     process = {"name": "media", "pid": 4711, "state": "hanging"}
     report = hub_report({"processes": [process], "hangs": {"media": "it does not answer"}, "stopped": ["media"]})
-    monkeypatch.setattr(gather, "ask", lambda *_: report)
+    monkeypatch.setattr(verify_module, "ask_report", lambda _: report)
     [finding] = [each for each in run("verify", "--json").json["findings"] if each["code"] == "process-hangs"]
     assert "kill -CONT 4711" in json.dumps(finding["fix"])
 

@@ -19,12 +19,14 @@ from lkhub.cli.shared.show_json import show_json
 from lkhub.findings.finding import Finding
 from lkhub.findings.fold import fold
 from lkhub.hub.applied import require_applied
+from lkhub.hub.called import describe_called
 from lkhub.hub.examine import Examined
-from lkhub.hub.gather import find_drift, find_hanging, find_in_installations, find_in_store, read_status
+from lkhub.hub.gather import find_drift, find_in_installations, find_in_store, read_status
 from lkhub.hub.locate import find_typed
+from lkhub.hub.running import ask_report
 from lkhub.hub.status import Verified
 from lkhub.hub.tokens import make_link
-from lkhub.hub.verify import find_in_calls, read_called
+from lkhub.hub.verify import find_hanging, find_in_calls
 from lkhub.plan.model import Plan
 from lkhub.plan.sites import site_origins
 from lkhub.state.applied import AppliedRecord
@@ -82,10 +84,11 @@ def show_summary(
     # A command without these options is about the hub of another state directory.
     typed = find_typed(plan.paths)
     here = typed.options
-    findings = [each.as_typed(typed) for each in find_hanging(plan.paths)]
-    findings += find_in_calls(verified, read_called(plan.paths), around, typed)
+    report = ask_report(plan.paths)
+    findings = [each.as_typed(typed) for each in find_hanging(report)]
+    findings += find_in_calls(verified, describe_called(applied, report.edge), around, typed)
     # Not among `findings`: calls get through all the same.
-    agents = find_in_installations(plan.paths) if plan.agents else []
+    agents = find_in_installations(plan.paths, report) if plan.agents else []
     beside = [*find_in_store(plan.paths), *find_drift(plan.paths), *agents, *built]
     show_findings(fold([*findings, *(each.as_typed(typed) for each in beside)]))
 

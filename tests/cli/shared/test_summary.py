@@ -13,7 +13,6 @@ from lkhub.checks.paths import PathResult
 from lkhub.checks.sites import BuiltSite, check_sites
 from lkhub.cli.shared import summary
 from lkhub.cli.shared.summary import show_summary
-from lkhub.hub import gather
 from lkhub.hub.status import Verified
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan, Sighting
@@ -85,7 +84,7 @@ def test_hub_of_which_a_process_hangs_is_not_said_to_be_up(
     """Also where nobody asked for a verification. Calls get through where an agent hangs."""
     process = {"name": name, "pid": 4711, "roles": roles, "state": "hanging"}
     report = hub_report({"processes": [process], "hangs": {name: "it does not answer"}, "stopped": [name]})
-    monkeypatch.setattr(gather, "ask", lambda *_: report)
+    monkeypatch.setattr(summary, "ask_report", lambda _: report)
     show_summary(plan, None)
     shown = capsys.readouterr()
     assert shown.out.startswith("hub is up\n" if is_up else "hub runs, and not everybody gets in")
