@@ -19,6 +19,7 @@ from lkhub.cli.shared.output import drop_output
 from lkhub.errors import HubError
 from lkhub.findings.finding import APPLY, type_apply
 from lkhub.hub.locate import find_paths, name_apply, name_state
+from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
 from lkhub.shown import tame, tame_line
 from lkhub.state.applied import load_applied
@@ -240,7 +241,7 @@ def show_findings(findings: Iterable["Folded"]) -> None:
             continue
         err.print()
         say(f"{finding.title} [{finding.code}]", finding.severity, _COLOURS[finding.severity])
-        for label, text in (("what", finding.detail), ("why", finding.cause)):
+        for label, text in (("what", _mark_lines(finding.detail)), ("why", finding.cause)):
             if text:
                 say(text, label, indent="  ")
         for fix in finding.fix:
@@ -249,6 +250,13 @@ def show_findings(findings: Iterable["Folded"]) -> None:
             say(where + fix.text + command, "fix", indent="  ")
         for other in folded.consequences:
             say(f"{other.title} [{other.code}]", "so", _COLOURS[other.severity], indent="  ")
+
+
+def _mark_lines(detail: str) -> str:
+    """The detail of a finding, with a mark before each line of another program, such as a build: without it,
+    `  fix: …` in there would look like a fix of ours. What is further in can't."""
+    first, *lines = detail.split("\n")
+    return "\n".join([first, *(line if line.startswith((QUOTED, "    ")) else f"{QUOTED}{line}" for line in lines)])
 
 
 def _is_for_the_machine(fix: "Fix") -> bool:
