@@ -12,7 +12,7 @@ from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import InputError
 from lkhub.host.files import read_input
 from lkhub.host.sealed import SealKeys
-from lkhub.hub.backup import list_names, make_backup
+from lkhub.hub.backup import list_names, make_backup, require_backupable
 from lkhub.hub.locate import find_paths
 
 
@@ -41,12 +41,15 @@ def backup(
     """
     if recipient and passphrase_file:
         raise InputError("--recipient and --passphrase-file exclude each other", hints=("leave one of them out",))
+    # Before anybody is asked for a passphrase.
+    paths = find_paths(state)
+    require_backupable(paths, str(file))
     keys = (
         SealKeys(recipients=tuple(key for each in recipient for key in _read_recipients(each)))
         if recipient
         else SealKeys(read_passphrase(passphrase_file, twice=True))
     )
-    made = make_backup(find_paths(state), spec, str(file), keys)
+    made = make_backup(paths, spec, str(file), keys)
     size = file.stat().st_size
     if json:
         names = [each.path for each in made.files]
@@ -77,4 +80,14 @@ def _read_recipients(given: str) -> list[str]:
         raise InputError(f"{given} is no text") from None
     if any("PRIVATE KEY" in line or line.startswith("AGE-SECRET-KEY") for line in lines):
         raise InputError(f"{given} has a private key", hints=("name the file with the public one, such as KEY.pub",))
-    return [line for line in lines if line and not line.startswith("#")]
+    found = {number: line for number, line in enumerate(lines, 1) if line and not line.startswith("#")}
+    if not found:
+        raise InputError(f"{given} has no public key", hints=_RECIPIENTS)
+    # The line is not repeated: it may be a passphrase.
+    if wrong := next((number for number, line in found.items() if not line.startswith(_KINDS)), 0):
+        raise InputError(f"{given}:{wrong}: that is no key that a backup can be made for", hints=_RECIPIENTS)
+    return list(found.values())
+
+
+_KINDS = ("age1", "ssh-ed25519 ", "ssh-rsa ")
+_RECIPIENTS = ("a key of age (age1…) or of SSH (ssh-ed25519 … or ssh-rsa …) is one, each on a line of its own",)

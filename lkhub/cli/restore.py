@@ -52,7 +52,7 @@ def restore(
     """
     # Before anybody is asked for a passphrase.
     paths = find_paths(state)
-    require_restorable(paths, str(file), force=force)
+    require_restorable(paths, str(file), force=force, with_key=bool(identity))
     if identity:
         keys = SealKeys(find_passphrase(passphrase_file), identities=tuple(map(_read_identity, identity)))
     else:

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,13 @@ from lkhub.wire.failure import Failure, parse_answer
 
 MAGIC = (b"age-encryption.org/", b"-----BEGIN AGE")
 """How encrypted files begin."""
+
+# The first way in follows, unless the file is armoured, which no backup of lkhub is (age-encryption.org/v1). Where it
+# is a passphrase, it is the only one.
+_WAY_IN = re.compile(rb"age-encryption\.org/v1\n-> (\S+)")
+
+BEGIN_BYTES = 64
+"""How much of a file `require_passphrase_opens` looks at."""
 
 _CHUNK = 1024 * 1024
 
@@ -53,6 +61,13 @@ class SealError(InputError):
 
 class _Done(Struct, frozen=True):
     """The engine has written everything."""
+
+
+def require_passphrase_opens(begin: bytes) -> None:
+    """Raise SealError where a file that begins so was encrypted for keys, so that no passphrase opens it. It can't be
+    seen of an armoured one."""
+    if (found := _WAY_IN.match(begin)) and found[1] != b"scrypt":
+        raise _tell("needs-identity")
 
 
 @contextlib.contextmanager
@@ -142,26 +157,32 @@ def _require_done(process: subprocess.Popen[bytes]) -> None:
         raise _explain(answer)
 
 
+_TOLD: dict[str, tuple[str, tuple[str, ...]]] = {
+    "wrong-key": ("the passphrase or the key is not the one of this backup", ()),
+    "needs-identity": (
+        "the backup was made for a key, and not with a passphrase",
+        ("--identity FILE names the file with the private key, such as ~/.ssh/id_ed25519",),
+    ),
+    "needs-passphrase": ("the backup was made with a passphrase, and not for a key", ("leave --identity out",)),
+    "locked-identity": (
+        "the private key has a passphrase of its own",
+        ("--passphrase-file FILE names the file with it",),
+    ),
+    "bad-identity": ("there is no private key of age or SSH in the file of --identity", ()),
+    "bad-recipient": (
+        "--recipient is no public key of age or SSH",
+        ("write age1…, ssh-ed25519 …, ssh-rsa …, or the file with it",),
+    ),
+    "damaged": ("the backup is damaged, or was cut off", ("nothing was changed",)),
+}
+
+
 def _explain(failure: Failure) -> InputError | MachineError:
-    told = {
-        "wrong-key": ("the passphrase or the key is not the one of this backup", ()),
-        "needs-identity": (
-            "the backup was made for a key, and not with a passphrase",
-            ("--identity FILE names the file with the private key, such as ~/.ssh/id_ed25519",),
-        ),
-        "needs-passphrase": ("the backup was made with a passphrase, and not for a key", ("leave --identity out",)),
-        "locked-identity": (
-            "the private key has a passphrase of its own",
-            ("--passphrase-file FILE names the file with it",),
-        ),
-        "bad-identity": ("there is no private key of age or SSH in the file of --identity", ()),
-        "bad-recipient": (
-            "--recipient is no public key of age or SSH",
-            ("write age1…, ssh-ed25519 …, ssh-rsa …, or the file with it",),
-        ),
-        "damaged": ("the backup is damaged, or was cut off", ("nothing was changed",)),
-    }
-    if failure.code in told:
-        message, hints = told[failure.code]
-        return SealError(message, hints=hints, code=failure.code)
+    if failure.code in _TOLD:
+        return _tell(failure.code)
     return MachineError(f"lkhub-engine could not encrypt or decrypt: {failure.message}")
+
+
+def _tell(code: str) -> SealError:
+    message, hints = _TOLD[code]
+    return SealError(message, hints=hints, code=code)

@@ -66,11 +66,16 @@ class _Contents:
 _STORE = f"{manifest_of.STATE}{StatePaths('').store[1:]}"
 
 
+def require_backupable(paths: StatePaths, file: str) -> None:
+    """Raise InputError where there is no hub, or nothing may be written to `file`."""
+    _require_place(file)
+    _require_hub(paths)
+
+
 def make_backup(paths: StatePaths, given: Path | None, file: str, keys: SealKeys) -> Manifest:
     """Write a backup of the hub to `file`, complete or not at all. `given` is the spec, None for the one in force.
     Raises HubError."""
-    _require_place(file)
-    _require_hub(paths)
+    require_backupable(paths, file)
     service = find_service(paths)
     spec = _find_backed_spec(paths, given, service)
     if service and spec != service.spec:
@@ -115,6 +120,9 @@ def _require_place(file: str) -> None:
         with open(file, "rb") as there:
             begin = there.read(max(map(len, MAGIC)))
     except FileNotFoundError:
+        folder = os.path.dirname(os.path.realpath(file))
+        if not os.path.isdir(folder):
+            raise InputError(f"can't write {file}: there is no folder {folder}", hints=("make it first",)) from None
         return
     except OSError as error:
         raise InputError(f"can't write {file}: {(error.strerror or str(error)).lower()}") from None

@@ -32,7 +32,7 @@ from lkhub.host.files import (
     sync_folder,
 )
 from lkhub.host.lock import hold_lock
-from lkhub.host.sealed import MAGIC, SealKeys, decrypting
+from lkhub.host.sealed import BEGIN_BYTES, MAGIC, SealKeys, decrypting, require_passphrase_opens
 from lkhub.host.state_directory import remove_half_written
 from lkhub.host.system_user import find_group, has_user
 from lkhub.host.trees import list_tree
@@ -63,7 +63,7 @@ def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealK
     """Put the backup in `file` in place. `given` is where its spec goes: by default to where `lkhub install` has it if
     the hub was a service, else to hub.yaml in the current folder. `force`: keep the hub that is there aside. Raises
     HubError, and then nothing was changed."""
-    require_restorable(paths, file, force=force)
+    require_restorable(paths, file, force=force, with_key=bool(keys.identities))
     with _open_backup(file) as source, _state_directory(paths), _prepared_folder(paths):
         manifest = _unpack(paths, source, keys)
         targets = _find_targets(paths, manifest, given)
@@ -79,11 +79,12 @@ def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealK
     return Restored(manifest, spec, record.aside if os.path.isdir(record.aside) else "")
 
 
-def require_restorable(paths: StatePaths, file: str, *, force: bool) -> None:
-    """Raise HubError where the backup can't be put in place, as far as can be seen without a key. A restore that was
-    killed is gone on with before."""
-    with _open_backup(file):
-        pass
+def require_restorable(paths: StatePaths, file: str, *, force: bool, with_key: bool) -> None:
+    """Raise HubError where the backup can't be put in place, as far as can be seen without the passphrase, or the key:
+    `with_key`. A restore that was killed is gone on with before."""
+    with _open_backup(file) as source:
+        if not with_key:
+            require_passphrase_opens(source.read(BEGIN_BYTES))
     if force and read_restore(paths) is None:
         remove(paths.restore_record)
     finish_restore(paths)

@@ -1,6 +1,7 @@
 """`lkhub backup` and `restore`: what they refuse before they do anything, and where the passphrase comes from."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,31 @@ def test_backup_goes_where_a_link_leads(run: Run, monkeypatch: pytest.MonkeyPatc
     assert len(Path("disk/hub.age").read_bytes()) > len(MAGIC[0])
 
 
+@pytest.mark.parametrize("keys", [[], ["--passphrase-file", "nowhere"], ["--recipient", "nowhere"]], ids=str)
+def test_what_prevents_a_backup_is_told_before_the_passphrase(
+    run: Run, request: pytest.FixtureRequest, keys: list[str]
+) -> None:
+    def refuse(file: str, told: str) -> None:
+        done = run("backup", file, *keys)
+        assert (done.code, done.out, told in done.err) == (2, "", True), done.err
+        assert "passphrase" not in done.err
+        assert "nowhere" not in done.err
+
+    refuse("hub.age", "there is no hub in ")
+    request.getfixturevalue("applied")
+    Path("folder").mkdir()
+    Path("thesis.txt").write_text("years of work")
+    refuse("folder", "can't write folder: is a directory")
+    refuse("thesis.txt", "thesis.txt is there, and is no backup")
+    refuse("thesis.txt/hub.age", "can't write thesis.txt/hub.age: not a directory")
+    refuse("missing/hub.age", f"there is no folder {Path.cwd()}/missing")
+
+
+@pytest.mark.usefixtures("applied")
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_passphrase_is_never_guessed(run: Run, command: str) -> None:
+def test_passphrase_is_never_guessed(run: Run, tmp_path: Path, command: str) -> None:
+    if command == "restore":
+        shutil.rmtree(tmp_path / "state")
     Path("hub.age").write_bytes(MAGIC[0])
     Path("empty").touch()
     for arguments, told in (
@@ -122,6 +146,35 @@ def test_backup_that_may_not_be_read_is_told_before_the_passphrase(run: Run) -> 
     assert "can't read hub.age: permission denied" in run("restore", "hub.age").err
 
 
+@pytest.mark.parametrize("way", ["X25519 key", "ssh-ed25519 Ab Cd", "piv-p256 Ab"])
+def test_backup_for_a_key_asks_for_no_passphrase(run: Run, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    Path("hub.age").write_bytes(MAGIC[0] + f"v1\n-> {way}\n".encode())
+    for variable in (None, "x"):
+        if variable:
+            monkeypatch.setenv("LKHUB_PASSPHRASE", variable)
+        done = run("restore", "hub.age")
+        assert (done.code, done.out, "was made for a key" in done.err) == (2, "", True), done.err
+        assert "--identity FILE" in done.err
+        assert "--passphrase-file" not in done.err
+
+
+@pytest.mark.usefixtures("applied")
+@pytest.mark.parametrize("others", [[], ["--recipient", "age1x"]], ids=str)
+def test_file_without_a_public_key_is_no_recipient(run: Run, others: list[str]) -> None:
+    """Who has the key that belongs into the file could not open the backup, and would learn it too late."""
+    for text, told in (
+        ("", "keys has no public key"),
+        ("# the keys of our operators\n\n", "keys has no public key"),
+        ("age1x\necdsa-sha2-nistp256 AAAA ann\n", "keys:2: that is no key"),
+        ("a passphrase", "keys:1: that is no key"),
+    ):
+        Path("keys").write_text(text)
+        done = run("backup", "hub.age", *others, "--recipient", "keys")
+        assert (done.code, done.out, told in done.err) == (2, "", True), done.err
+        assert ("ssh-ed25519" in done.err, "a passphrase" in done.err) == (True, False)
+
+
+@pytest.mark.usefixtures("applied")
 def test_private_key_is_no_recipient(run: Run) -> None:
     Path("key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n")
     done = run("backup", "hub.age", "--recipient", "key")
