@@ -53,16 +53,15 @@ def describe_cut(people: int, only_through: Collection[str]) -> str:
     return f"{begin} and had to reconnect"
 
 
-def check_upgrade(source: str, target: str, *, own: bool) -> Iterator[Finding]:
-    """A finding for an upgrade from the copy in the folder `source` to that in `target`, which goes on no more. `own`:
-    the hub is a service of the user's own."""
-    sudo = "" if own else "sudo "
+def check_upgrade(source: str, target: str, lkhub: str) -> Iterator[Finding]:
+    """A finding for an upgrade from the copy in the folder `source` to that in `target`, which goes on no more. `lkhub`
+    is how the service's commands begin."""
     yield upgrade_unfinished().about(
         "hub",
         detail=f"it was to replace {source} by {target}",
         fix=(
-            Fix("have it finished, with the wheel or the version of then or another one", f"{sudo}lkhub upgrade WHEEL"),
-            Fix("or stay with the version that is in place", f"{sudo}lkhub install"),
+            Fix("have it finished, with the wheel or the version of then or another one", f"{lkhub} upgrade WHEEL"),
+            Fix("or stay with the version that is in place", f"{lkhub} install"),
         ),
     )
 

@@ -45,13 +45,13 @@ def check_drift(edited: Iterable[EditedFile]) -> Iterator[Finding]:
 
 
 def check_unit(
-    unit: str, edited: EditedFile | None, before: EditedFile | None, *, control: str, own: bool
+    unit: str, edited: EditedFile | None, before: EditedFile | None, *, control: str, lkhub: str, own: bool
 ) -> Iterator[Finding]:
     """A finding where the unit at the path `unit` was `edited`, or was `before`, when `lkhub install` has written over
-    the edit. `control` is how its user calls systemctl. `own`: it is a service of the user's own."""
+    the edit. `control` is how its user calls systemctl, and `lkhub` how the service's commands begin. `own`: it is a
+    service of the user's own."""
     name = unit.rpartition("/")[2].removesuffix(".service")
     drop_in = Fix("write what you want into a file of your own, which lkhub leaves alone", f"{control} edit {name}")
-    sudo = "" if own else "sudo "
     if edited:
         yield drift(unit=True).about(
             unit.rpartition("/")[2],
@@ -61,10 +61,11 @@ def check_unit(
             fix=(
                 *([_see(edited)] if edited.now is not None else []),
                 drop_in,
-                Fix("then write the unit again", f"{sudo}lkhub install"),
+                Fix("then write the unit again", f"{lkhub} install"),
             ),
         )
     if before:
+        sudo = "" if own else "sudo "
         yield drift(unit=True).about(
             before.kept.rpartition("/")[2],
             detail=_show(f"the edit is kept as {before.kept}", before),

@@ -22,6 +22,7 @@ from lkhub.host.files import explain_os_errors
 from lkhub.hub.agent_images import list_images, refuse_image, require_image
 from lkhub.hub.agent_units import add_given, has_units, list_given, restart_given
 from lkhub.hub.agents import AgentRow, is_seen, list_rows
+from lkhub.hub.as_root import as_root
 from lkhub.hub.locate import find_hub
 from lkhub.hub.rooms import find_room, open_service
 from lkhub.hub.running import ask_running
@@ -70,7 +71,8 @@ def list_agents(spec: HubSpec = None, state: State = None, json: Json = False) -
     unseen = [row for row in rows if row.process and row.process.pid and not is_seen(row.process)]
     show_table(heads, [_describe(row, is_known=known is not None and row not in unseen) for row in rows])
     if unseen:
-        say("which worker is whose process can be seen by root alone: `sudo lkhub agents list`", "note", "cyan")
+        see = as_root("agents", "list", "--state", paths.root)
+        say(f"which worker is whose process can be seen by root alone: `{see}`", "note", "cyan")
     elsewhere = _list_elsewhere(paths)
     if elsewhere:
         say(f"{', '.join(elsewhere)}: in a container of its own, whose worker is one of these", "note", "cyan")

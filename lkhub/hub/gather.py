@@ -21,7 +21,7 @@ from lkhub.host.files import digest, is_read_only, list_files, read_input, read_
 from lkhub.host.kernel import read_limits
 from lkhub.host.runs_in import read_runs_in
 from lkhub.hub.applied import describe_unknown
-from lkhub.hub.locate import find_service, find_typed
+from lkhub.hub.locate import find_service, find_typed, name_command
 from lkhub.hub.running import ask_settled_report, find_ended, find_left
 from lkhub.hub.status import HubStatus, Verified
 from lkhub.plan.host import KernelLimits, RunsIn
@@ -185,15 +185,15 @@ def _judge_unit(paths: StatePaths) -> Iterator[Finding]:
     from lkhub.state.upgrade import name_lock, read_upgrade
 
     with contextlib.suppress(MachineError):
-        control, own = service.systemctl, service.of_user
+        control, own, lkhub = service.systemctl, service.of_user, name_command(service)
         record = read_upgrade(service)
         if record and not is_held(name_lock(service)):
-            yield from check_upgrade(record.source, record.target, own=own)
+            yield from check_upgrade(record.source, record.target, lkhub)
         if not own:  # a user's own systemd runs what the user may run
             denied = find_denied(f"{service.current}/bin/python", service.current)
             yield from check_selinux(denied, service.programs, control)
         for unit in (service.unit_file, *list_agent_units(service)):
-            yield from check_unit(unit, *find_edited(unit, service.units), control=control, own=own)
+            yield from check_unit(unit, *find_edited(unit, service.units), control=control, lkhub=lkhub, own=own)
 
 
 def _judge_files(applied: AppliedRecord | None) -> tuple[Finding, ...]:

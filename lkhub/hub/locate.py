@@ -58,9 +58,12 @@ def find_typed(paths: StatePaths) -> Typed:
 def name_apply(paths: StatePaths) -> str:
     """The command that applies a spec to this hub."""
     service = find_service(paths)
-    if service is None:
-        return APPLY
-    return "lkhub install" if service.of_user or os.geteuid() == 0 else f"sudo {service.command} install"
+    return APPLY if service is None else f"{name_command(service)} install"
+
+
+def name_command(service: Service) -> str:
+    """How commands about this service begin. The PATH that sudo sets need not lead to the service's command."""
+    return "lkhub" if service.of_user or os.geteuid() == 0 else f"sudo {service.command}"
 
 
 def find_paths(given: Path | None) -> StatePaths:

@@ -36,6 +36,7 @@ from lkhub.host.sealed import BEGIN_BYTES, MAGIC, SealKeys, decrypting, require_
 from lkhub.host.state_directory import remove_half_written
 from lkhub.host.system_user import find_group, has_user
 from lkhub.host.trees import list_tree
+from lkhub.hub.as_root import as_root
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_service
 from lkhub.hub.running import find_left, is_running
 from lkhub.plan.paths import BACKED_UP, OF_THE_MACHINE, STATE_NAMES, StatePaths
@@ -312,5 +313,5 @@ def _move_spec(target: str) -> None:
 def _describe_unfinished(target: str) -> MachineError:
     return MachineError(
         f"a restore was interrupted before it had put {target} in place, and this user can't",
-        hints=("`sudo lkhub install` goes on with it",),
+        hints=(f"`{as_root('install')}` goes on with it",),
     )

@@ -112,9 +112,10 @@ def test_pending_change_says_how_many_people_it_interrupts(
 
 
 def test_upgrade_that_goes_on_no_more_is_finished_or_settled_for() -> None:
-    [finding] = check_upgrade("/opt/old", "/opt/new", own=False)
+    [finding] = check_upgrade("/opt/old", "/opt/new", "sudo /usr/local/bin/lkhub")
     assert (finding.code, finding.severity) == ("upgrade-unfinished", "warning")
     assert "/opt/old by /opt/new" in finding.detail
-    assert [fix.command for fix in finding.fix] == ["sudo lkhub upgrade WHEEL", "sudo lkhub install"]
-    [finding] = check_upgrade("/opt/old", "/opt/new", own=True)
-    assert finding.fix[1].command == "lkhub install"
+    assert [fix.command for fix in finding.fix] == [
+        "sudo /usr/local/bin/lkhub upgrade WHEEL",
+        "sudo /usr/local/bin/lkhub install",
+    ]

@@ -69,21 +69,21 @@ def test_unit_that_was_edited_and_one_that_was_written_over_are_two_findings() -
     unit, kept = "/etc/systemd/system/lkhub.service", "/etc/systemd/system/lkhub.service.edited"
     edited = EditedFile("/opt/lkhub/units/lkhub.service", unit, f"[Service]\nEnvironment=TOKEN={SECRET}", "[Service]")
     written_over = EditedFile(unit, kept, "[Service]\nNice=5", "[Service]")
-    now, before = check_unit(unit, edited, written_over, control="systemctl", own=False)
+    now, before = check_unit(unit, edited, written_over, control="systemctl", lkhub="sudo /bin/lkhub", own=False)
     assert (now.code, now.subject, before.subject) == ("drift", "lkhub.service", "lkhub.service.edited")
     assert now.detail.splitlines()[1:] == ["    @@ -1 +1,2 @@", "     [Service]", "    +Environment=TOKEN=***"]
     assert [fix.command for fix in now.fix] == [
         f"diff -u /opt/lkhub/units/lkhub.service {unit}",
         "systemctl edit lkhub",
-        "sudo lkhub install",
+        "sudo /bin/lkhub install",
     ]
     assert before.detail.splitlines()[-1] == "    +Nice=5"
     assert [fix.command for fix in before.fix] == [f"diff -u {unit} {kept}", "systemctl edit lkhub", f"sudo rm {kept}"]
-    assert not list(check_unit(unit, None, None, control="systemctl", own=False))
+    assert not list(check_unit(unit, None, None, control="systemctl", lkhub="sudo /bin/lkhub", own=False))
 
 
 def test_unit_of_an_earlier_version_has_no_copy_to_show_an_edit_by() -> None:
     edited = EditedFile("/opt/lkhub/units/lkhub.service", "/etc/lkhub.service", "[Service]\nNice=5", None)
-    [finding] = check_unit("/etc/lkhub.service", edited, None, control="systemctl", own=False)
+    [finding] = check_unit("/etc/lkhub.service", edited, None, control="systemctl", lkhub="sudo /bin/lkhub", own=False)
     assert "\n" not in finding.detail
-    assert [fix.command for fix in finding.fix] == ["systemctl edit lkhub", "sudo lkhub install"]
+    assert [fix.command for fix in finding.fix] == ["systemctl edit lkhub", "sudo /bin/lkhub install"]

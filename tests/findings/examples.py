@@ -125,9 +125,11 @@ def list_hub() -> Iterator[Finding]:
     yield from check_edited("hub.yaml")
     text = "port: 7880\nredis:\n  password: "
     yield from check_drift([EditedFile("/s/livekit.yaml", "/s/livekit.yaml.edited", f"{text}b\nnew: 1", f"{text}a")])
-    yield from check_upgrade("/opt/lkhub/0.1.0-3f2a9c01", "/opt/lkhub/0.2.0-9d8c7b6a", own=False)
+    yield from check_upgrade("/opt/lkhub/0.1.0-3f2a9c01", "/opt/lkhub/0.2.0-9d8c7b6a", "sudo /usr/local/bin/lkhub")
     edited = EditedFile("/opt/lkhub/units/lkhub.service", "/s/lkhub.service", "[Service]\nNice=5\n", "[Service]\n")
-    yield from check_unit("/s/lkhub.service", edited, None, control="systemctl", own=False)
+    yield from check_unit(
+        "/s/lkhub.service", edited, None, control="systemctl", lkhub="sudo /usr/local/bin/lkhub", own=False
+    )
     yield from check_known("/var/lib/lkhub does not exist")
     yield from check_linger("ann")
     yield from check_started(without_systemd=True)

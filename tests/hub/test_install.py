@@ -1,5 +1,6 @@
 """What a service that does not start says. `tests/targets` installs one."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +12,10 @@ from lkhub.errors import MachineError
 from lkhub.host.commands import Done
 from lkhub.host.processes import ProcessId
 from lkhub.hub import install
-from lkhub.hub.locate import name_apply
+from lkhub.hub.locate import name_apply, name_command
 from lkhub.plan.build import build_plan
 from lkhub.plan.process import UNKNOWN, ProcessPlan
-from lkhub.plan.service import Service, user_service
+from lkhub.plan.service import SYSTEM, Service, user_service
 from lkhub.spec.load import load_spec
 from lkhub.state.identity import Identity, write_record, write_retired
 from tests.machines import make_facts
@@ -89,6 +90,18 @@ def test_service_has_a_command_of_its_own_that_applies_a_spec(tmp_path: Path, mo
     Path(service.unit_file).parent.mkdir(parents=True)
     Path(service.unit_file).write_text("")
     assert name_apply(service.installation.paths) == "lkhub install"
+
+
+@pytest.mark.parametrize(
+    ("of_user", "uid", "begins"),
+    [(True, 1000, "lkhub"), (False, 0, "lkhub"), (False, 1000, "sudo /usr/local/bin/lkhub")],
+)
+def test_command_about_a_service_is_found_where_sudo_has_another_path(
+    monkeypatch: pytest.MonkeyPatch, of_user: bool, uid: int, begins: str
+) -> None:
+    """As on Fedora, whose sudo does not look into /usr/local/bin."""
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    assert name_command(replace(SYSTEM, of_user=of_user)) == begins
 
 
 def test_spec_in_the_current_folder_is_another_one_only_if_it_says_something_else(

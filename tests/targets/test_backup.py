@@ -109,7 +109,7 @@ def test_restore_that_was_killed_is_finished_by_install(booted: Booted) -> None:
     booted.must(f"echo '{json.dumps(record)}' >{state}/restore.json && chown -R lkhub: {state}")
     # The service can't rename what is root's, and says so instead of starting half of each.
     booted.must("systemctl start --no-block lkhub")
-    refused = "`sudo lkhub install` goes on with it"
+    refused = "-m lkhub install` goes on with it"
     wait_until(lambda: refused in booted.must("journalctl --unit lkhub"), "the refusal", START_SECONDS)
     booted.must("systemctl stop lkhub")
     booted.must("lkhub install")
