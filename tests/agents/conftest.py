@@ -13,7 +13,6 @@ from tests.kit.hub import Hub, make_hub
 TONE = Path(__file__).parent / "tone"
 
 WHEELS = ROOT / "build/agent-wheels"
-"""What the project needs, fetched by `scripts/test -m agents` before any test runs."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,13 +21,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.agents)
 
 
+def find_wheels() -> Path:
+    """The folder with what the project needs, which is fetched before any test runs."""
+    assert list(WHEELS.glob("livekit_agents-*.whl")), "`scripts/agent-wheels` fetches the wheels"
+    return WHEELS
+
+
 @pytest.fixture(scope="session")
 def wheels() -> Iterator[Path]:
     """A folder that agents' users can read, wherever this checkout is."""
-    assert list(WHEELS.glob("livekit_agents-*.whl")), "`scripts/test -m agents` fetches the wheels"
+    found = find_wheels()
     with tempfile.TemporaryDirectory(prefix="wheels-") as made:
         Path(made).chmod(0o755)
-        for wheel in WHEELS.iterdir():
+        for wheel in found.iterdir():
             shutil.copy(wheel, made)
         yield Path(made)
 

@@ -25,7 +25,7 @@ COMMAND_SECONDS = 300
 
 @dataclass(frozen=True)
 class Docker:
-    """A daemon with its files in `folder`, short enough for the names of sockets."""
+    """A daemon with the image BASE. Its files are in `folder`, short enough for the names of sockets."""
 
     folder: Path
 
@@ -69,6 +69,8 @@ def docker_daemon(machine: Namespace) -> Iterator[Docker]:
             daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_until(lambda: made.run("docker", "version").returncode == 0, "dockerd answers")
+            folder.chmod(0o711)  # users of containers go through it to what they mount
+            made.import_base()
             yield made
             if containers := made.must("docker", "ps", "--all", "--quiet").split():
                 made.must("docker", "rm", "--force", *containers)

@@ -8,6 +8,7 @@ import pytest
 from lkhub.host.programs import copy_programs
 from tests.kit.booted import Booted, booting, make_root
 from tests.kit.call import LISTENER, SPEAKER, Call, calling
+from tests.kit.docker import Docker, docker_daemon
 from tests.kit.fixtures import means
 from tests.kit.netns import Namespace, connect, namespace
 from tests.kit.wheels import build_wheel, make_release
@@ -63,6 +64,13 @@ def network() -> Iterator[tuple[Namespace, Namespace]]:
 @pytest.fixture(scope="module")
 def booted(root: Path, network: tuple[Namespace, Namespace]) -> Iterator[Booted]:
     with booting(root, network[0]) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def docker(network: tuple[Namespace, Namespace]) -> Iterator[Docker]:
+    """A Docker daemon on the machine."""
+    with docker_daemon(network[0]) as made:
         yield made
 
 

@@ -2,7 +2,6 @@
 the certificate of a private authority, which the agent's image trusts."""
 
 import json
-import re
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,21 +10,17 @@ from typing import Any
 
 import pytest
 
-from lkhub.render.targets.image import render_image
-from lkhub.render.targets.kubernetes.target import IMAGE
-from tests.agents.conftest import WHEELS
 from tests.agents.test_agents import hear_again
 from tests.certificates import make
-from tests.documents import ROOT, list_blocks
-from tests.kit.docker import BASE, Docker, docker_daemon
+from tests.kit.docker import Docker
 from tests.kit.netns import Namespace
 from tests.kit.person import taking_part
-from tests.kit.wheels import make_wheels
 from tests.render.targets.test_kubernetes import read, read_pod, render
 from tests.targets.conftest import ADDRESS
-from tests.targets.test_compose_images import IMAGE as TONE
-from tests.targets.test_compose_images import REGISTERING_SECONDS, UID, build_agent
-from tests.targets.test_kubernetes_pod import list_options
+from tests.targets.deployed import REGISTERING_SECONDS
+from tests.targets.test_kubernetes_pod import build_image, list_options
+from tests.targets.tone import IMAGE as TONE
+from tests.targets.tone import UID, build_tone, read_dockerfile
 from tests.waiting import wait_until
 
 TRUSTING = "registry.example/tone:trusting"
@@ -99,36 +94,19 @@ def list_agent_options(pod: dict[str, Any], container: dict[str, Any]) -> Iterat
     yield from ("--security-opt=no-new-privileges", "--cap-drop=ALL")
 
 
-def read_dockerfile() -> str:
-    """The one of the guide, which makes an image that trusts the authority."""
-    guide = list_blocks(ROOT / "docs/guides/kubernetes.md")
-    [shown] = [block.text for block in guide if block.language == "dockerfile"]
-    return re.sub(r"^FROM .*$", f"FROM {TONE}", shown, count=1, flags=re.MULTILINE)
-
-
 @pytest.fixture(scope="module")
-def cluster(network: tuple[Namespace, Namespace]) -> Iterator[Cluster]:
-    assert list(WHEELS.glob("livekit_agents-*.whl")), "`scripts/agent-wheels` fetches the wheels"
-    with docker_daemon(network[0]) as docker:
-        docker.import_base()
-        docker.folder.chmod(0o711)
-        folder = docker.folder / "hub"
-        folder.mkdir()
-        for file in render_image():
-            (folder / file.name).write_text(file.text)
-        make_wheels(folder)
-        arguments = (f"--build-arg=BASE={BASE}", "--build-arg=PIP_NO_INDEX=1")
-        docker.must("docker", "build", "--tag", IMAGE, *arguments, ".", cwd=folder)
-        build_agent(docker)
-        trust = docker.folder / "trust"
-        trust.mkdir()
-        (trust / "Dockerfile").write_text(read_dockerfile())
-        (trust / "root.crt").write_text(AUTHORITY.pem)
-        (trust / "root.crt").chmod(0o600)  # the agent's user must be able to read it all the same
-        docker.must("docker", "build", "--tag", TRUSTING, ".", cwd=trust)
-        made = Cluster(docker, render(SPEC, FORM))
-        made.run_hub()
-        yield made
+def cluster(docker: Docker) -> Cluster:
+    build_tone(docker, build_image(docker))
+    trust = docker.folder / "trust"
+    trust.mkdir()
+    # It makes an image that trusts the authority.
+    (trust / "Dockerfile").write_text(read_dockerfile("kubernetes.md", TONE))
+    (trust / "root.crt").write_text(AUTHORITY.pem)
+    (trust / "root.crt").chmod(0o600)  # the agent's user must be able to read it all the same
+    docker.must("docker", "build", "--tag", TRUSTING, ".", cwd=trust)
+    made = Cluster(docker, render(SPEC, FORM))
+    made.run_hub()
+    return made
 
 
 def test_agent_in_a_network_of_its_own_is_heard(

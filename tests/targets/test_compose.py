@@ -16,11 +16,11 @@ import pytest
 from lkhub.plan.container import UID, choose_agent_uid
 from tests.documents import ROOT
 from tests.kit.call import LISTENER, SPEAKER, Call, calling
-from tests.kit.docker import BASE, Docker, docker_daemon
+from tests.kit.docker import BASE, Docker
 from tests.kit.guide import Desk, follow
 from tests.kit.netns import Namespace
-from tests.kit.wheels import make_wheels
 from tests.targets.conftest import ADDRESS
+from tests.targets.deployed import build_arguments, render_compose
 from tests.targets.planned import BIND, describe_plan, read_rights
 from tests.waiting import wait_until
 
@@ -95,13 +95,6 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def docker(network: tuple[Namespace, Namespace]) -> Iterator[Docker]:
-    with docker_daemon(network[0]) as made:
-        made.import_base()
-        yield made
-
-
-@pytest.fixture(scope="module")
 def folder(docker: Docker, network: tuple[Namespace, Namespace]) -> Path:
     """The folder of the spec, with the rendered files and the wheels beside it."""
     folder, elsewhere = docker.folder / "hub", docker.folder / "elsewhere"
@@ -114,15 +107,8 @@ def folder(docker: Docker, network: tuple[Namespace, Namespace]) -> Path:
         subprocess.run(["chown", str(UID), path], check=True)
     (folder / "bmo").mkdir()
     shutil.copy(Path(__file__).parent / "agent/tries.py", folder / "bmo")
-    # Docker's folder is for root alone.
-    docker.folder.chmod(0o711)
-    subprocess.run(
-        [*network[0].prefix, sys.executable, "-m", "lkhub", "render", "compose", "-o", "."], cwd=folder, check=True
-    )
-    make_wheels(folder)
-    docker.must(
-        "docker-compose", "build", "--build-arg", f"BASE={BASE}", "--build-arg", "PIP_NO_INDEX=1", "hub", cwd=folder
-    )
+    render_compose(network[0], folder)
+    docker.must("docker-compose", "build", *build_arguments(), "hub", cwd=folder)
     return folder
 
 

@@ -1,21 +1,16 @@
 """An agent that is a project of uv, beside a hub in a container: uv installs it in the hub's own image."""
 
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.agents.conftest import WHEELS, write_project
+from tests.agents.conftest import find_wheels, write_project
 from tests.agents.test_agents import hear_again
-from tests.kit.docker import BASE, docker_daemon
+from tests.kit.docker import BASE, Docker
 from tests.kit.netns import Namespace
-from tests.kit.wheels import make_wheels
 from tests.targets.conftest import ADDRESS
-from tests.targets.test_compose_images import Deployed
-from tests.waiting import wait_until
+from tests.targets.deployed import Deployed, build_arguments, deploy
 
 SPEC = f"reach: lan\nmedia: {{advertise: {ADDRESS}}}\nagents: [{{name: tone, project: tone}}]\n"
 
@@ -26,28 +21,19 @@ INSTALLING = "install its dependencies"
 
 
 @pytest.fixture(scope="module")
-def deployed(network: tuple[Namespace, Namespace]) -> Iterator[Deployed]:
-    assert list(WHEELS.glob("livekit_agents-*.whl")), "`scripts/agent-wheels` fetches the wheels"
-    with docker_daemon(network[0]) as docker:
-        docker.import_base()
-        docker.folder.chmod(0o711)
-        base, folder = docker.folder / "base", docker.folder / "hub"
-        for each in (base, folder):
-            each.mkdir()
-        for wheel in WHEELS.glob("*.whl"):
-            shutil.copy(wheel, base)
-        (base / "Dockerfile").write_text(WITH_PACKAGES)
-        docker.must("docker", "build", "--tag", "with-packages", ".", cwd=base)
-        (folder / "hub.yaml").write_text(SPEC)
-        write_project(folder / "tone", Path("/wheels"))
-        argv = [*network[0].prefix, sys.executable, "-m", "lkhub", "render", "compose", "-o", "."]
-        subprocess.run(argv, cwd=folder, check=True)
-        make_wheels(folder)
-        made = Deployed(docker, folder, network[1])
-        made.compose("build", "--build-arg", "BASE=with-packages", "--build-arg", "PIP_NO_INDEX=1")
-        made.compose("up", "--detach")
-        wait_until(lambda: "hub is up" in made.compose("logs", "hub"), "the hub is up")
-        yield made
+def deployed(docker: Docker, network: tuple[Namespace, Namespace]) -> Deployed:
+    base, folder = docker.folder / "base", docker.folder / "hub"
+    for each in (base, folder):
+        each.mkdir()
+    for wheel in find_wheels().glob("*.whl"):
+        shutil.copy(wheel, base)
+    (base / "Dockerfile").write_text(WITH_PACKAGES)
+    docker.must("docker", "build", "--tag", "with-packages", ".", cwd=base)
+    write_project(folder / "tone", Path("/wheels"))
+    made = deploy(docker, network, SPEC)
+    made.compose("build", *build_arguments("with-packages"))
+    made.start()
+    return made
 
 
 def test_person_on_another_machine_hears_the_agent(deployed: Deployed) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents.conftest import WHEELS, write_project
+from tests.agents.conftest import find_wheels, write_project
 from tests.kit.booted import Booted
 from tests.kit.netns import Namespace
 from tests.targets.conftest import ADDRESS, SETUP
@@ -45,10 +45,9 @@ REGISTERED_SECONDS = 120
 
 @pytest.fixture(scope="module")
 def service(booted: Booted) -> Booted:
-    assert list(WHEELS.glob("livekit_agents-*.whl")), "`scripts/agent-wheels` fetches the wheels"
     # As `pip install 'lkhub[agents]'` does.
     shutil.copy(Path(sysconfig.get_path("scripts"), "uv"), f"{booted.root}{SETUP}/bin/uv")
-    shutil.copytree(WHEELS, f"{booted.root}{PACKAGES}")
+    shutil.copytree(find_wheels(), f"{booted.root}{PACKAGES}")
     folder = booted.root / "srv/hub"
     folder.mkdir()
     write_project(folder / "tone", Path(PACKAGES))

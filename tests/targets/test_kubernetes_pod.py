@@ -16,11 +16,12 @@ from lkhub.render.targets.image import render_image
 from lkhub.render.targets.kubernetes.pod import Network
 from lkhub.render.targets.kubernetes.target import IMAGE
 from tests.documents import ROOT
-from tests.kit.docker import BASE, Docker, docker_daemon
+from tests.kit.docker import Docker
 from tests.kit.netns import Namespace, dropping
 from tests.kit.wheels import make_wheels
 from tests.render.targets.test_kubernetes import read, read_pod, render
 from tests.targets.conftest import ADDRESS
+from tests.targets.deployed import build_arguments
 from tests.targets.planned import BIND, describe_plan, read_rights
 from tests.waiting import wait_until
 
@@ -46,21 +47,22 @@ SPECS: dict[Network, str] = {
 }
 
 
+def build_image(docker: Docker) -> Path:
+    """Build the hub's image. Returns its folder, which has the wheels."""
+    folder = docker.folder / "hub"
+    folder.mkdir()
+    for file in render_image():
+        (folder / file.name).write_text(file.text)
+    make_wheels(folder)
+    docker.must("docker", "build", "--tag", IMAGE, *build_arguments(), ".", cwd=folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
-def docker(network: tuple[Namespace, Namespace]) -> Iterator[Docker]:
-    """A daemon with the image, on the node."""
-    with docker_daemon(network[0]) as made:
-        made.import_base()
-        folder = made.folder / "image"
-        folder.mkdir()
-        for file in render_image():
-            (folder / file.name).write_text(file.text)
-        make_wheels(folder)
-        made.must(
-            *("docker", "build", "--tag", IMAGE, "--build-arg", f"BASE={BASE}", "--build-arg", "PIP_NO_INDEX=1", "."),
-            cwd=folder,
-        )
-        yield made
+def node(docker: Docker) -> Docker:
+    """The daemon of the node, with the image."""
+    build_image(docker)
+    return docker
 
 
 @dataclass(frozen=True)
@@ -89,23 +91,22 @@ class Running:
 
 
 @pytest.fixture(scope="module", params=SPECS)
-def running(request: pytest.FixtureRequest, docker: Docker, network: tuple[Namespace, Namespace]) -> Iterator[Running]:
+def running(request: pytest.FixtureRequest, node: Docker, network: tuple[Namespace, Namespace]) -> Iterator[Running]:
     form: Network = request.param
     network[0].run("ip", "address", "replace", f"{BALANCER}/32", "dev", "eth0")
     files = render(SPECS[form], form)
     pod = read_pod(files, form)
     [container] = pod["containers"]
-    folder = docker.folder / form
+    folder = node.folder / form
     folder.mkdir()
     folder.chmod(0o711)
-    docker.folder.chmod(0o711)
     data = read(files[f"{form}/configmap.yaml"])["data"]
     argv = list_options(pod, container, folder, data)
-    docker.must("docker", "run", "--detach", "--name", form, *argv, container["image"], *container["args"])
-    made = Running(docker, container, form)
+    node.must("docker", "run", "--detach", "--name", form, *argv, container["image"], *container["args"])
+    made = Running(node, container, form)
     wait_until(lambda: made.probe("startup"), f"the startup probe: {form}")
     yield made
-    docker.must("docker", "rm", "--force", form)
+    node.must("docker", "rm", "--force", form)
 
 
 def list_options(pod: dict[str, Any], container: dict[str, Any], folder: Path, data: dict[str, str]) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """The sovereign hub in a container, with the certificate of its name in a tailnet through the mounted socket."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +7,10 @@ import pytest
 
 from lkhub.plan.container import UID
 from lkhub.render.targets.compose import TAILSCALED
-from tests.kit.docker import BASE, Docker, docker_daemon
+from tests.kit.docker import BASE, Docker
 from tests.kit.netns import Namespace
 from tests.kit.tailscaled import run_tailscaled
-from tests.kit.wheels import make_wheels
+from tests.targets.deployed import build_arguments, render_compose
 from tests.targets.tailnet import ADDRESS, NAME, SPEC, Tailnet, tailnet
 from tests.waiting import wait_until
 
@@ -30,14 +28,6 @@ FILES = ("--file", "compose.yaml", "--file", "naming.yaml")
 
 # Docker starts the container again after seconds that double each time.
 SECONDS = 150
-
-
-@pytest.fixture(scope="module")
-def docker(network: tuple[Namespace, Namespace]) -> Iterator[Docker]:
-    with docker_daemon(network[0]) as made:
-        made.folder.chmod(0o711)
-        made.import_base()
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +49,13 @@ def folder(docker: Docker, net: Tailnet, network: tuple[Namespace, Namespace]) -
     (base / "root.pem").write_text(net.root.pem)
     docker.must("docker", "build", "--tag", "trusting", ".", cwd=base)
     (folder / "hub.yaml").write_text(SPEC)
-    render = [sys.executable, "-m", "lkhub", "render", "compose", "-o", "."]
-    environ = ["env", f"TS_SOCKET={where}/tailscaled.sock"]
-    subprocess.run([*network[0].prefix, *environ, *render], cwd=folder, check=True)
+    render_compose(network[0], folder, TS_SOCKET=f"{where}/tailscaled.sock")
     rendered = folder / "compose.yaml"
     mounted = f"{TAILSCALED}:{TAILSCALED}:ro"
     assert rendered.read_text().count(mounted) == 1
     rendered.write_text(rendered.read_text().replace(mounted, f"{where}:{TAILSCALED}:ro"))
     (folder / "naming.yaml").write_text(NAMING)
-    make_wheels(folder)
-    arguments = ("--build-arg", "BASE=trusting", "--build-arg", "PIP_NO_INDEX=1")
-    docker.must("docker-compose", *FILES, "build", *arguments, "hub", cwd=folder)
+    docker.must("docker-compose", *FILES, "build", *build_arguments("trusting"), "hub", cwd=folder)
     return folder
 
 

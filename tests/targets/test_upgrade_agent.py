@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.agents.conftest import TONE, WHEELS
+from tests.agents.conftest import TONE, find_wheels
 from tests.agents.test_agents import hear_again
 from tests.agents.test_heard_again import HEARD_SECONDS
 from tests.agents.test_two_media import measuring
@@ -48,8 +48,7 @@ def service(booted: Booted, redis: None) -> Booted:
 
 def install_agent(booted: Booted, spec: str) -> Booted:
     """Make a hub a service of the machine, and wait until its agent has registered."""
-    assert list(WHEELS.glob("livekit_agents-*.whl")), "`scripts/agent-wheels` fetches the wheels"
-    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", f"--find-links={WHEELS}"]
+    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", f"--find-links={find_wheels()}"]
     subprocess.run([*argv, f"--target={booted.root}{PACKAGES}", "livekit-agents", "numpy"], check=True)
     # Without its pyproject.toml: what it needs is there already, and this machine has no uv.
     (booted.root / "srv/tone").mkdir()
