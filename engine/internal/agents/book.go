@@ -6,6 +6,7 @@ package agents
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -145,6 +146,12 @@ func (b *Book) updateWorker(id string, told *livekit.UpdateWorkerStatus) {
 // change needs b.mu.
 func (b *Book) change(w *worker, status livekit.WorkerStatus, load float32, draining bool) {
 	was := w.isFree()
+	switch { // JSON has no such numbers; livekit-server gives no job to a worker whose load is not below 1
+	case math.IsInf(float64(load), -1):
+		load = 0
+	case math.IsNaN(float64(load)), math.IsInf(float64(load), 1):
+		load = 1
+	}
 	w.status, w.load, w.draining = status, load, draining
 	if w.isFree() && !was { // a worker that was full takes what it had refused
 		clear(b.refused)

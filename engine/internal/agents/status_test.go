@@ -2,6 +2,7 @@ package agents
 
 import (
 	"encoding/json"
+	"math"
 	"testing"
 	"time"
 
@@ -80,5 +81,20 @@ func TestStatusHasWorkersWithTheirJobs(t *testing.T) {
 		`],"waiting":[],"again":0}`
 	if string(text) != want {
 		t.Errorf("%s\nwant\n%s", text, want)
+	}
+}
+
+// A worker is other people's code. The status of media has everything else that is known of a hub in it, too.
+func TestNoNumberOfAWorkerKeepsOthersFromBeingTold(t *testing.T) {
+	for _, load := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32} {
+		s := newScene(t)
+		s.connect("w")
+		s.status("w", livekit.WorkerStatus_WS_AVAILABLE, float32(load))
+		if _, err := json.Marshal(s.book.Status(s.rooms())); err != nil {
+			t.Errorf("status with load %v: %v", load, err)
+		}
+		if _, err := json.Marshal(s.book.Tell()); err != nil {
+			t.Errorf("what other processes are told with load %v: %v", load, err)
+		}
 	}
 }
