@@ -332,6 +332,7 @@ def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) 
         "lkhub.host.lookup",
         "lkhub.host.processes",
         "lkhub.host.sealed",
+        "lkhub.host.session",
         "lkhub.hub.probe",
         # For the type of a process that host started.
         "lkhub.supervise.child",

@@ -121,7 +121,7 @@ def _stop_left(paths: StatePaths, how: "Ending") -> bool:
         # Twice: programs that a process has started, such as a script that is `engine`, may outlive it.
         for _ in range(2):
             for found, ending in order_ends(find_running(paths), lambda found: found.plan, how):
-                anyio.run(end_left, found.process, ending, found.plan)
+                anyio.run(end_left, found.process, ending, found.plan, paths)
                 remove_record(paths, found.name, found.process)
                 err.print(f"ended {found.name} (pid {found.process.pid}), which ran without a supervisor")
         if left := find_running(paths):

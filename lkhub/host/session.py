@@ -1,7 +1,8 @@
-"""The processes that a process has started, and that end with it."""
+"""The processes that a process has started, or that run as its user, and that end with it."""
 
 import contextlib
 import os
+import subprocess
 import time
 from collections.abc import Collection, Iterator
 
@@ -19,27 +20,40 @@ class Session:
     counts only while one that was known before is still there."""
 
     def __init__(self, leader: ProcessId) -> None:
-        self._leader = leader
+        self.leader = leader
+        # The leader's user, as it was last seen: an agent is the hub's until it is installed.
+        self.uid: int | None = None
         self._known: tuple[ProcessId, ...] = ()
 
     def find_members(self) -> tuple[ProcessId, ...]:
         """The processes that run now. After the end of the leader: those that were found before, what descends from
         them, and their session. Raises OSError where this can't be determined."""
+        uid = _find_uid(self.leader)
+        self.uid = self.uid if uid is None else uid
         inside = set(filter(None, (identify(pid) for pid in psutil.pids() if self._has(pid))))
-        if not has_its_pid(self._leader) and not any(self._is_there(each) for each in self._known):
+        if not has_its_pid(self.leader) and not any(self._is_there(each) for each in self._known):
             inside = set()
         known = {each for each in self._known if is_alive(each)}
-        below = {found for each in (self._leader, *known) for found in _find_below(each)}
+        below = {found for each in (self.leader, *known) for found in _find_below(each)}
         self._known = tuple(sorted(inside | known | below, key=lambda each: each.pid))
         return self._known
 
     def _has(self, pid: int) -> bool:
         with contextlib.suppress(OSError):
-            return pid != self._leader.pid and os.getsid(pid) == self._leader.pid
+            return pid != self.leader.pid and os.getsid(pid) == self.leader.pid
         return False
 
     def _is_there(self, process: ProcessId) -> bool:
         return self._has(process.pid) and identify(process.pid) == process
+
+
+def _find_uid(process: ProcessId) -> int | None:
+    """The user of a process; None where it has ended."""
+    with contextlib.suppress(psutil.Error, OSError):
+        uid = psutil.Process(process.pid).uids().real
+        if is_alive(process):
+            return uid
+    return None
 
 
 def _find_below(process: ProcessId) -> Iterator[ProcessId]:
@@ -53,6 +67,14 @@ def _find_below(process: ProcessId) -> Iterator[ProcessId]:
 def list_descendants() -> set[psutil.Process]:
     """What descends from this process."""
     return set(psutil.Process().children(recursive=True))
+
+
+def end_user(uid: int) -> None:
+    """As root, kill all processes of a user that has none but those of other people's code."""
+    # One call of the kernel, which no code outruns that starts processes without end. It leaves out the shell itself.
+    kill_all = ["/bin/sh", "-c", "kill -KILL -1"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
 
 
 def end_descendants(kept: Collection[psutil.Process] = ()) -> None:

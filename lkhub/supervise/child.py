@@ -28,6 +28,7 @@ from lkhub.supervise.life import watch_life
 from lkhub.supervise.recorded import Recorded
 from lkhub.supervise.shared import Shared
 from lkhub.supervise.spawn import spawn
+from lkhub.supervise.strays import end_strays
 from lkhub.wire.engine import ProcessStatus
 
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
@@ -204,7 +205,7 @@ class Child:
         if ending.cancelled_caught:
             await end_process(process, "now", self.plan, self.shared.timings, drains=True)
         if session is not None:
-            await end_session(session, self.shared.timings.stop_grace, self.shared.timings)
+            await end_session(session, self.shared.timings.stop_grace, self.shared.paths, self.shared.timings)
 
     async def _keep_running(self) -> None:
         try:
@@ -326,12 +327,12 @@ class Child:
                 await anyio.to_thread.run_sync(session.find_members)
             await anyio.sleep(self.shared.timings.tick)
 
-    @staticmethod
-    async def _end_left(session: Session) -> None:
+    async def _end_left(self, session: Session) -> None:
         """Kill what an agent has left that ended by itself, such as a shell that was killed: another one starts. What
-        was detached since the last look is not known."""
+        was detached since the last look is known only by its user, where it has one of its own."""
         for each in await anyio.to_thread.run_sync(session.find_members):
             processes.send_signal(each, signal.SIGKILL)
+        await anyio.to_thread.run_sync(end_strays, session, self.shared.paths)
 
     def _report_end(self) -> str:
         return report_end(self.plan.name, self._popen.poll() if self._popen else None, self.shared.paths)

@@ -11,9 +11,11 @@ from lkhub.host import processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
+from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
 from lkhub.state.identity import UNKNOWN_DRAIN
 from lkhub.supervise.ready import read_own
+from lkhub.supervise.strays import end_strays
 from lkhub.supervise.timings import USUAL, Timings
 from lkhub.wire.engine import DrainRequest
 from lkhub.wire.message import pack_message
@@ -66,7 +68,9 @@ async def end_process(
     await processes.wait_until_gone(process)
 
 
-async def end_left(process: ProcessId, how: Ending, plan: ProcessPlan, timings: Timings = USUAL) -> None:
+async def end_left(
+    process: ProcessId, how: Ending, plan: ProcessPlan, paths: StatePaths, timings: Timings = USUAL
+) -> None:
     """End a process that runs without a supervisor. An agent is any program, such as a shell, and what it has started
     ends with it."""
     session = Session(process) if plan.registers else None
@@ -74,10 +78,10 @@ async def end_left(process: ProcessId, how: Ending, plan: ProcessPlan, timings: 
         await to_thread.run_sync(session.find_members)
     await end_process(process, how, plan, timings)
     if session is not None:
-        await end_session(session, timings.stop_grace, timings)
+        await end_session(session, timings.stop_grace, paths, timings)
 
 
-async def end_session(session: Session, seconds: float, timings: Timings = USUAL) -> None:
+async def end_session(session: Session, seconds: float, paths: StatePaths, timings: Timings = USUAL) -> None:
     """End what the leader of a session has left: a shell or npm ends at SIGTERM and does not always pass it on. The
     rest is told then, has `seconds`, and is killed. A worker that got the signal from its leader is not told again."""
     if not await _wait_for_members(session, timings.second_signal):
@@ -86,6 +90,7 @@ async def end_session(session: Session, seconds: float, timings: Timings = USUAL
         if not await _wait_for_members(session, seconds):
             for each in await to_thread.run_sync(session.find_members):
                 processes.send_signal(each, signal.SIGKILL)
+    await to_thread.run_sync(end_strays, session, paths)
 
 
 async def _wait_for_members(session: Session, seconds: float) -> bool:
