@@ -100,6 +100,8 @@ def parse_secret_source(value: Any, name: str = "secret") -> SecretSource:
             return FromFile(where) if kind == "file" else FromEnv(where)
     if value in (None, ""):
         raise ValueError(f"the {name} is empty; write the secret itself, {{file: PATH}} or {{env: NAME}}")
+    if not isinstance(value, str | dict | list):
+        raise ValueError(f"the {name} is not text; write it in quotes, {{file: PATH}} or {{env: NAME}}")
     raise ValueError("write the secret itself, {file: PATH} or {env: NAME}")
 
 

@@ -17,8 +17,8 @@ def shown(value: Any) -> str:
     """A value of the spec as text."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    if value is None:
-        return "nothing"
+    if value is None or value == "":
+        return "nothing" if value is None else "an empty text"
     if isinstance(value, int) and value.bit_length() > 64:
         return "a very large number"  # Python refuses to print the largest
     return printable(str(value).lower() if isinstance(value, bool) else str(value))

@@ -63,3 +63,5 @@ def test_anything_else_is_refused_without_being_repeated(value: Any) -> None:
     with pytest.raises(ValueError, match=r"\{file: PATH\}") as refused:
         parse_secret_source(value)
     assert "XYZ" not in str(refused.value)
+    # YAML takes `8080` and `true` for something else.
+    assert ("in quotes" in str(refused.value)) == isinstance(value, int)

@@ -17,7 +17,7 @@ def test_anything_is_shown_on_one_short_line_that_commands_no_terminal(value: An
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        *((True, "true"), (False, "false"), (1, "1"), (0, "0"), (1.0, "1.0"), (None, "nothing"), ("", "")),
+        *((True, "true"), (False, "false"), (1, "1"), (0, "0"), (1.0, "1.0"), (None, "nothing"), ("", "an empty text")),
         *(
             ({"a": 1}, "a mapping"),
             (["a"], "a list"),

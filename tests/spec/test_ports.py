@@ -66,7 +66,7 @@ def test_very_large_number_is_refused_like_any_other() -> None:
         (None, "nothing is not a port number"),
         ([7882], "a list is not a port number"),
         ({"port": 1}, "a mapping is not a port number"),
-        ("", " is not a port number"),
+        ("", "an empty text is not a port number"),
         ("x" * 100, "x" * 57 + "… is not a port number"),
     ],
     ids=str,
