@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.shared.options import Spec
 from lkhub.cli.shared.show import err, name_hub
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors
@@ -41,7 +40,10 @@ def init(
     ] = False,
     name: Annotated[str, typer.Option(help="Name of the hub.")] = "hub",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a spec that is there.")] = False,
-    spec: Spec = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option("--spec", metavar="FILE", help="The spec to write. Default: hub.yaml in this folder."),
+    ] = None,
 ) -> None:
     """Write a commented hub.yaml with every key and its default."""
     path = spec or Path(DEFAULT_SPEC)

@@ -1,11 +1,11 @@
 """`lkhub install` and `uninstall`: the hub as a service that starts with the machine."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lkhub.cli.shared.options import Spec
 from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, say, show_hints
 from lkhub.cli.status import show_status
@@ -23,7 +23,14 @@ def install(
     now: Annotated[
         bool, typer.Option("--now", help="Apply a change at once, also where it interrupts people in a call.")
     ] = False,
-    spec: Spec = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(
+            "--spec",
+            metavar="FILE",
+            help="The spec to install. Default: the one that is installed; where none is, hub.yaml in this folder.",
+        ),
+    ] = None,
 ) -> None:
     """Make the hub a service: it starts with the machine, and is started again where it fails.
 

@@ -69,7 +69,8 @@ def find_wanted(what: str) -> Wanted:
     """What the argument names. Raises InputError."""
     if _is_file(what):
         if not os.path.isfile(what):
-            raise InputError(f"there is no file {escape(what)}")
+            found = f"{escape(what)} is not a file" if os.path.exists(what) else f"there is no file {escape(what)}"
+            raise InputError(found, hints=("name the wheel, or a version",))
         wheel = read_wheel(what)
         return Wanted(wheel.version, wheel)
     try:

@@ -257,8 +257,10 @@ def uninstall_service(service: Service, progress: Progress) -> tuple[str, ...]:
     systemd = Systemd(service.of_user)
     systemd.require_for_removal(service.unit_file)
     units = [os.path.basename(path) for path in list_agent_units(service)]
-    progress.tell(f"stopping {', '.join((UNIT, *units))}")
-    if os.path.exists(service.unit_file):
+    there = os.path.exists(service.unit_file)
+    if there or units:
+        progress.tell(f"stopping {', '.join(([UNIT] if there else []) + units)}")
+    if there:
         systemd.run("disable", "--quiet", UNIT)
     # Agents end after the hub, by the order of their units.
     systemd.ask("stop", UNIT, *units)

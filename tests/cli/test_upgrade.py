@@ -45,9 +45,11 @@ def test_version_is_told_from_a_wheel() -> None:
     for wrong in ("latest", "", "1.0-"):
         with pytest.raises(InputError, match="neither a version nor a wheel"):
             find_wanted(wrong)
-    for file in ("lkhub.whl", "./lkhub", "dist/1.0"):
+    for file in ("lkhub.whl", "./no-lkhub", "dist/1.0"):
         with pytest.raises(InputError, match=f"there is no file {file}"):
             find_wanted(file)
+    with pytest.raises(InputError, match=r"\./? is not a file"):
+        find_wanted("./")
 
 
 def migrate(monkeypatch: pytest.MonkeyPatch, since: str) -> None:

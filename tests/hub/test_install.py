@@ -33,6 +33,22 @@ class Systemd:
     def is_active(self, _: str) -> bool:
         return False
 
+    def require_for_removal(self, _: str) -> None:
+        pass
+
+
+class Steps:
+    """What a person is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def tell(self, step: str, detail: str = "") -> None:
+        self.told.append(f"{step}{detail}")
+
+    def warn(self, text: str) -> None:
+        self.told.append(text)
+
 
 @pytest.mark.parametrize("enforces", [True, False])
 def test_selinux_is_named_where_it_may_be_why(
@@ -81,6 +97,18 @@ def test_ports_are_judged_before_anything_is_changed(
     monkeypatch.setattr(install, "is_held", lambda _: upgrades)
     install._require_free(plan, service, Systemd())  # type: ignore[arg-type]
     assert judged == ([] if upgrades else ["all"] if of_user else ["health"])
+
+
+def test_nothing_is_stopped_where_nothing_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "Systemd", lambda _: Systemd())
+    service, steps = user_service(str(tmp_path), str(tmp_path / "state"), "ann"), Steps()
+    assert install.uninstall_service(service, steps) == ()
+    assert steps.told == []
+    Path(service.unit_file).parent.mkdir(parents=True)
+    Path(service.unit_file).touch()
+    install.uninstall_service(service, steps)
+    assert steps.told == ["stopping lkhub.service"]
+    assert not Path(service.unit_file).exists()
 
 
 def test_service_has_a_command_of_its_own_that_applies_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
