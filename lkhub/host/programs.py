@@ -49,6 +49,11 @@ def name_build() -> str:
     return f"{lkhub.__version__}-{digest(chr(0).join(parts).encode())[:8]}"
 
 
+def is_copy() -> bool:
+    """Whether the lkhub that runs is a copy that `copy_programs` has made, as a service's is."""
+    return _BUILD.fullmatch(os.path.basename(os.path.realpath(sys.prefix))) is not None
+
+
 def copy_programs(folder: str, *, for_all: bool = True) -> bool:
     """Make `folder`, an absolute path, a copy of the lkhub that runs, by a Python that every user can run, or (not
     `for_all`) by the one that runs. Returns whether it was made: one that is there is

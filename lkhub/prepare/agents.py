@@ -10,6 +10,7 @@ from dataclasses import replace
 from lkhub.errors import HubError, InputError
 from lkhub.findings.catalogue.spec import keys_conflict, value_wrong
 from lkhub.host.agent_home import NOT_COPIED, OTHER_STATE, judge_way_to
+from lkhub.host.programs import is_copy
 from lkhub.host.project import digest_project, find_link_out, judge_project
 from lkhub.plan.agents import IMAGE_FIX, IMAGE_REFUSED, PROJECT_FIX, PROJECT_REFUSED
 from lkhub.plan.model import AgentPlan, Plan
@@ -70,8 +71,12 @@ def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan, private
     if is_uv and not uv:
         loaded.add(
             where,
-            value_wrong("it is a project of uv, and uv is not on this machine"),
-            "`pip install 'lkhub[agents]'` brings it along",
+            value_wrong("it is a project of uv, and uv is neither on the PATH nor beside this lkhub"),
+            # A service's copy has no pip, and never looks into the environment that it was made from.
+            "put uv on the PATH, or `pip install 'lkhub[agents]'` where you have lkhub from, and type that one's "
+            "`lkhub install`, such as hub-env/bin/lkhub install"
+            if is_copy()
+            else "`pip install 'lkhub[agents]'` brings it along",
         )
     if _is_below(plan.paths.root, agent.project):
         what = f"{agent.project} has the hub's state directory {plan.paths.root} in it, and its keys would be copied"

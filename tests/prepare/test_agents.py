@@ -85,7 +85,22 @@ def test_project_without_a_known_file_needs_a_command(run: Run, project: Path) -
 
 def test_uv_that_is_missing_is_a_fault(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents, "find_uv", lambda: None)
-    assert "uv is not on this machine" in refusal(run)
+    said = refusal(run)
+    assert "uv is neither on the PATH nor beside this lkhub" in said
+    assert "hint: `pip install 'lkhub[agents]'`" in said
+
+
+def test_uv_that_a_service_lacks_is_installed_where_the_service_comes_from(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`lkhub` is the service's copy from then on: what pip brings elsewhere, it does not find."""
+    monkeypatch.setattr(agents, "find_uv", lambda: None)
+    (tmp_path / "0.1.0-88786f28").mkdir()
+    (tmp_path / "current").symlink_to("0.1.0-88786f28")
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "current"))
+    said = refusal(run)
+    assert "put uv on the PATH" in said
+    assert "hub-env/bin/lkhub install" in said
 
 
 def test_uv_beside_our_own_python_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
