@@ -31,13 +31,15 @@ def check_watchers(failures: Mapping[str, WatcherFailure]) -> Iterator[Finding]:
         )
 
 
-def check_known(unknown: str) -> Iterator[Finding]:
-    """A finding where no hub is known in the state directory. `unknown`: what shows that; "" where a hub is known."""
+def check_known(unknown: str, of_machine: str) -> Iterator[Finding]:
+    """A finding where no hub is known in the state directory. `unknown`: what shows that; "" where a hub is known.
+    `of_machine`: the command that shows the hub which is the machine's service; "" where none is, or it is this one."""
     if unknown:
         yield no_hub_here().about(
             "hub",
             detail=unknown,
             fix=(
+                *([Fix("see the hub that is this machine's service", of_machine)] if of_machine else []),
                 Fix("if you mean a hub with another state directory, name that: --state DIR, or LKHUB_STATE"),
                 Fix("start a hub here", "lkhub up"),
             ),

@@ -50,6 +50,16 @@ def find_service(paths: StatePaths) -> Service | None:
     return next((s for s in known if s.installation.state == paths.root and os.path.exists(s.unit_file)), None)
 
 
+def name_machine_status(paths: StatePaths) -> str:
+    """The command that shows the status of the hub which is the machine's service; "" where none is, or it is this
+    one."""
+    if paths.root == SYSTEM.installation.state or not os.path.exists(SYSTEM.unit_file):
+        return ""
+    if os.geteuid() == 0:
+        return f"lkhub status --state {SYSTEM.installation.state}"
+    return f"sudo {SYSTEM.command} status"
+
+
 def find_typed(paths: StatePaths) -> Typed:
     """How commands about this hub are typed."""
     return Typed(name_state(paths), name_apply(paths))

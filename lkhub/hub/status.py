@@ -108,13 +108,13 @@ class HubStatus:
     root was last replaced. `asker`: on a hub for this machine alone, the last program that was given a token and may
     listen for other machines. `around`: what stands between clients and the hub. `runs_in`: what the hub was started
     in. `disks`: those that it writes on. `ended`: the processes that have ended since their supervisor did. `unknown`:
-    what shows that no hub was ever up with this state directory, "" where one was. `typed`: how commands
-    about this hub are typed. `certificate_files`: what
-    is wrong with the operator's own certificate. `receivers`: what the receivers of webhooks take. `openid`, `store`:
-    whether the OpenID provider and the store can be used. `store_read_only`: the store is on a file system that takes
-    no writes, nor the service's record of it. `rewritten`: the rendered files that were edited, and written again.
-    `unit`: what is wrong with the unit of a service, or with its upgrade. `builds`: what came of the builds of web
-    sites. `agents`: the processes of agents. `health_ports`: the ports of their health checks.
+    what shows that no hub was ever up with this state directory, "" where one was. `of_machine`: the command that shows
+    another hub there, which is the machine's service. `typed`: how commands about this hub are typed.
+    `certificate_files`: what is wrong with the operator's own certificate. `receivers`: what the receivers of webhooks
+    take. `openid`, `store`: whether the OpenID provider and the store can be used. `store_read_only`: the store is on a
+    file system that takes no writes, nor the service's record of it. `rewritten`: the rendered files that were edited,
+    and written again. `unit`: what is wrong with the unit of a service, or with its upgrade. `builds`: what came of the
+    builds of web sites. `agents`: the processes of agents. `health_ports`: the ports of their health checks.
     """
 
     applied: AppliedRecord | None
@@ -130,6 +130,7 @@ class HubStatus:
     runs_in: RunsIn = field(default_factory=RunsIn)
     disks: tuple[Disk, ...] = ()
     unknown: str = ""
+    of_machine: str = ""
     ended: tuple[str, ...] = ()
     typed: Typed = DEFAULT_HUB
     certificate_files: tuple[Finding, ...] = ()
@@ -218,7 +219,7 @@ class HubStatus:
         gone = {name: finding.ref for finding in unsupervised for name in self.ended}
         called = replace(called, down=gone | _name_refs(down), hanging=_name_refs(before), full=_name_refs(full))
         return (
-            *check_known(self.unknown if self.state == "stopped" else ""),
+            *check_known(self.unknown if self.state == "stopped" else "", self.of_machine),
             *unsupervised,
             *down,
             *hanging,

@@ -130,7 +130,7 @@ def list_hub() -> Iterator[Finding]:
     yield from check_unit(
         "/s/lkhub.service", edited, None, control="systemctl", lkhub="sudo /usr/local/bin/lkhub", own=False
     )
-    yield from check_known("/var/lib/lkhub does not exist")
+    yield from check_known("/home/ann/.local/state/lkhub does not exist", "sudo /usr/local/bin/lkhub status")
     yield from check_linger("ann")
     yield from check_started(without_systemd=True)
     denied = [("/opt/lkhub/current", "unconfined_u:object_r:user_home_t:s0")]

@@ -33,7 +33,7 @@ def agent_installing(name: str) -> Says:
     lkhub agents logs NAME
     ```
     """
-    return Says(f"{name} is being installed", "its project or its dependencies have changed")
+    return Says(f"{name} is being installed", "this version of its project has not run yet")
 
 
 @declare("agent-install-failed", "error")

@@ -110,6 +110,8 @@ def no_hub_here() -> Says:
     ```sh
     lkhub status --state DIR
     ```
+
+    The hub that is the machine's service shows itself to root alone, by `sudo /usr/local/bin/lkhub status`.
     """
     return Says(
         "no hub is known here",
