@@ -4,11 +4,10 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors
@@ -25,6 +24,8 @@ MOST_FILES = 20_000
 MOST_LEVELS = 64
 
 _TOO_DEEP = f"folders in folders, more than {MOST_LEVELS} deep"
+
+_PART_BYTES = 1 << 20
 
 # The files of a project are read at each `up`, and a build that ran away would fill the disk of the hub.
 MOST_BYTES = 1 << 30
@@ -235,11 +236,18 @@ def _copy_file(name: str, at: int, target: str, rights: int, owner: int | None, 
             raise MachineError(f"the build made {name}, which is not a file of its own")
         if left is not None and about.st_size > left:
             raise MachineError(f"the build made more than {MOST_BYTES >> 30} GB")
-        shutil.copyfileobj(source, copy)
+        _copy_bytes(source, copy, about.st_size)
         os.fchmod(copy.fileno(), stat.S_IMODE(about.st_mode) & rights)
     # Browsers are told this time, and a compressed file must not seem older than the file itself.
     os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
     return about.st_size
+
+
+def _copy_bytes(source: BinaryIO, copy: BinaryIO, size: int) -> None:
+    """Copy what a file has, and no more where somebody writes on meanwhile."""
+    while size > 0 and (part := source.read(min(size, _PART_BYTES))):
+        copy.write(part)
+        size -= len(part)
 
 
 def remove_left(sites: str, kept: Collection[str]) -> None:
