@@ -32,6 +32,11 @@ def main() -> None:
         from lkhub.cli.build_site import build_site
 
         run(build_site)
+    elif sys.argv[1:2] == ["run-build"]:
+        # Imported alone, as `serve` is: it waits for the next build.
+        from lkhub.cli.run_build import run_build
+
+        run(run_build)
     elif sys.argv[1:2] == ["run-agent"]:
         # Imported alone, as `serve` is: 50 ms.
         from lkhub.cli.run_agent import run_agent

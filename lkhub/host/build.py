@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from lkhub.errors import MachineError
+from lkhub.host.environ import tool_environ
+from lkhub.host.files import explain_os_errors
 from lkhub.host.held_signal import hold_sigterm
 from lkhub.host.limits import MOST_FILE_BYTES, prepare_limits
+from lkhub.host.project import own_tree
 from lkhub.host.rights import adopt_left, prepare_to_become, prepare_to_gain_nothing
 from lkhub.host.session import end_descendants, list_descendants
 from lkhub.wire.site_build import BUILD_SECONDS
@@ -27,8 +30,11 @@ _READ_BYTES = 64 * 1024
 # A build that prints for ever must not fill the disk.
 _MOST_OUTPUT = 10 << 20
 
+# What a build needs to know of this machine. Anything else may be a secret.
+_KEPT = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
 # How long the output of a build is read that has ended: another process may hold its pipe.
-_REST_SECONDS = 5.0
+REST_SECONDS = 5.0
 
 # What fails between fork and exec does not say why.
 _CANT_START = (
@@ -62,15 +68,37 @@ def run_build(
     with _started(command, folder, {**environ, **secrets}, uid) as process:
         started(process.pid)
         assert process.stdout is not None
-        reader = threading.Thread(target=_read, args=(process.stdout, secrets, output, lines), daemon=True)
+        reader = threading.Thread(target=read_output, args=(process.stdout, secrets, output, lines), daemon=True)
         reader.start()
         try:
             code = process.wait(seconds)
             problem = "" if code == 0 else _describe(code)
         except subprocess.TimeoutExpired:
             problem = f"it had not ended after {seconds / 60:.0f} minutes, and was ended"
-    reader.join(_REST_SECONDS)
-    return Ended(problem, tuple(lines[-_KEPT_LINES:]))
+    reader.join(REST_SECONDS)
+    return Ended(problem, tuple(lines))
+
+
+def build_in(
+    scratch: str,
+    command: str,
+    variables: Mapping[str, str],
+    secrets: Mapping[str, str],
+    output: BinaryIO,
+    uid: int | None = None,
+    started: Callable[[int], None] = lambda _: None,
+) -> Ended:
+    """As `run_build`, in `scratch/project`, which is the copy of the project, with a HOME and a TMPDIR beside it. Of
+    this process' own variables the build gets those that it needs, and `variables` come last."""
+    own = {"HOME": os.path.join(scratch, "home"), "TMPDIR": os.path.join(scratch, "tmp")}
+    with explain_os_errors(scratch, "write"):
+        for folder in own.values():
+            os.mkdir(folder)
+    if uid is not None:
+        own_tree(scratch, uid, uid)
+    ours = {name: value for name, value in tool_environ().items() if name in _KEPT or name.startswith("LC_")}
+    environ = ours | own | dict(variables)
+    return run_build(command, f"{scratch}/project", environ, secrets, output, uid, started=started)
 
 
 def _describe(code: int) -> str:
@@ -135,7 +163,9 @@ def end_build(leader: int | None, uid: int | None) -> None:
             subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
 
 
-def _read(pipe: BinaryIO, secrets: Mapping[str, str], output: BinaryIO, lines: list[str]) -> None:
+def read_output(pipe: BinaryIO, secrets: Mapping[str, str], output: BinaryIO, lines: list[str]) -> None:
+    """Read what a build prints to its end, and write it to `output` up to a limit, with the names of `secrets` in place
+    of their values. `lines` are always the last ones."""
     written = 0
     with pipe, contextlib.suppress(OSError, ValueError):
         while line := pipe.readline(_READ_BYTES):

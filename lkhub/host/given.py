@@ -20,7 +20,7 @@ from pathlib import Path
 from lkhub.errors import MachineError
 from lkhub.host.agent_home import copy_files
 from lkhub.host.files import ensure_private_dir, explain_os_errors, remove, write_private
-from lkhub.host.trees import list_tree
+from lkhub.host.trees import let_all_read
 from lkhub.plan.agents import name_copy
 from lkhub.plan.model import AgentPlan
 from lkhub.plan.paths import StatePaths
@@ -63,9 +63,7 @@ def _give_project(agent: AgentPlan) -> None:
     with explain_os_errors(copy, "write"):
         shutil.rmtree(new, ignore_errors=True)
         copy_files(agent.project, new)
-        for path in (new, *list_tree(new)):
-            if not os.path.islink(path):
-                os.chmod(path, _FOLDER_MODE if os.stat(path).st_mode & 0o111 else _FILE_MODE)
+        let_all_read(new)
         os.sync()  # a power cut would leave empty files under a digest that counts as there
         os.rename(new, copy)
 

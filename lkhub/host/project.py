@@ -113,6 +113,13 @@ def copy_project(
         _copy_tree(source, target, left_out, links=True, without=without)
 
 
+def copy_opened(source: int, target: str) -> None:
+    """Copy a project, whose folder is open, into the new folder `target`. Raises MachineError."""
+    with explain_os_errors(target, "write"), _explain_depth(target):
+        os.mkdir(target)
+        _copy_tree(source, target, (), links=True)
+
+
 @contextlib.contextmanager
 def _explain_depth(project: str) -> Iterator[None]:
     """Raise MachineError where Python can't go through all folders that are copied: `judge_project` has not seen those

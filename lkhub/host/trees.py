@@ -42,6 +42,13 @@ def list_tree(folder: str) -> Iterator[str]:
                     folders.append(entry.path)
 
 
+def let_all_read(folder: str) -> None:
+    """Let every user who gets to a folder read what is in it. Raises OSError."""
+    for path in (folder, *list_tree(folder)):
+        if not os.path.islink(path):
+            os.chmod(path, 0o755 if os.stat(path).st_mode & 0o111 else 0o644)
+
+
 def remove_tree(folder: str, path: str) -> None:
     """Remove what is at `path`, a relative path, below a folder of ours, with all that is in it. No link is followed on
     the way. What can't be removed stays."""

@@ -4,7 +4,7 @@ processes."""
 import contextlib
 import os
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from fnmatch import fnmatch
 from pathlib import Path
 from pwd import getpwnam
@@ -22,26 +22,27 @@ from lkhub.host.ports import require_free_ports
 from lkhub.host.systemd import Systemd
 from lkhub.hub.locate import find_service
 from lkhub.hub.progress import Progress
-from lkhub.hub.unit import list_agent_units, remove_unit
-from lkhub.plan.model import AgentPlan, Plan
+from lkhub.hub.unit import list_other_units, remove_unit
+from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import AGENT_UNITS, Service, name_unit
 from lkhub.wire.agent import GIVEN_FILE, GivenAgent, KeptWorker, parse_given, parse_kept
 from lkhub.wire.control import HubReport, ProcessReport, Uninstalled
 
 
-def make_folders(paths: StatePaths, agents: Iterable[AgentPlan], user: str) -> None:
-    """Make the folders that agents get, as the hub's user. A unit does not start where its folder is missing, and at
-    the first start of the hub the agents' units start before it. Raises MachineError."""
-    with explain_os_errors(paths.root, "create"):
-        if not os.path.isdir(paths.root):
-            known = getpwnam(user)
-            os.mkdir(paths.root, DIR_MODE)
-            os.chown(paths.root, known.pw_uid, known.pw_gid)
-    with acting_as_owner(paths.root):
-        for agent in agents:
-            if agent.given:
-                ensure_given_dir(agent.given)
+def make_folders(plan: Plan) -> None:
+    """Make the folders that agents and builds get, as the hub's user. A unit does not start where its folder is
+    missing, and at the first start of the hub the other units start before it. Raises MachineError."""
+    root = plan.paths.root
+    with explain_os_errors(root, "create"):
+        if not os.path.isdir(root):
+            known = getpwnam(plan.installation.user)
+            os.mkdir(root, DIR_MODE)
+            os.chown(root, known.pw_uid, known.pw_gid)
+    agents = (agent.given for agent in plan.agents if agent.given)
+    with acting_as_owner(root):
+        for folder in (*agents, *map(plan.paths.for_site, plan.sites_given_out)):
+            ensure_given_dir(folder)
 
 
 def require_free_health_ports(plan: Plan, systemd: Systemd) -> None:
@@ -63,22 +64,22 @@ def require_free_health_ports(plan: Plan, systemd: Systemd) -> None:
     )
 
 
-def start_agents(systemd: Systemd, units: Collection[str], outdated: Collection[str], progress: Progress) -> None:
-    """Start the units of agents that don't run, and start those `outdated` anew that run by another unit. The hub runs,
-    and none of this is waited for: an agent that is in a call finishes it. Raises MachineError."""
+def start_others(systemd: Systemd, units: Collection[str], outdated: Collection[str], progress: Progress) -> None:
+    """Start the units beside the hub's own that don't run, and start those `outdated` anew that run by another unit.
+    The hub runs, and none of this is waited for: an agent that is in a call finishes it. Raises MachineError."""
     if units:
-        progress.tell("starting the agents")
+        progress.tell(f"starting {', '.join(units)}")
     for unit in units:
         how = "restart" if unit in outdated and systemd.is_active(unit) else "start"
         systemd.run(how, "--no-block", unit)
 
 
-def remove_agents(
+def remove_others(
     service: Service, systemd: Systemd, progress: Progress, kept: Collection[str], *, now: bool = False
 ) -> None:
-    """Stop and remove the units of agents whose names are not in `kept`. Without `now` an agent that is in a call may
-    finish it. Raises MachineError."""
-    for path in list_agent_units(service):
+    """Stop and remove the units of agents and of builds whose names are not in `kept`. Without `now` an agent that is
+    in a call may finish it. Raises MachineError."""
+    for path in list_other_units(service):
         name = os.path.basename(path)
         if name in kept:
             continue

@@ -11,26 +11,23 @@ from pathlib import Path
 from secrets import token_hex
 
 from lkhub.errors import HubError, MachineError
-from lkhub.host.build import end_build, run_build
-from lkhub.host.environ import tool_environ
+from lkhub.host.build import build_in, end_build
 from lkhub.host.files import ensure_private_dir, explain_os_errors
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId, identify, is_alive
-from lkhub.host.project import copy_project, digest_project, own_tree, publish
-from lkhub.host.trees import remove_tree
+from lkhub.host.project import copy_project, digest_project, publish
+from lkhub.host.trees import let_all_read, remove_tree
+from lkhub.hub.build_apart import Built, give_out
 from lkhub.hub.recording import recording
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.plan.paths import StatePaths
 from lkhub.state.baked import BakedToken, add_baked, read_baked, write_baked
 from lkhub.state.document import find_record, write_record
 from lkhub.state.site_build import ServedBuild, SiteBuildRecord, find_site_build, write_site_build
-from lkhub.wire.site_build import MadeToken, SiteBuild
+from lkhub.wire.site_build import BuildRequest, MadeToken, SiteBuild
 
 # For a build as another user, which can't enter the state directory. Not /tmp: that is memory on many machines.
 _SCRATCH = "/var/tmp"  # noqa: S108
-
-# What a build needs to know of this machine. Anything else may be a secret.
-_KEPT = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 MakeGrant = Callable[[MadeToken], Grant]
 
@@ -45,7 +42,7 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
     if before and done and (before.inputs, before.again) == (build.inputs, build.again):
         say("nothing has changed since the last build" if served else f"the last build failed: {before.problem}")
         return
-    if build.uid is None and os.geteuid() == 0:
+    if not build.apart and os.geteuid() == 0:
         raise MachineError(f"{build.name} would be built as root", hints=("`lkhub up` plans a user for it",))
     now = time.time()
     ensure_private_dir(paths.sites)
@@ -53,20 +50,23 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
     tokens, key = _make_tokens(build, paths, make_grant, now)
     say(f"building {build.name} in a copy of {build.project}: {build.command}")
     with _scratch(paths, build) as (scratch, opened, note):
-        problem, lines = _build(build, scratch, tokens, note)
-        if not problem:
-            try:
-                _publish(build, paths, opened)
-            except HubError as error:
-                problem = error.message
+        problem = ""
+        lines: tuple[str, ...] = ()
+        try:
+            how = _build_apart(build, scratch, tokens) if build.given else _build(build, scratch, opened, tokens, note)
+            with how as built:
+                problem, lines = built.problem, built.lines
+                if not problem:
+                    _publish(build, paths, built)
+        except HubError as error:
+            problem = error.message
     if not problem:
         ends = [now + token.ttl for token in build.tokens]
         files = digest_project(os.path.realpath(paths.site_files(build.name)))
         served = ServedBuild(now, key, min(ends, default=None), files)
         _note_tokens(build, paths, key, now)
     say(f"not built: {problem}" if problem else f"built, and served from now on ({time.time() - now:.0f} s)")
-    apart = build.uid is not None
-    record = SiteBuildRecord(build.inputs, build.again, time.time(), problem, lines, apart, served)
+    record = SiteBuildRecord(build.inputs, build.again, time.time(), problem, lines, build.apart, served)
     write_site_build(paths, build.name, record)
 
 
@@ -75,36 +75,34 @@ def _is_whole(paths: StatePaths, name: str, served: ServedBuild) -> bool:
     return served.files in ("", digest_project(os.path.realpath(paths.site_files(name))))
 
 
+@contextlib.contextmanager
 def _build(
-    build: SiteBuild, scratch: str, tokens: Mapping[str, str], note: Callable[[int], None]
-) -> tuple[str, tuple[str, ...]]:
-    """The problem, "" for none, and the last lines. `note` is called with the pid of the build."""
-    project = os.path.join(scratch, "project")
-    try:
-        copy_project(build.project, project, build.skipped)
-        for folder in ("home", "tmp"):
-            os.mkdir(os.path.join(scratch, folder))
-        if build.uid is not None:
-            own_tree(scratch, build.uid, build.uid)
-    except MachineError as error:
-        return error.message, ()
-    own = {"HOME": os.path.join(scratch, "home"), "TMPDIR": os.path.join(scratch, "tmp")}
-    ours = {name: value for name, value in tool_environ().items() if name in _KEPT or name.startswith("LC_")}
-    given = {variable.name: variable.text for variable in build.variables if not variable.token}
-    environ = ours | own | given
-    try:
-        ended = run_build(build.command, project, environ, tokens, sys.stdout.buffer, build.uid, started=note)
-    except MachineError as error:
-        return error.message, ()
-    return ended.problem, ended.lines
+    build: SiteBuild, scratch: str, opened: int, tokens: Mapping[str, str], note: Callable[[int], None]
+) -> Iterator[Built]:
+    """Build in `scratch`, whose folder is `opened`. `note` is called with the pid of the build."""
+    copy_project(build.project, f"{scratch}/project", build.skipped)
+    ended = build_in(scratch, build.command, build.texts, tokens, sys.stdout.buffer, build.uid, note)
+    yield Built(ended.problem, ended.lines, opened, build.uid)
 
 
-def _publish(build: SiteBuild, paths: StatePaths, scratch: int) -> None:
+@contextlib.contextmanager
+def _build_apart(build: SiteBuild, scratch: str, tokens: Mapping[str, str]) -> Iterator[Built]:
+    """Have it built in the sandbox of another process, which gets a copy of the project to read, and nothing else."""
+    project = f"{scratch}/project"
+    copy_project(build.project, project, build.skipped)
+    with explain_os_errors(project, "change"):
+        let_all_read(project)
+    request = BuildRequest(build.command, build.output, build.texts, dict(tokens))
+    with give_out(build, project, request, sys.stdout.buffer) as built:
+        yield built
+
+
+def _publish(build: SiteBuild, paths: StatePaths, built: Built) -> None:
     link = paths.site_files(build.name)
     folder = os.path.dirname(link)
     new = os.path.join(folder, f"files-{token_hex(4)}")
     try:
-        publish(scratch, os.path.join("project", build.output), new, link, build.uid)
+        publish(built.folder, os.path.join("project", build.output), new, link, built.uid)
     except HubError:
         remove_tree(*os.path.split(new))
         raise

@@ -182,7 +182,7 @@ def _judge_unit(paths: StatePaths) -> Iterator[Finding]:
     # Imported here: with what they need they cost 5 ms, and most hubs are no service.
     from lkhub.host.lock import is_held
     from lkhub.host.selinux import find_denied
-    from lkhub.hub.unit import find_edited, list_agent_units
+    from lkhub.hub.unit import find_edited, list_other_units
     from lkhub.state.upgrade import name_lock, read_upgrade
 
     with contextlib.suppress(MachineError):
@@ -193,7 +193,7 @@ def _judge_unit(paths: StatePaths) -> Iterator[Finding]:
         if not own:  # a user's own systemd runs what the user may run
             denied = find_denied(f"{service.current}/bin/python", service.current)
             yield from check_selinux(denied, service.programs, control)
-        for unit in (service.unit_file, *list_agent_units(service)):
+        for unit in (service.unit_file, *list_other_units(service)):
             yield from check_unit(unit, *find_edited(unit, service.units), control=control, lkhub=lkhub, own=own)
 
 

@@ -23,12 +23,12 @@ from lkhub.host.project import own_tree
 from lkhub.host.selinux import find_denied, is_enforcing, restore_labels
 from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
-from lkhub.hub.agent_units import make_folders, remove_agents, require_free_health_ports, start_agents
+from lkhub.hub.agent_units import make_folders, remove_others, require_free_health_ports, start_others
 from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.hub.progress import Progress
 from lkhub.hub.restore import finish_restore
 from lkhub.hub.running import ask_running, find_left, is_running
-from lkhub.hub.unit import list_agent_units, remove_unit, write_unit
+from lkhub.hub.unit import list_other_units, remove_unit, write_unit
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import AGENTS_STATE, FOLDER_MODE, SPEC_MODE, UNIT, Service
@@ -85,10 +85,10 @@ def install_service(
         if ensure_system_user(plan.installation.user, plan.installation.state):
             progress.tell(f"made the user {plan.installation.user}")
         _give_state(plan.paths, plan.installation.user)
-        make_folders(plan.paths, plan.agents, plan.installation.user)
+        make_folders(plan)
     changed = _write_files(prepared, service, progress)
-    agents = [unit.name for unit in prepared.agents]
-    remove_agents(service, systemd, progress, agents, now=now)
+    others = [unit.name for unit in prepared.others]
+    remove_others(service, systemd, progress, others, now=now)
     # The others are started below, or by the hub's own unit.
     outdated = {unit for unit in changed if systemd.is_active(unit)}
     # What somebody has stopped or disabled is upgraded, and stays so.
@@ -108,7 +108,7 @@ def install_service(
     else:
         progress.tell(f"starting {UNIT}")
         reloaded = _start(plan, service, systemd, folder)
-        start_agents(systemd, agents, outdated, progress)
+        start_others(systemd, others, outdated, progress)
     if now and not stopped:
         ask_running(plan.paths, ApplyRequest(service.spec, prepared.variables, now=True), on_progress=progress.tell)
     # `lkhub upgrade`, which may have started this, removes what it does not need by itself.
@@ -168,7 +168,7 @@ def _give_state(paths: StatePaths, name: str) -> None:
 
 
 def _write_files(prepared: PreparedService, service: Service, progress: Progress) -> set[str]:
-    """Returns the names of the agents' units that changed."""
+    """Returns the names of the units beside the hub's own that changed."""
     mode, owner = _OWN_SPEC_MODE, None
     if service.of_user:
         for folder in (service.folder, os.path.dirname(service.unit_file)):
@@ -194,7 +194,7 @@ def _write_files(prepared: PreparedService, service: Service, progress: Progress
     place = os.path.dirname(service.unit_file)
     return {
         each.name
-        for each in prepared.agents
+        for each in prepared.others
         if write_unit(f"{place}/{each.name}", each.text, each.mode, service.units, progress)
     }
 
@@ -256,7 +256,7 @@ def uninstall_service(service: Service, progress: Progress) -> tuple[str, ...]:
     remove the rest; none where nothing is left. A call is given its time to end."""
     systemd = Systemd(service.of_user)
     systemd.require_for_removal(service.unit_file)
-    units = [os.path.basename(path) for path in list_agent_units(service)]
+    units = [os.path.basename(path) for path in list_other_units(service)]
     there = os.path.exists(service.unit_file)
     if there or units:
         progress.tell(f"stopping {', '.join(([UNIT] if there else []) + units)}")
@@ -266,7 +266,7 @@ def uninstall_service(service: Service, progress: Progress) -> tuple[str, ...]:
     systemd.ask("stop", UNIT, *units)
     _end_left(service)
     remove_unit(service.unit_file, service.units)
-    remove_agents(service, systemd, progress, set())
+    remove_others(service, systemd, progress, set())
     systemd.run("daemon-reload")
     systemd.ask("reset-failed", UNIT)
     if os.path.islink(service.command) and os.readlink(service.command).startswith(f"{service.current}/"):

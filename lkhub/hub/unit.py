@@ -8,7 +8,7 @@ from lkhub.checks.drift import EditedFile
 from lkhub.host.files import digest, explain_os_errors, read_text, remove, write_private
 from lkhub.hub.progress import Progress
 from lkhub.plan.paths import name_edited
-from lkhub.plan.service import AGENT_UNITS, Service
+from lkhub.plan.service import AGENT_UNITS, SITE_UNITS, Service
 
 # Everybody may read a unit, and what it was.
 _COPIES_MODE = 0o755
@@ -69,8 +69,9 @@ def _mark(text: str) -> str:
     return f"{text}{_MARK}{digest(text.encode())}\n"
 
 
-def list_agent_units(service: Service) -> list[str]:
-    """The units of agents that are in place."""
+def list_other_units(service: Service) -> list[str]:
+    """The units that are in place beside the hub's own: of agents, and of the builds of sites."""
     if service.of_user:
         return []
-    return sorted(glob.glob(os.path.join(os.path.dirname(service.unit_file), AGENT_UNITS)))
+    folder = os.path.dirname(service.unit_file)
+    return sorted(path for names in (AGENT_UNITS, SITE_UNITS) for path in glob.glob(f"{folder}/{names}"))

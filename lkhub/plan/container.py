@@ -21,6 +21,12 @@ AGENTS_STATE = "/var/lib/lkhub-agents"
 AGENT_FOLDER = "/run/lkhub-agent"
 """Where it finds what the hub gives it."""
 
+SITE_FOLDER = "/run/lkhub-site"
+"""Where the build of a web site finds the hub's socket for it."""
+
+SITE_SCRATCH = "/var/tmp"  # noqa: S108
+"""Where it builds. It is its own: of a unit, or a volume."""
+
 CONTAINED = Installation(
     engine=f"{PROGRAMS}/bin/lkhub-engine",
     python=f"{PROGRAMS}/bin/python",
@@ -43,6 +49,11 @@ def name_deployment(agent: str) -> str:
 def name_agent_state(agent: str) -> str:
     """Where the container of this agent has what it keeps."""
     return f"{AGENTS_STATE}/{agent}"
+
+
+def choose_site_uid(site: str) -> int:
+    """The user, and the group, of the container in which this site is built: see `choose_agent_uid`."""
+    return choose_uid(f"site-{site}", low=True)
 
 
 def choose_agent_uid(agent: str) -> int:

@@ -7,11 +7,12 @@ from typing import Literal, TypeAlias
 from lkhub.plan.paths import StatePaths
 
 AGENTS_VARIABLE = "LKHUB_AGENTS"
-"""The variable with which a unit or a container tells the hub in it that others run its agents: the value is how."""
+"""The variable with which a unit or a container tells the hub in it that others run its agents and build its web
+sites: the value is how."""
 
 AgentsRun: TypeAlias = Literal["here", "apart", "containers", "pods"]
 """How agents run: as processes of the hub, each in a unit of its own, each in a container of its own, each in a pod of
-its own."""
+its own. The builds of web sites run beside them, but in a container of the hub's own pod."""
 
 
 @dataclass(frozen=True)

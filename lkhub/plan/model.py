@@ -372,6 +372,11 @@ class Plan:
         return tuple(finding for finding in self.findings if finding.severity != "info")
 
     @property
+    def sites_given_out(self) -> tuple[str, ...]:
+        """The sites that a unit or a container of their own builds."""
+        return tuple(site.name for site in (self.edge.sites if self.edge else ()) if site.build and site.build.given)
+
+    @property
     def credentials(self) -> Mapping[str, str]:
         """The files with secrets, by the names under which a service manager passes them on."""
         return {secret.credential: secret.file for secret in self.secrets if secret.file}

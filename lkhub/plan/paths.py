@@ -215,6 +215,15 @@ class StatePaths:
         """Whether a file, or a folder, is in such a folder or is one."""
         return path.startswith(f"{self.for_agents}/")
 
+    @property
+    def for_sites(self) -> str:
+        """What the builds of web sites get that a unit or a container of their own runs: a folder for each site."""
+        return f"{self.root}/for-sites"
+
+    def for_site(self, name: str) -> str:
+        """The folder of one site, with the socket at which the hub gives its builds out. As `for_agent`."""
+        return f"{self.for_sites}/{name}"
+
     def for_image(self, name: str) -> str:
         """What the container of an agent's own image gets, which the operator puts there."""
         return self.render(f"agent-{name}{_FOR_IMAGE}")
@@ -333,7 +342,7 @@ OF_THE_MACHINE = frozenset(
         *(_P.firewall, _P.router, _P.run, _P.logs, _P.backups),
         *(_P.restoring, _P.restore_record, _P.before_restore),
         # Units and containers have it mounted, and would go on to read what was moved away.
-        _P.for_agents,
+        *(_P.for_agents, _P.for_sites),
     )
 )
 """What stays where it is when another hub is put into the state directory."""

@@ -10,12 +10,15 @@ UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 AGENT_UNITS = "lkhub-agent-*.service"
 """The names of the units of agents, as a pattern of the shell."""
 
+SITE_UNITS = "lkhub-site-*.service"
+"""Those of the units in which web sites are built."""
+
 AGENTS_STATE = "lkhub-agents"
 """Below /var/lib: the folder with a folder of its own for each agent."""
 
 
 def name_unit(process: str) -> str:
-    """The unit of a process of an agent."""
+    """The unit of a process of an agent, or of the build of a site."""
     return f"lkhub-{process}.service"
 
 

@@ -111,6 +111,7 @@ def _plan_build(site: SitePlan, given: Site, urls: Urls, access: Access, install
         return site
     paths, root = installation.paths, posixpath.normpath(site.root)
     project = posixpath.normpath(installation.beside_spec(project_of(given)))
+    builder = _BUILDERS.get(installation.agents, "")
     build = SiteBuild(
         name=site.name,
         command=given.build,
@@ -120,9 +121,25 @@ def _plan_build(site: SitePlan, given: Site, urls: Urls, access: Access, install
         # The output of another build, and what is no part of a site. The state directory has the hub's keys.
         skipped=(root, f"{project}/.git", paths.root),
         state=paths.root,
-        uid=choose_uid(paths.site(site.name), low=installation.low_uids) if installation.user == "root" else None,
+        uid=_choose_user(site.name, installation),
+        given=paths.for_site(site.name) if builder else "",
+        builder=builder.format(f"site-{site.name}"),
     )
     return replace(site, root=paths.site_files(site.name), build=build)
+
+
+# What asks the hub for the build of a site.
+_BUILDERS = {
+    "apart": "the unit lkhub-{}.service",
+    "containers": "the service {} of the compose file",
+    "pods": "the container {} of the pod",
+}
+
+
+def _choose_user(site: str, installation: Installation) -> int | None:
+    if installation.user != "root" or installation.agents_apart:
+        return None
+    return choose_uid(installation.paths.site(site), low=installation.low_uids)
 
 
 def _plan_variable(name: str, value: str | BuiltToken | HubUrl, urls: Urls, access: Access) -> SiteVariable:
@@ -148,7 +165,7 @@ def list_notes(edge: EdgePlan) -> Iterator[Finding]:
         for token in site.build.tokens
     )
     for site in edge.sites:
-        if site.build and site.build.uid is None:
+        if site.build and not site.build.apart:
             yield site_build_not_apart(site.name).about(site.name, fix=(_BUILD_ELSEWHERE,))
 
 

@@ -20,6 +20,7 @@ from lkhub.prepare.hub import plan_installed, prepare_hub
 from lkhub.prepare.managed_keys import read_used_keys
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.agent_units import render_agent_units
+from lkhub.render.targets.site_units import render_site_units
 from lkhub.render.targets.systemd import render_environment, render_systemd
 from lkhub.source.path import dotted
 from lkhub.spec.load import load_spec
@@ -36,14 +37,14 @@ HOMES = "/home"
 
 @dataclass(frozen=True)
 class PreparedService:
-    """What is put in place: the spec's text, the unit, those of `agents`, and the values of the variables that the spec
-    refers to. `uv` is the program that installs the hub's agents, "" where they need none. `absolute`: the paths that
-    were relative in the spec, by their keys."""
+    """What is put in place: the spec's text, the unit, the `others` beside it, and the values of the variables that the
+    spec refers to. `uv` is the program that installs the hub's agents, "" where they need none. `absolute`: the paths
+    that were relative in the spec, by their keys."""
 
     plan: Plan
     spec: str = field(repr=False)
     unit: RenderedFile
-    agents: tuple[RenderedFile, ...]
+    others: tuple[RenderedFile, ...]
     variables: Mapping[str, str] = field(repr=False)
     uv: str = ""
     absolute: Mapping[str, str] = field(default_factory=dict)
@@ -77,8 +78,8 @@ def prepare_service(source: str, environ: Mapping[str, str], service: Service) -
         raise InputError("\n".join([*problems, "nothing was changed"]), hints=copies)
     named = {secret.variable: variables[secret.variable] for secret in plan.secrets if secret.variable}
     uv = next((agent.uv for agent in hub.plan.agents if agent.uv), "")
-    unit, units = render_systemd(plan, service), render_agent_units(plan)
-    return PreparedService(plan, text, unit, units, named, uv, absolute)
+    unit, others = render_systemd(plan, service), (*render_agent_units(plan), *render_site_units(plan))
+    return PreparedService(plan, text, unit, others, named, uv, absolute)
 
 
 def _decode(raw: bytes, path: str) -> str:

@@ -36,7 +36,8 @@ class SiteVariable(Struct, frozen=True):
 class SiteBuild(Struct, frozen=True):
     """How the files of the site `name` are made: `command` runs in a copy of the folder `project`, and makes the folder
     `output` in it, a relative path. `skipped` are absolute paths that are not copied. `state` is the state directory.
-    The command runs as the user and the group `uid`; None: as the hub's own.
+    The command runs as the user and the group `uid`; None: as the hub's own, unless the hub gives the build out: then
+    `given` is the folder of the socket for it, and `builder` the unit or the container that asks there, for people.
 
     `files` is a digest of the project's files, and `inputs` one of all that the build depends on, except tokens.
     `again` is "", or tells this build from one with the same inputs that failed, or whose tokens are no longer good."""
@@ -52,11 +53,44 @@ class SiteBuild(Struct, frozen=True):
     files: str = ""
     inputs: str = ""
     again: str = ""
+    given: str = ""
+    builder: str = ""
+
+    @property
+    def apart(self) -> bool:
+        """Whether the command runs as another user than the hub."""
+        return self.uid is not None or bool(self.given)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The variables that are texts."""
+        return {variable.name: variable.text for variable in self.variables if not variable.token}
 
     @property
     def tokens(self) -> tuple[MadeToken, ...]:
         """The tokens that are built into the site."""
         return tuple(variable.token for variable in self.variables if variable.token)
+
+
+SOCKET = "build.sock"
+"""The name of that socket."""
+
+
+class BuildRequest(Struct, frozen=True):
+    """What the hub gives out: a command line, with the variables that are its alone. Those in `secrets` are in no log.
+    With it come two descriptors: the folder of the project, and what the build's output is written to."""
+
+    command: str
+    output: str
+    variables: dict[str, str]
+    secrets: dict[str, str]
+
+
+class BuildResult(Struct, frozen=True):
+    """What comes back: why the build failed, "" where it succeeded. With it comes the descriptor of the folder that has
+    `output` in it."""
+
+    problem: str = ""
 
 
 def name_site_file(site: str) -> str:

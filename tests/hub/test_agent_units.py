@@ -22,10 +22,10 @@ from lkhub.hub import agent_units
 from lkhub.hub.agent_units import (
     add_given,
     list_given,
-    remove_agents,
+    remove_others,
     require_free_health_ports,
     restart_given,
-    start_agents,
+    start_others,
 )
 from lkhub.hub.agents import list_rows, look_at_agents
 from lkhub.plan.build import build_plan
@@ -93,7 +93,7 @@ def service(tmp_path: Path) -> Service:
 
 def test_units_that_run_are_left_and_changed_ones_start_anew(systemctl: Systemctl) -> None:
     systemctl.shown = {"a": "ActiveState=active", "b": "ActiveState=active", "c": "ActiveState=inactive"}
-    start_agents(systemd.Systemd(), ("a", "b", "c"), {"b", "c"}, Told())
+    start_others(systemd.Systemd(), ("a", "b", "c"), {"b", "c"}, Told())
     assert systemctl.acts == ["start --no-block a", "restart --no-block b", "start --no-block c"]
 
 
@@ -162,7 +162,7 @@ def test_port_may_be_that_of_another_agent_before(
 def test_agent_that_is_gone_finishes_its_calls_before_its_unit_goes(service: Service, systemctl: Systemctl) -> None:
     systemctl.shown = {"lkhub-agent-b.service": "ActiveState=active"}
     told = Told()
-    remove_agents(service, systemd.Systemd(), told, {"lkhub-agent-a.service"})
+    remove_others(service, systemd.Systemd(), told, {"lkhub-agent-a.service"})
     assert systemctl.acts == ["stop lkhub-agent-b.service", "reset-failed lkhub-agent-b.service"]
     assert "may finish its calls" in told.steps[0]
     left = os.listdir(os.path.dirname(service.unit_file))
@@ -170,7 +170,7 @@ def test_agent_that_is_gone_finishes_its_calls_before_its_unit_goes(service: Ser
 
 
 def test_now_does_not_wait_for_its_calls(service: Service, systemctl: Systemctl) -> None:
-    remove_agents(service, systemd.Systemd(), Told(), {"lkhub-agent-a.service"}, now=True)
+    remove_others(service, systemd.Systemd(), Told(), {"lkhub-agent-a.service"}, now=True)
     assert systemctl.acts[0] == "kill --signal=SIGKILL lkhub-agent-b.service"
 
 

@@ -5,8 +5,11 @@ import pytest
 
 from lkhub.firewall.table import firewall_table
 from lkhub.plan.build import build_plan
+from lkhub.plan.container import CONTAINED
+from lkhub.plan.installation import Installation
 from lkhub.plan.leads import list_led_names
 from lkhub.plan.model import Plan
+from lkhub.plan.service import INSTALLED
 from lkhub.plan.sites import site_origins
 from lkhub.plan.users import FIRST_UID
 from lkhub.render.caddy import render_caddy
@@ -160,6 +163,23 @@ def test_users_of_builds_exist_in_a_container_that_has_few() -> None:
     [uid] = [site.build.uid for site in plan.edge.sites if site.build]
     assert uid is not None
     assert 50_000 <= uid < 60_000
+
+
+@pytest.mark.parametrize(
+    ("installation", "builder"),
+    [(INSTALLED, "the unit lkhub-site-bmo.service"), (CONTAINED, "the service site-bmo of the compose file")],
+    ids=["service", "container"],
+)
+def test_build_beside_a_service_is_given_out(installation: Installation, builder: str) -> None:
+    # A container may start as root.
+    for user in ("lkhub", "root"):
+        plan = build_plan(load_spec((PUBLIC + BUILT).encode()), MACHINES["vps"], replace(installation, user=user))
+        assert plan
+        assert plan.edge
+        [made] = [site.build for site in plan.edge.sites if site.build]
+        assert (made.uid, made.given, made.builder) == (None, "/var/lib/lkhub/for-sites/bmo", builder)
+        assert plan.sites_given_out == ("bmo",)
+        assert "site-build-not-apart" not in {finding.code for finding in plan.findings}
 
 
 def test_hub_that_can_not_change_its_user_says_so() -> None:

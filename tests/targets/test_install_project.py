@@ -2,6 +2,7 @@
 after a reboot: with the real uv, and with packages from a folder, since the machine has no way to a registry."""
 
 import json
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -13,6 +14,7 @@ from tests.agents.conftest import find_wheels, write_project
 from tests.kit.booted import Booted
 from tests.kit.netns import Namespace
 from tests.targets.conftest import ADDRESS, SETUP
+from tests.targets.test_agent_units import REFUSALS, STATE, TRIES
 from tests.targets.test_reboot import list_codes, wait_verified
 from tests.targets.test_upgrade_agent import list_workers, listening
 from tests.waiting import wait_until
@@ -35,6 +37,13 @@ sites:
 """
 
 BUILD = 'mkdir dist && echo "token: $TOKEN" >dist/index.html\n'
+
+# What a build has no business with.
+FILES = [
+    *("/etc/lkhub/hub.yaml", "/etc/shadow", "/root", STATE, f"{STATE}/keys.yaml", f"{STATE}/managed-keys.yaml"),
+    *(f"{STATE}/ca/root.key", f"{STATE}/run/control.sock", f"{STATE}/run/media.sock", f"{STATE}/for-agents"),
+    *("/var/lib/private/lkhub-agents/tone/agent", f"{STATE}/for-sites"),
+]
 
 LOG = "journalctl --boot --unit lkhub-agent-tone --output cat"
 
@@ -84,11 +93,53 @@ def test_folder_becomes_a_service(
     assert read_page(service, network[1]).startswith("token: ey")
     with listening(service, network[1]):
         pass
-    assert list_codes(service) & {"site-build-not-apart", "site-build-failed", "agent-install-failed"} == {
-        "site-build-not-apart"
-    }
+    assert not list_codes(service) & {"site-build-not-apart", "site-build-failed", "agent-install-failed"}
     again = service.run("cd /srv/hub && lkhub install")
     assert (again.returncode, "is not used" in again.stderr) == (0, False), again
+
+
+def test_build_gets_nothing_of_the_hub(
+    service: Booted, installed: subprocess.CompletedProcess[str], network: tuple[Namespace, Namespace]
+) -> None:
+    missing = [path for path in FILES if service.run(f"test -e {path}").returncode]
+    assert missing == [], "it would try what is not there"
+    shutil.copy(TRIES, service.root / "srv/hub/page")
+    (service.root / "srv/hub/page/build.sh").write_text(f"{BUILD}timeout 20 python3 tries.py {' '.join(FILES)}\n:\n")
+    service.must("chmod -R go+rX /srv/hub/page && lkhub install")
+    log = service.must("lkhub logs site-page")
+    told = json.loads(re.findall(r"TRIED (.*)$", log, re.MULTILINE)[-1])
+    assert set(told["reached"]) == {path for path in FILES if path.endswith(".sock")}
+    # ENOENT: its sandbox hides what root sees.
+    assert {*told["read"].values(), *told["reached"].values()} <= REFUSALS, told
+    assert (told["others"], told["rights"], told["written"]) == ([], False, [])
+    uid = told["uid"]
+    assert uid not in (0, int(service.must("id -u lkhub")))
+    assert "token" in read_page(service, network[1])
+    # The variable's name stands where a build would print its token.
+    assert told["variables"]["TOKEN"] == "[TOKEN]"
+    assert not [name for name in told["variables"] if name.startswith(("LKHUB", "CREDENTIALS", "NOTIFY"))]
+    exposed = service.must("systemd-analyze security --no-pager lkhub-site-page").splitlines()[-1]
+    assert float(re.findall(r"service: ([\d.]+)", exposed)[0]) <= 1.6, exposed
+    wait_until(lambda: service.run(f"pgrep --uid {uid} --full tries.py").stdout == "", "the end of its processes")
+
+
+def test_build_goes_on_when_its_unit_is_killed_and_calls_go_first(
+    service: Booted, installed: subprocess.CompletedProcess[str], network: tuple[Namespace, Namespace]
+) -> None:
+    """The hub gives it out again."""
+    (service.root / "srv/hub/page/build.sh").write_text(f"{BUILD}sleep 3\n")
+    with (
+        listening(service, network[1]),
+        subprocess.Popen(
+            [*service.prefix, "lkhub", "install"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as made,
+    ):
+        wait_until(lambda: service.run("pgrep --exact sleep").stdout != "", "the build", INSTALLED_SECONDS)
+        service.must("systemctl kill --signal=KILL lkhub-site-page")
+        said, _ = made.communicate(timeout=INSTALLED_SECONDS)
+    assert made.returncode == 0, said
+    assert read_page(service, network[1]).startswith("token: ey")
+    assert service.must("systemctl show --property=CPUWeight --value lkhub-site-page").strip() == "1"
 
 
 def test_both_are_there_again_after_a_reboot(
@@ -121,3 +172,13 @@ def test_build_that_fails_is_told_with_the_command_that_a_service_takes(
     assert read_page(service, network[1]) == page
     service.must(f"cat >/srv/hub/page/build.sh <<'END'\n{BUILD}END\nlkhub install")
     assert "site-build-failed" not in list_codes(service)
+
+
+def test_unit_leaves_with_its_site(service: Booted, installed: subprocess.CompletedProcess[str]) -> None:
+    assert service.run("systemctl is-active lkhub-site-page").stdout.strip() == "active"
+    service.must("systemctl stop lkhub")
+    assert service.run("systemctl is-active lkhub-site-page").stdout.strip() == "inactive"
+    service.must("systemctl start lkhub")
+    assert service.run("systemctl is-active lkhub-site-page").stdout.strip() == "active"
+    service.must("sed -i '/^sites:/,$d' /etc/lkhub/hub.yaml && lkhub install")
+    assert "lkhub-site" not in service.must("systemctl list-units --all; ls /etc/systemd/system /opt/lkhub/units")

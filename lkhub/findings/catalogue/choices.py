@@ -171,14 +171,14 @@ def site_token_shared(site: str, identity: str, room: str) -> Says:
 def site_build_not_apart(site: str) -> Says:
     """A build runs as the hub's own user. The subject is the site's name.
 
-    **Why.** Only root can start a program as another user, and a hub that is a service, in a container or in a pod is
-    not root. A build is other people's code, that of every package that it uses. As the hub's user it can read the
-    hub's API keys, its certificate authority and its store, and reach its control socket. What protects a service from
-    the rest of the machine does not protect the hub from a build in that service.
+    **Why.** Only root can start a program as another user, and this hub is not root: it runs as an ordinary user, or in
+    a pod. A build is other people's code, that of every package that it uses. As the hub's user it can read the hub's
+    API keys, its certificate authority and its store, and reach its control socket.
 
-    **What to do.** Build the site elsewhere, as where its code is tested, and give the hub the finished files: `root`,
-    without `build`. Nothing where you trust every package as you trust the hub. Only a hub that root starts with `lkhub
-    up` builds each site as a user of its own, and such a hub does not start with the machine by itself.
+    **What to do.** Make the hub a service of the machine (`lkhub install`, by root), or run it in Docker: there each
+    site is built in a unit or a container of its own. Or build the site elsewhere, as where its code is tested, and
+    give the hub the finished files: `root`, without `build`. Nothing where you trust every package as you trust the
+    hub.
     """
     return Says(
         f"the build of the site {site} runs as the hub's own user, and can read the hub's keys",

@@ -5,7 +5,17 @@ from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from lkhub import __version__
-from lkhub.plan.container import AGENT_FOLDER, CONTAINED, PROGRAMS, UID, choose_agent_uid, name_agent_state
+from lkhub.plan.container import (
+    AGENT_FOLDER,
+    CONTAINED,
+    PROGRAMS,
+    SITE_FOLDER,
+    SITE_SCRATCH,
+    UID,
+    choose_agent_uid,
+    choose_site_uid,
+    name_agent_state,
+)
 from lkhub.plan.installation import AGENTS_VARIABLE
 from lkhub.plan.model import AgentPlan, Plan
 from lkhub.plan.service import limit_stop
@@ -43,8 +53,10 @@ def render_compose(plan: Plan) -> RenderedFile:
     for agent in plan.agents:
         for process, _ in agent.processes:
             services[process] = _describe_image(plan, agent) if agent.image else _describe_agent(plan, agent, process)
-    projects = _list_projects(plan)
-    volumes = ["state", *(volume for agent in projects for volume in (_name_given(agent), _name_kept(agent)))]
+    for site in plan.sites_given_out:
+        services[f"site-{site}"] = _describe_builder(plan, site)
+    agents = (volume for agent in _list_projects(plan) for volume in (_name_given(agent), _name_kept(agent)))
+    volumes = ["state", *agents, *map(_name_offer, plan.sites_given_out)]
     secrets = {name: {"file": _find_source(file)} for name, file in plan.credentials.items()}
     data: dict[str, Json] = {
         "services": {name: _escape(service) for name, service in services.items()},
@@ -72,6 +84,7 @@ def _describe_hub(plan: Plan) -> Service:
         "volumes": [
             f"state:{CONTAINED.state}",
             *(f"{_name_given(agent)}:{agent.given}" for agent in _list_projects(plan)),
+            *(f"{_name_offer(site)}:{plan.paths.for_site(site)}" for site in plan.sites_given_out),
             f".:{CONTAINED.folder}:ro",
             *map(_mount, _list_outside(plan)),
         ],
@@ -102,6 +115,30 @@ def _describe_agent(plan: Plan, agent: AgentPlan, process: str) -> Service:
         "stop_grace_period": f"{limit_stop(plan.drain)}s",
         "environment": [f"STATE_DIRECTORY={state}"],
         "volumes": [f"{_name_given(agent)}:{AGENT_FOLDER}:ro", f"{_name_kept(agent)}:{state}"],
+    }
+
+
+def _describe_builder(plan: Plan, site: str) -> Service:
+    """What builds a site has a container of its own, with nothing of the hub's but the socket for it."""
+    uid = choose_site_uid(site)
+    return {
+        "build": _describe_build(plan),
+        "image": f"lkhub:{__version__}",
+        "command": ["run-build", "--given", SITE_FOLDER, "--scratch", SITE_SCRATCH],
+        "healthcheck": {"disable": True},
+        "user": f"{uid}:{uid}",
+        # As a unit: a build may fetch what it needs from this machine.
+        "network_mode": "host",
+        "read_only": True,
+        "tmpfs": ["/tmp"],  # noqa: S108
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        # It ends after each build, and with it all that the build has started.
+        "restart": "unless-stopped",
+        # Calls go first.
+        "cpu_shares": 2,
+        # A volume without a name, which goes with the container.
+        "volumes": [f"{_name_offer(site)}:{SITE_FOLDER}:ro", SITE_SCRATCH],
     }
 
 
@@ -137,15 +174,23 @@ def _list_projects(plan: Plan) -> list[AgentPlan]:
 
 
 def _describe_build(plan: Plan) -> Json:
-    if not (projects := _list_projects(plan)):
-        return "."
-    agents = " ".join(f"{agent.name}:{choose_agent_uid(agent.name)}" for agent in projects)
-    return {"context": ".", "args": {"EXTRAS": "[agents]", "AGENTS": agents}}
+    args = {}
+    if projects := _list_projects(plan):
+        agents = " ".join(f"{agent.name}:{choose_agent_uid(agent.name)}" for agent in projects)
+        args = {"EXTRAS": "[agents]", "AGENTS": agents}
+    if plan.sites_given_out:
+        args["SITES"] = " ".join(plan.sites_given_out)
+    return {"context": ".", "args": args} if args else "."
 
 
 def _name_given(agent: AgentPlan) -> str:
     """The volume that the hub writes and the agent reads."""
     return f"for-{agent.name}"
+
+
+def _name_offer(site: str) -> str:
+    """The volume with the socket at which the hub gives the builds of a site out."""
+    return f"build-{site}"
 
 
 def _name_kept(agent: AgentPlan) -> str:

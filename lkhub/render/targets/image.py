@@ -41,6 +41,12 @@ RUN for agent in $AGENTS; do \\
         && install -d -m 755 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.paths.for_agents}/$name \\
         && install -d -m 700 -o $uid -g $uid {AGENTS_STATE}/$name; \\
     done
+# The sites that are built have one each, with a socket of the hub's.
+ARG SITES
+RUN for name in $SITES; do \\
+        install -d -m 700 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.paths.for_sites} \\
+        && install -d -m 755 -o {CONTAINED.user} -g {CONTAINED.user} {CONTAINED.paths.for_sites}/$name; \\
+    done
 
 COPY {SCRIPT} {COMMAND}
 RUN chmod 755 {COMMAND}

@@ -12,6 +12,7 @@ from lkhub.plan.service import INSTALLED, RESTART_SECONDS, SYSTEM, UNIT, Service
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.agent_units import render_agent_units
 from lkhub.render.targets.sandbox import NO_NEW_CODE, SANDBOX, SANDBOX_OF_USER
+from lkhub.render.targets.site_units import render_site_units
 from lkhub.render.targets.target import Given, Target
 from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
 
@@ -48,8 +49,9 @@ def _unit(plan: Plan, service: Service) -> Iterator[Setting]:
     if plan.edge and plan.edge.tls.mode == "tailscale":
         waited_for += " tailscaled.service"
     if not service.of_user:
-        units = (name_unit(name) for agent in plan.agents if agent.given for name, _ in agent.processes)
-        yield "Wants", " ".join((waited_for, *units))
+        agents = (name for agent in plan.agents if agent.given for name, _ in agent.processes)
+        sites = (f"site-{name}" for name in plan.sites_given_out)
+        yield "Wants", " ".join((waited_for, *map(name_unit, (*agents, *sites))))
         yield "After", waited_for
     # A port that is taken, or a disk that is full, may be free a minute later.
     yield "StartLimitIntervalSec", 0
@@ -103,7 +105,7 @@ def _service(plan: Plan, service: Service) -> Iterator[Setting]:
 def _runs_other_code(plan: Plan) -> bool:
     """Whether agents or builds of web sites run in this unit. What Node runs is compiled in memory."""
     return any(agent.in_hub for agent in plan.agents) or any(
-        site.build for site in (plan.edge.sites if plan.edge else ())
+        site.build and not site.build.given for site in (plan.edge.sites if plan.edge else ())
     )
 
 
@@ -114,12 +116,13 @@ def render_environment(values: Mapping[str, str]) -> str:
 
 
 def _render(plan: Plan, _: Given, __: str | None) -> tuple[RenderedFile, ...]:
-    return (render_systemd(plan), *render_agent_units(plan))
+    return (render_systemd(plan), *render_agent_units(plan), *render_site_units(plan))
 
 
 SYSTEMD = Target(
     "systemd",
-    "the units of a hub that starts with the machine and of its agents, as `lkhub install` puts them in place.",
+    "the units of a hub that starts with the machine, of its agents and of the builds of its sites, as `lkhub install` "
+    "puts them in place.",
     _render,
     installation=INSTALLED,
     refuses="images",

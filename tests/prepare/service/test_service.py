@@ -110,24 +110,27 @@ def test_name_servers_are_asked_once(tmp_path: Path, machine: Service, monkeypat
 
 @pytest.mark.parametrize("of_user", [False, True])
 @pytest.mark.parametrize(
-    "spec",
+    ("spec", "unit"),
     [
-        "agents: [{{name: bmo, project: {}, command: node agent.js}}]\n",
-        "tls: {{mode: internal}}\nsites: [{{name: bmo, root: {}/dist, port: 3001, build: make}}]\n",
+        ("agents: [{{name: bmo, project: {}, command: node agent.js}}]\n", "lkhub-agent-bmo.service"),
+        (
+            "tls: {{mode: internal}}\nsites: [{{name: bmo, root: {}/dist, port: 3001, build: make}}]\n",
+            "lkhub-site-bmo.service",
+        ),
     ],
     ids=["agent", "build"],
 )
 def test_what_runs_in_the_unit_may_be_compiled_in_memory(
-    tmp_path: Path, machine: Service, spec: str, of_user: bool
+    tmp_path: Path, machine: Service, spec: str, unit: str, of_user: bool
 ) -> None:
-    """Agents of the machine's service have units of their own."""
+    """Agents and builds of the machine's service have units of their own."""
     project = tmp_path / "project"
     project.mkdir()
     service = user_service(str(tmp_path / "home"), str(tmp_path / "state"), "ann") if of_user else machine
     assert "MemoryDenyWriteExecute" in prepare_service(write(tmp_path, ""), {}, service).unit.text
     made = prepare_service(write(tmp_path, spec.format(project)), {}, service)
-    assert ("MemoryDenyWriteExecute" in made.unit.text) == bool(made.agents)
-    assert bool(made.agents) == ("agents" in spec and not of_user)
+    assert ("MemoryDenyWriteExecute" in made.unit.text) != of_user
+    assert [each.name for each in made.others] == ([] if of_user else [unit])
 
 
 def test_service_gets_the_uv_that_its_agents_need(

@@ -50,10 +50,14 @@ def make_plan(spec: str, machine: str = "vps") -> Plan:
     return plan_sound(spec, MACHINES[machine], CONTAINED)
 
 
-def read_service(plan: Plan) -> dict[str, Any]:
+def read_services(plan: Plan) -> dict[str, dict[str, Any]]:
     data, document = parse_plain(render_compose(plan).text.encode(), "compose.yaml")
     assert document.faults == []
-    return data["services"]["hub"]  # type: ignore[no-any-return]
+    return data["services"]  # type: ignore[no-any-return]
+
+
+def read_service(plan: Plan) -> dict[str, Any]:
+    return read_services(plan)["hub"]
 
 
 def assert_golden(file: RenderedFile, path: Path) -> None:
@@ -193,7 +197,24 @@ def test_project_of_a_site_is_mounted_and_what_the_build_makes_is_in_the_state()
         "{name: b, root: b/dist, port: 3002, build: make}]"
     )
     service = read_service(make_plan(f"reach: lan\n{sites}\n"))
-    assert service["volumes"] == ["state:/var/lib/lkhub", ".:/etc/lkhub:ro", "/srv/a:/srv/a:ro"]
+    assert service["volumes"] == [
+        "state:/var/lib/lkhub",
+        *("build-a:/var/lib/lkhub/for-sites/a", "build-b:/var/lib/lkhub/for-sites/b"),
+        *(".:/etc/lkhub:ro", "/srv/a:/srv/a:ro"),
+    ]
+
+
+def test_site_is_built_in_a_container_that_has_nothing_of_the_hub_but_a_socket() -> None:
+    sites = "sites: [{name: a, root: a/dist, port: 3001, build: make}, {name: b, root: b, port: 3002}]"
+    services = read_services(make_plan(f"reach: lan\n{sites}\nagents: [{{name: a, project: a}}]\n"))
+    assert set(services) == {"hub", "agent-a", "site-a"}
+    built = services["site-a"]
+    assert built["volumes"] == ["build-a:/run/lkhub-site:ro", "/var/tmp"]
+    assert (built["read_only"], built["cap_drop"]) == (True, ["ALL"])
+    uid = int(built["user"].partition(":")[0])
+    assert uid not in (0, UID, int(services["agent-a"]["user"].partition(":")[0]))
+    assert built["build"]["args"]["SITES"] == "a"
+    assert built["build"] == services["hub"]["build"]
 
 
 def test_dollar_begins_no_variable() -> None:

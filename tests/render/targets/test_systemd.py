@@ -13,8 +13,10 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.plan.service import INSTALLED, SYSTEM, user_service
 from lkhub.render.targets.agent_units import render_agent_units
+from lkhub.render.targets.site_units import render_site_units
 from lkhub.render.targets.systemd import ABORT_SECONDS, render_environment, render_systemd
 from lkhub.spec.load import load_spec
+from lkhub.spec.sites import MAX_NAME
 from tests.machines import MACHINES, plan_sound
 
 GOLDEN = Path(__file__).parents[2] / "golden/units"
@@ -68,6 +70,32 @@ def test_unit_of_an_agent_is_exactly_this() -> None:
         path.write_text(units[1].text)
     assert units[1].text == path.read_text()
     assert not any("SECRET" in unit.text for unit in units)
+
+
+SITES = """\
+tls: {mode: internal}
+sites:
+  - {name: bmo, root: bmo/dist, port: 3001, build: npm run build, env: {KEY: SECRETSECRET}}
+  - {name: plain, root: /srv/plain, port: 3002}
+"""
+
+
+def test_unit_of_a_build_is_exactly_this() -> None:
+    plan = make_plan(f"reach: lan\n{SITES}", "laptop")
+    [unit] = render_site_units(plan)
+    assert unit.name == "lkhub-site-bmo.service"
+    path = GOLDEN / "site.service"
+    if os.environ.get("REWRITE_GOLDEN"):
+        path.write_text(unit.text)
+    assert unit.text == path.read_text()
+    assert "SECRET" not in unit.text
+    assert unit.name in read_settings(render_systemd(plan).text)["Wants"].split()
+
+
+def test_longest_name_of_a_site_is_one_that_systemd_takes() -> None:
+    site = f"{{name: {'a' * MAX_NAME}, root: a/dist, port: 3001, build: make}}"
+    [unit] = render_site_units(make_plan(f"reach: lan\nsites: [{site}]\n", "laptop"))
+    assert len(read_settings(unit.text)["User"]) <= 31
 
 
 def test_hub_starts_its_agents_and_ends_before_them() -> None:
@@ -128,9 +156,11 @@ def test_node_may_compile_in_memory(spec: str) -> None:
     for service in (SYSTEM, user_service("/home/ann", "/home/ann/.local/state/lkhub", "ann")):
         of_service = plan_sound(f"reach: lan\n{spec}", MACHINES["laptop"], service.installation)
         settings = read_settings(render_systemd(of_service, service).text)
-        assert ("MemoryDenyWriteExecute" in settings) == ("agents" in spec and not service.of_user)
+        assert ("MemoryDenyWriteExecute" in settings) != service.of_user
         assert settings["RestrictNamespaces"] == "yes"
-        for unit in render_agent_units(of_service):
+        units = (*render_agent_units(of_service), *render_site_units(of_service))
+        assert bool(units) != service.of_user
+        for unit in units:
             assert "MemoryDenyWriteExecute" not in unit.text
 
 

@@ -12,7 +12,7 @@ from lkhub.plan.service import ENVIRONMENT, FOLDER, INSTALLED, SPEC, STOP_MARGIN
 from lkhub.render.targets.agent_units import list_agent_sections
 from lkhub.render.targets.nixos.language import Expression, write_nix, write_text
 from lkhub.render.targets.nixos.options import EACH, Place, list_secrets, write_options
-from lkhub.render.targets.sandbox import NO_NEW_CODE
+from lkhub.render.targets.site_units import list_site_sections
 from lkhub.render.targets.systemd import list_sections
 from lkhub.render.targets.unit_text import Setting
 from lkhub.spec.duration import DEFAULT_DRAIN
@@ -73,9 +73,6 @@ let
   credentials = map (file: percent "${nameCredential file}:${beside file}") files;
   variables = filter (each: each ? env) found;
 
-  # Builds of web sites run in the unit, and what Node runs is compiled in memory.
-  runsOtherCode = filter (site: site ? build) (settings.sites or [ ]) != [ ];
-
   # The processes of agents, each of which is a unit, with their agent's name.
   agents = concatLists (map
     (agent: genList
@@ -86,6 +83,10 @@ let
       (agent.replicas or 1))
     (settings.agents or [ ]));
   nameUnit = agent: "lkhub-${agent.process}";
+
+  # The sites that are built, each in a unit.
+  built = filter (site: site ? build) (settings.sites or [ ]);
+  nameBuilder = site: "lkhub-site-${site.name}";
 
   # The numbers of agents that are images.
   images = filter
@@ -133,17 +134,26 @@ in
           serviceConfig = @agent@;
         };
       })
-      agents) // {
+      agents) // listToAttrs (map
+      (site: {
+        name = nameBuilder site;
+        value = {
+          description = "@describebuild@";
+          unitConfig = @buildunit@;
+          serviceConfig = @build@;
+        };
+      })
+      built) // {
       lkhub = {
         description = "LiveKit hub ${settings.name or "hub"}";
         wantedBy = [ "multi-user.target" ];
-        wants = waitsFor ++ map (agent: "${nameUnit agent}.service") agents;
+        wants = waitsFor ++ map (agent: "${nameUnit agent}.service") agents
+        ++ map (site: "${nameBuilder site}.service") built;
         after = waitsFor;
         reloadTriggers = [ (toJSON settings) ];
         unitConfig = @unit@;
         serviceConfig = @service@ // (if credentials == [ ] then { } else { LoadCredential = credentials; })
-        // (if variables == [ ] then { } else { EnvironmentFile = "@environment@"; })
-        // (if runsOtherCode then { } else { @nonewcode@ = "yes"; });
+        // (if variables == [ ] then { } else { EnvironmentFile = "@environment@"; });
       };
     };
   };
@@ -152,11 +162,11 @@ in
 
 # Written in Nix above.
 _OF_THE_UNIT = {"Description", "Wants", "After", "Before"}
-_OF_THE_SERVICE = {"LoadCredential", "EnvironmentFile", NO_NEW_CODE}
+_OF_THE_SERVICE = {"LoadCredential", "EnvironmentFile"}
 
 
 # Stand for what Nix computes. No other text has them.
-_NAME, _PROCESS = "\x01", "\x02"
+_NAME, _PROCESS, _SITE = "\x01", "\x02", "\x03"
 
 
 def render_module(plan: Plan) -> str:
@@ -166,9 +176,9 @@ def render_module(plan: Plan) -> str:
     stop = Expression(f'seconds (settings.drain or "{DEFAULT_DRAIN}") + {STOP_MARGIN_SECONDS}')
     service = _group(each for each in sections["Service"] if each[0] not in _OF_THE_SERVICE)
     agent = dict(list_agent_sections(plan, _NAME, _PROCESS))
+    build = dict(list_site_sections(plan, _SITE))
     values = {
         "environment": ENVIRONMENT,
-        "nonewcode": NO_NEW_CODE,
         "folder": FOLDER,
         "spec": SPEC.removeprefix("/etc/"),
         "user": USER,
@@ -184,11 +194,17 @@ def render_module(plan: Plan) -> str:
         "describeagent": str(dict(agent["Unit"])["Description"]),
         "agentunit": write_nix(_group(each for each in agent["Unit"] if each[0] not in _OF_THE_UNIT), " " * 10),
         "agent": write_nix({**_group(agent["Service"]), "TimeoutStopSec": stop}, " " * 10),
+        "describebuild": str(dict(build["Unit"])["Description"]),
+        "buildunit": write_nix(_group(each for each in build["Unit"] if each[0] not in _OF_THE_UNIT), " " * 10),
+        "build": write_nix(_group(build["Service"]), " " * 10),
     }
     text = _TEXT
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
-    return text.replace(_NAME, "${agent.name}").replace(_PROCESS, "${agent.process}")
+    named = {_NAME: "agent.name", _PROCESS: "agent.process", _SITE: "site.name"}
+    for mark, name in named.items():
+        text = text.replace(mark, f"${{{name}}}")
+    return text
 
 
 def _group(settings: Iterable[Setting]) -> Mapping[str, object]:

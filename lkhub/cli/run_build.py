@@ -1,0 +1,26 @@
+"""`lkhub run-build`: what the unit or the container runs in which a web site is built.
+
+The standard library parses its command line, as that of `lkhub serve`: people don't type it.
+"""
+
+import signal
+import sys
+from argparse import ArgumentParser
+from types import FrameType
+
+from lkhub.hub.builder import run_next_build
+
+
+def run_build() -> None:
+    """Make the next build of a web site that the hub gives out, and end."""
+    parser = ArgumentParser("lkhub run-build", description=run_build.__doc__, allow_abbrev=False)
+    parser.add_argument("--given", required=True, metavar="DIR", help="the folder with the hub's socket")
+    parser.add_argument("--scratch", required=True, metavar="DIR", help="a folder of its own, on a disk")
+    given = parser.parse_args(sys.argv[2:])
+    # The first process of a container ignores it otherwise.
+    signal.signal(signal.SIGTERM, _end)
+    run_next_build(given.given, given.scratch)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)

@@ -1,0 +1,99 @@
+"""Gives the build of a web site out, to a process in a sandbox of its own (lkhub/hub/builder.py): the hub's end."""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from lkhub.errors import MachineError
+from lkhub.host.build import REST_SECONDS, read_output
+from lkhub.host.build_socket import find_user, offered, receive, send
+from lkhub.host.trees import opened
+from lkhub.shown import printable
+from lkhub.wire.message import dump_message, parse_message
+from lkhub.wire.site_build import BUILD_SECONDS, BuildRequest, BuildResult, SiteBuild
+
+# It is started anew after each build, and may start with the machine.
+COME_SECONDS = 60.0
+
+# The other end has copied the project before the build begins.
+COPY_SECONDS = 60.0
+
+# A builder that is killed is started anew, and one that its build kills each time must not go on for ever.
+MOST_TRIES = 3
+
+_PROBLEM_LETTERS = 200
+
+
+@dataclass(frozen=True)
+class Built:
+    """How a build ended: see `Ended` (lkhub/host/build.py). `folder` is the descriptor of the folder with `project` in
+    it, which is of no use after a failure. The files that the build has made are of the user `uid`; None: anybody's."""
+
+    problem: str
+    lines: tuple[str, ...]
+    folder: int = -1
+    uid: int | None = None
+
+
+@contextlib.contextmanager
+def give_out(
+    build: SiteBuild, project: str, request: BuildRequest, output: BinaryIO, come: float = COME_SECONDS
+) -> Iterator[Built]:
+    """Have a builder build the folder `project`, which it may read. What the build prints goes to `output` as in
+    `run_build`. `come` is how many seconds the builder may take to ask for it. Raises MachineError."""
+    with contextlib.ExitStack() as stack:
+        offer = stack.enter_context(offered(build.given))
+        for _ in range(MOST_TRIES):
+            builder = stack.enter_context(_accept(offer, build, come))
+            lines: list[str] = []
+            try:
+                result, descriptors = _ask(builder, project, request, output, lines)
+            except OSError:
+                builder.close()
+                continue
+            for descriptor in descriptors:
+                stack.callback(os.close, descriptor)
+            if not result.problem and not descriptors:
+                continue
+            problem = printable(result.problem[:_PROBLEM_LETTERS])
+            yield Built(problem, tuple(lines), descriptors[0] if descriptors else -1, find_user(builder))
+            return
+        raise MachineError(f"{build.builder} was given the build {MOST_TRIES} times, and has not answered")
+
+
+def _accept(offer: socket.socket, build: SiteBuild, seconds: float) -> socket.socket:
+    offer.settimeout(seconds)
+    try:
+        return offer.accept()[0]
+    except TimeoutError:
+        why = f"it was not begun, since {build.builder} has not asked for it within {seconds:.0f} s"
+        raise MachineError(why) from None
+
+
+def _ask(
+    builder: socket.socket, project: str, request: BuildRequest, output: BinaryIO, lines: list[str]
+) -> tuple[BuildResult, list[int]]:
+    """Raises OSError where the builder ends before it answers, and for what is no answer."""
+    read, write = os.pipe()
+    pipe = os.fdopen(read, "rb")
+    try:
+        with opened(project) as folder:
+            builder.settimeout(COPY_SECONDS)
+            send(builder, dump_message(request).encode(), (folder, write))
+    finally:
+        os.close(write)
+    reader = threading.Thread(target=read_output, args=(pipe, request.secrets, output, lines), daemon=True)
+    reader.start()
+    message, descriptors = receive(builder, 1, COPY_SECONDS + BUILD_SECONDS + REST_SECONDS)
+    try:
+        result = parse_message(BuildResult, message)
+    except ValueError as error:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise ConnectionError("this is no answer") from error
+    reader.join(REST_SECONDS)
+    return result, descriptors

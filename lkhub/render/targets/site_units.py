@@ -1,0 +1,59 @@
+"""The units in which web sites are built: one for each site, beside the hub's own. Each is a user without an account,
+in a sandbox, and gets what the hub gives out at a socket."""
+
+from collections.abc import Iterator
+
+from lkhub.plan.container import SITE_FOLDER, SITE_SCRATCH
+from lkhub.plan.model import Plan
+from lkhub.plan.service import UNIT, name_unit
+from lkhub.render.files import RenderedFile
+from lkhub.render.targets.sandbox import AGENT_SANDBOX
+from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
+
+# It ends after each build, and an operator may type `lkhub install` again at once.
+_RESTART_SECONDS = 2
+
+# A build that is stopped is made anew, so nothing waits for it.
+_STOP_SECONDS = 10
+
+
+def render_site_units(plan: Plan) -> tuple[RenderedFile, ...]:
+    """A unit for each site whose build the hub gives out."""
+    return tuple(
+        RenderedFile(name_unit(f"site-{name}"), write_unit(list_site_sections(plan, name)), 0o644)
+        for name in plan.sites_given_out
+    )
+
+
+def list_site_sections(plan: Plan, site: str) -> Sections:
+    """The sections of the unit for the builds of a site."""
+    return (("Unit", tuple(_unit(site))), ("Service", tuple(_service(plan, site))))
+
+
+def _unit(site: str) -> Iterator[Setting]:
+    yield "Description", f"Builds the web site {site} of the LiveKit hub"
+    yield "PartOf", UNIT
+    # The hub's folder for it may not be there yet.
+    yield "StartLimitIntervalSec", 0
+
+
+def _service(plan: Plan, site: str) -> Iterator[Setting]:
+    installation = plan.installation
+    yield "Type", "exec"
+    yield "DynamicUser", "yes"
+    # systemd takes no name with more than 31 letters.
+    yield "User", f"lksite-{site}"
+    yield "BindReadOnlyPaths", f"{escape(plan.paths.for_site(site))}:{SITE_FOLDER}"
+    yield "InaccessiblePaths", f"-{escape(installation.state)} -{escape(installation.folder)}"
+    program = f"{quote(installation.python)} -P -m lkhub"
+    yield "ExecStart", f"{program} run-build --given {SITE_FOLDER} --scratch {SITE_SCRATCH}"
+    # It ends after each build, and with it all that the build has started.
+    yield "Restart", "always"
+    yield "RestartSec", _RESTART_SECONDS
+    yield "SuccessExitStatus", "SIGTERM 143"
+    yield "OOMPolicy", "continue"
+    yield "TimeoutStopSec", _STOP_SECONDS
+    # Calls go first. The kernel divides its time between units before it looks at what is in them.
+    yield "CPUWeight", 1
+    yield "IOWeight", 1
+    yield from AGENT_SANDBOX
