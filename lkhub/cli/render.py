@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.options import Spec, State
-from lkhub.cli.shared.rendered import find_left, read_rendered, show_left, write_rendered
-from lkhub.cli.shared.show import err
+from lkhub.cli.shared.rendered import find_left, keep_edit, read_rendered, show_left, write_rendered
+from lkhub.cli.shared.show import err, say
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.acting import acting_as_owner
-from lkhub.host.files import explain_os_errors, read_text, user_name, write_private
+from lkhub.host.files import digest, explain_os_errors, read_text, user_name, write_private
 from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
 from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_hub
@@ -59,7 +59,7 @@ def render(
     """Write the files of a target into a folder.
 
     They hold no secrets: those stay in the state directory, which the files name. Files that were written there before
-    and no longer follow from the spec are named, and stay.
+    and no longer follow from the spec are named, and stay. A file that was edited since is kept beside the new one.
     """
     chosen = TARGETS[target]
     for option, given in (("--format", form), ("--for", proxy)):
@@ -91,9 +91,15 @@ def render(
             continue
         with explain_os_errors(output, "create"):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
+        kept = keep_edit(known, file, output)
         changed = write_private(path, file.text, file.mode)
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
-    write_rendered(known, recorded, names.union(left), output)
+        if kept:
+            say(f"{path} was edited; it is written again, and the edit is kept as {kept}", "note", "cyan")
+    before = known.get(recorded, {})
+    written = {file.name: digest(file.text.encode()) for file in files if not file.kept}
+    others = {name: before.get(name, "") for name in names.union(left)}
+    write_rendered(known, recorded, others | written, output)
     show_left(left, output)
 
 

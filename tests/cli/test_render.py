@@ -209,3 +209,40 @@ def test_record_of_others_names_nothing_outside_the_folder(run: Run, record: str
     Path("out/.lkhub-rendered").write_text(record)
     done = run("render", "systemd", "-o", "out")
     assert (done.code, list_named(done.err)) == (0, [])
+
+
+AGENT = "agents: [{name: bmo, project: bmo, command: node agent.js}]\n"
+
+
+@pytest.mark.parametrize("target", ["systemd", "compose"])
+def test_edit_is_kept_and_named_before_it_is_written_over(run: Run, target: str) -> None:
+    Path("bmo").mkdir()
+    Path("hub.yaml").write_text(f"drain: 10s\n{AGENT}")
+    assert run("render", target, "-o", "out").code == 0
+    path = next(each for each in (Path("out/compose.yaml"), Path("out/lkhub.service")) if each.exists())
+    for number, edit in ((1, "EDIT-1"), (2, "EDIT-2")):
+        path.write_text(f"{path.read_text()}# {edit}\n")
+        done = run("render", target, "-o", "out")
+        kept = Path(f"{path}.edited{'' if number == 1 else '-2'}")
+        assert f"{path} was edited; it is written again, and the edit is kept as {kept}" in " ".join(done.err.split())
+        assert kept.read_text().endswith(f"# {edit}\n")
+        assert edit not in path.read_text()
+    # What follows from a changed spec is no edit.
+    Path("hub.yaml").write_text(f"drain: 20s\n{AGENT}")
+    done = run("render", target, "-o", "out")
+    assert (done.code, "edited" in done.err) == (0, False)
+    assert sorted(each.name for each in Path("out").glob("*.edited*")) == [
+        f"{path.name}.edited",
+        f"{path.name}.edited-2",
+    ]
+
+
+def test_file_of_an_earlier_version_counts_as_no_edit(run: Run) -> None:
+    """Its record has no digests."""
+    Path("hub.yaml").touch()
+    assert run("render", "compose", "-o", "out").code == 0
+    record = Path("out/.lkhub-rendered")
+    record.write_text("".join(f"{' '.join(line.split(' ')[:2])}\n" for line in record.read_text().splitlines()))
+    Path("out/compose.yaml").write_text("edited")
+    done = run("render", "compose", "-o", "out")
+    assert (done.code, "edited" in done.err) == (0, False)

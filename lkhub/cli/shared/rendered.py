@@ -1,21 +1,29 @@
-"""What `lkhub render` has written into a folder, so that it can name the files there that no longer belong."""
+"""What `lkhub render` has written into a folder, so that it can name the files there that no longer belong, and keep
+those that were edited."""
 
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from lkhub.cli.shared.show import say, show_hints
 from lkhub.errors import MachineError
-from lkhub.host.files import read_text, write_private
+from lkhub.host.files import digest, read_text, write_private
+from lkhub.plan.paths import name_edited
+from lkhub.render.files import RenderedFile
 
 RECORD = ".lkhub-rendered"
 """Its name has no ending by which kubectl, compose or systemd would read it."""
 
-_HEADER = "# Written by `lkhub render`, which names here what it has written, to find what no longer belongs.\n"
+_HEADER = (
+    "# Written by `lkhub render`, which names here what it has written, to find what no longer belongs, and what was "
+    "edited.\n"
+)
 
-Rendered = Mapping[str, frozenset[str]]
-"""The files of each target, by their names in the folder."""
+Rendered = Mapping[str, Mapping[str, str]]
+"""The files of each target, by their names in the folder, each with a digest of its text; "" where an earlier version
+has written none."""
 
 
 def read_rendered(folder: Path) -> Rendered:
@@ -24,26 +32,40 @@ def read_rendered(folder: Path) -> Rendered:
         lines = (read_text(str(folder / RECORD)) or "").splitlines()
     except MachineError:
         return {}
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for line in lines:
-        target, _, name = line.partition(" ")
+        target, name, written = (*line.split(" "), "", "")[:3]
         path = PurePosixPath(name)
         if name and target != "#" and not path.is_absolute() and ".." not in path.parts:
-            found.setdefault(target, set()).add(name)
-    return {target: frozenset(names) for target, names in found.items()}
+            found.setdefault(target, {})[name] = written
+    return found
 
 
 def find_left(known: Rendered, target: str, names: Iterable[str], folder: Path) -> list[str]:
     """The names of files that are there, were written for this target, and are not among `names`, its files now."""
     others = (each for other, each in known.items() if other != target)
-    left = known.get(target, frozenset()).difference(names, *others)
+    left = frozenset(known.get(target, {})).difference(names, *others)
     return sorted(name for name in left if os.path.lexists(folder / name))
 
 
-def write_rendered(known: Rendered, target: str, names: Iterable[str], folder: Path) -> None:
-    """Record the files of this target. A folder with one file of lkhub's needs no record: that one is replaced."""
-    now = {**known, target: frozenset(names)}
-    lines = sorted(f"{each} {name}\n" for each, files in now.items() for name in files)
+def keep_edit(known: Rendered, file: RenderedFile, folder: Path) -> str:
+    """Keep the file that is about to be written over, where it was edited since it was written; the path of what was
+    kept, "" where nothing had to be. Raises MachineError."""
+    path = str(folder / file.name)
+    written = {files[file.name] for files in known.values() if files.get(file.name)}
+    before = read_text(path) if written else None
+    if before is None or before == file.text or digest(before.encode()) in written:
+        return ""
+    kept = next(each for number in count(1) if not os.path.lexists(each := name_edited(path, number)))
+    write_private(kept, before, file.mode)
+    return kept
+
+
+def write_rendered(known: Rendered, target: str, files: Mapping[str, str], folder: Path) -> None:
+    """Record the files of this target, with the digests of their texts. A folder with one file of lkhub's has no
+    record: people render single files to look at them."""
+    now = {**known, target: files}
+    lines = sorted(f"{each} {name} {written}".rstrip() + "\n" for each in now for name, written in now[each].items())
     if known or len(lines) > 1:
         write_private(str(folder / RECORD), _HEADER + "".join(lines), 0o644)
 
