@@ -20,7 +20,7 @@ BASE = "lkhub-base"
 PACKAGES = "python3,python3-venv,ca-certificates"
 
 # A build installs 40 packages, and a stop waits for calls.
-COMMAND_SECONDS = 300
+COMMAND_SECONDS = 600
 
 
 @dataclass(frozen=True)
