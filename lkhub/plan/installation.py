@@ -12,7 +12,7 @@ sites: the value is how."""
 
 AgentsRun: TypeAlias = Literal["here", "apart", "containers", "pods"]
 """How agents run: as processes of the hub, each in a unit of its own, each in a container of its own, each in a pod of
-its own. The builds of web sites run beside them, but in a container of the hub's own pod."""
+its own. The builds of web sites run beside them, but in a pod as processes of the hub."""
 
 
 @dataclass(frozen=True)

@@ -121,25 +121,23 @@ def _plan_build(site: SitePlan, given: Site, urls: Urls, access: Access, install
         # The output of another build, and what is no part of a site. The state directory has the hub's keys.
         skipped=(root, f"{project}/.git", paths.root),
         state=paths.root,
-        uid=_choose_user(site.name, installation),
+        uid=None if builder else _choose_user(site.name, installation),
         given=paths.for_site(site.name) if builder else "",
         builder=builder.format(f"site-{site.name}"),
     )
     return replace(site, root=paths.site_files(site.name), build=build)
 
 
-# What asks the hub for the build of a site.
+# What asks the hub for the build of a site. A pod has nothing that does (ADR 0023).
 _BUILDERS = {
     "apart": "the unit lkhub-{}.service",
     "containers": "the service {} of the compose file",
-    "pods": "the container {} of the pod",
 }
 
 
 def _choose_user(site: str, installation: Installation) -> int | None:
-    if installation.user != "root" or installation.agents_apart:
-        return None
-    return choose_uid(installation.paths.site(site), low=installation.low_uids)
+    is_root = installation.user == "root"
+    return choose_uid(installation.paths.site(site), low=installation.low_uids) if is_root else None
 
 
 def _plan_variable(name: str, value: str | BuiltToken | HubUrl, urls: Urls, access: Access) -> SiteVariable:

@@ -85,6 +85,17 @@ def test_agent_that_is_a_project_is_refused_in_kubernetes_alone(target: Target) 
     assert "write image: NAME in place of project" in refused.value.hints[0]
 
 
+@pytest.mark.parametrize("target", ["systemd", "nixos", "compose", "kubernetes"])
+def test_build_is_given_out_where_something_asks_for_it(target: str) -> None:
+    """Elsewhere the hub makes it, and says that nothing keeps it from the hub's files."""
+    spec = f"{RTC}sites: [{{name: bmo, root: /srv/bmo/dist, port: 3001, build: make}}]\n"
+    plan = plan_sound(spec, MACHINES["vps"], TARGETS[target].installation or CONTAINED)
+    files = TARGETS[target].render(plan, Given(spec=spec.encode()), None)
+    asks = any("run-build" in file.text for file in files)
+    assert plan.sites_given_out == (("bmo",) if asks else ())
+    assert ("site-build-not-apart" in {finding.code for finding in plan.warnings}) == (not asks)
+
+
 @pytest.mark.parametrize(("name", "spec"), [("caddy", ""), ("proxy", ""), ("proxy", "tls: {mode: internal}\n")])
 def test_plan_without_the_part_says_what_to_write(name: str, spec: str) -> None:
     plan, facts = make_plan(spec)
