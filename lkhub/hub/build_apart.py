@@ -12,7 +12,7 @@ from lkhub.errors import MachineError
 from lkhub.host.build import REST_SECONDS, read_output
 from lkhub.host.build_socket import find_user, offered, receive, send
 from lkhub.host.trees import opened
-from lkhub.shown import printable
+from lkhub.shown import quote
 from lkhub.wire.message import dump_message, parse_message
 from lkhub.wire.site_build import BUILD_SECONDS, BuildRequest, BuildResult, SiteBuild
 
@@ -24,8 +24,6 @@ COPY_SECONDS = 60.0
 
 # A builder that is killed is started anew, and one that its build kills each time must not go on for ever.
 MOST_TRIES = 3
-
-_PROBLEM_LETTERS = 200
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ def give_out(
                 continue
             for descriptor in descriptors:
                 stack.callback(os.close, descriptor)
-            if not result.problem and not descriptors:
+            problem = quote(result.problem)
+            if not problem and not descriptors:
                 continue
-            problem = printable(result.problem[:_PROBLEM_LETTERS])
             yield Built(problem, tuple(lines), descriptors[0] if descriptors else -1, find_user(builder))
             return
         raise MachineError(f"{build.builder} was given the build {MOST_TRIES} times, and has not answered")

@@ -21,6 +21,7 @@ from lkhub.hub.build_apart import Built, give_out
 from lkhub.hub.recording import recording
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.plan.paths import StatePaths
+from lkhub.shown import quote
 from lkhub.state.baked import BakedToken, add_baked, read_baked, write_baked
 from lkhub.state.document import find_record, write_record
 from lkhub.state.site_build import ServedBuild, SiteBuildRecord, find_site_build, write_site_build
@@ -59,7 +60,7 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
                 if not problem:
                     _publish(build, paths, built)
         except HubError as error:
-            problem = error.message
+            problem = quote(error.message)  # it may name a file of the build's
     if not problem:
         ends = [now + token.ttl for token in build.tokens]
         files = digest_project(os.path.realpath(paths.site_files(build.name)))

@@ -255,6 +255,22 @@ def test_more_descriptors_than_belong_there_are_closed(given: Path, project: Pat
         assert not os.path.isdir(f"/proc/self/fd/{built.folder}")
 
 
+@pytest.mark.usefixtures("builder")
+def test_problem_of_a_build_is_told_whole(given: Path, project: Path) -> None:
+    with build(given, project, "kill -9 $$") as built:
+        assert built.problem == "it was killed by signal 9, which the kernel sends where memory is short"
+
+
+@pytest.mark.usefixtures("short")
+def test_problem_that_says_nothing_is_no_success(given: Path, project: Path) -> None:
+    with (
+        played(given, _answer(b'{"problem": "\\n "}')),
+        pytest.raises(MachineError, match="3 times, and has not answered"),
+        build(given, project, "true"),
+    ):
+        raise AssertionError
+
+
 @pytest.mark.usefixtures("short")
 def test_problem_of_a_builder_is_short_and_printable(given: Path, project: Path) -> None:
     answer = json.dumps({"problem": "\x1b[2J" + "x" * 10_000}).encode()
