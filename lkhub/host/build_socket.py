@@ -101,5 +101,7 @@ def _read(connection: socket.socket, size: int, deadline: float | None) -> bytes
 
 
 def _set_timeout(connection: socket.socket, deadline: float | None) -> None:
-    # Zero would mean that nothing is waited for, and another error.
-    connection.settimeout(None if deadline is None else max(0.001, deadline - time.monotonic()))
+    left = None if deadline is None else deadline - time.monotonic()
+    if left is not None and left <= 0:  # also where it goes on to send byte after byte
+        raise TimeoutError("timed out")
+    connection.settimeout(left)

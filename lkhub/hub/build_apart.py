@@ -22,6 +22,9 @@ COME_SECONDS = 60.0
 # The other end has copied the project before the build begins.
 COPY_SECONDS = 60.0
 
+# The other end ends a build that takes too long, and says so. `up` waits a little longer (lkhub/hub/builds.py).
+ANSWER_SECONDS = COPY_SECONDS + BUILD_SECONDS + REST_SECONDS
+
 # A builder that is killed is started anew, and one that its build kills each time must not go on for ever.
 MOST_TRIES = 3
 
@@ -50,6 +53,10 @@ def give_out(
             lines: list[str] = []
             try:
                 result, descriptors = _ask(builder, project, request, output, lines)
+            except TimeoutError:
+                # It is not given out again: `up` would not wait for that.
+                why = f"has not answered within {ANSWER_SECONDS / 60:.0f} minutes"
+                raise MachineError(f"{build.builder} was given the build, and {why}") from None
             except OSError:
                 builder.close()
                 continue
@@ -75,7 +82,8 @@ def _accept(offer: socket.socket, build: SiteBuild, seconds: float) -> socket.so
 def _ask(
     builder: socket.socket, project: str, request: BuildRequest, output: BinaryIO, lines: list[str]
 ) -> tuple[BuildResult, list[int]]:
-    """Raises OSError where the builder ends before it answers, and for what is no answer."""
+    """Raises OSError where the builder ends before it answers, and for what is no answer; TimeoutError where there is
+    none in time."""
     read, write = os.pipe()
     pipe = os.fdopen(read, "rb")
     try:
@@ -86,7 +94,7 @@ def _ask(
         os.close(write)
     reader = threading.Thread(target=read_output, args=(pipe, request.secrets, output, lines), daemon=True)
     reader.start()
-    message, descriptors = receive(builder, 1, COPY_SECONDS + BUILD_SECONDS + REST_SECONDS)
+    message, descriptors = receive(builder, 1, ANSWER_SECONDS)
     try:
         result = parse_message(BuildResult, message)
     except ValueError as error:

@@ -180,8 +180,7 @@ Act = Callable[[socket.socket], None]
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_apart, "COPY_SECONDS", 0.3)
-    monkeypatch.setattr(build_apart, "BUILD_SECONDS", 0)
+    monkeypatch.setattr(build_apart, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(build_apart, "REST_SECONDS", 0.2)
 
 
@@ -190,18 +189,16 @@ def _answer(text: bytes, *descriptors: int) -> Act:
 
 
 def _dribble(hub: socket.socket) -> None:
-    hub.send(b"\0\0\0\x0a")
-    for _ in range(50):
+    hub.send(b"\0\1\0\0")
+    for _ in range(500):  # until the hub has closed the connection
         hub.send(b"x")
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 ACTS: dict[str, Act] = {
     "ends": lambda _: None,
-    "is silent": lambda _: time.sleep(0.8),
     "sends garbage": lambda hub: hub.sendall(b"GET / HTTP/1.1\r\n\r\n"),
     "says a size and no more": lambda hub: hub.sendall(b"\0\0\1\0half"),
-    "sends byte after byte": _dribble,
     "answers in another language": _answer(b"<html>"),
     "answers with other types": _answer(b'{"problem": [1]}'),
     "answers in another version": _answer(b'{"version": 9, "problem": ""}'),
@@ -242,6 +239,27 @@ def test_builder_that_keeps_to_no_rule_costs_a_bounded_time(given: Path, project
         build(given, project, "true"),
     ):
         raise AssertionError
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("act", [lambda hub: hub.recv(1), _dribble], ids=["is silent", "sends byte after byte"])
+def test_builder_that_never_answers_is_asked_once(given: Path, project: Path, act: Act) -> None:
+    with (
+        played(given, act),
+        pytest.raises(MachineError, match="was given the build, and has not answered within"),
+        build(given, project, "true"),
+    ):
+        raise AssertionError
+
+
+def test_what_comes_too_late_is_not_read() -> None:
+    """However fast it goes on to come."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        send(theirs, b"x" * 10, ())
+        with pytest.raises(TimeoutError):
+            receive(ours, 0, 0)
+        assert receive(ours, 0, 5) == (b"x" * 10, [])
 
 
 @pytest.mark.usefixtures("short")
