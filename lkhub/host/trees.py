@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path, PurePath
 from secrets import token_hex
 
@@ -57,11 +58,31 @@ def remove_tree(folder: str, path: str) -> None:
         at = stack.enter_context(opened(str(PurePath(path).parent), stack.enter_context(opened(folder))))
         with contextlib.suppress(RecursionError):
             shutil.rmtree(name, ignore_errors=True, dir_fd=at)
+            if os.geteuid() != 0 and _is_there(name, at):
+                _let_owner_write(os.path.join(folder, path))
+                shutil.rmtree(name, ignore_errors=True, dir_fd=at)
         # What is left is deeper than Python can go, or than there are descriptors.
         top = os.open(name, _FOLDER, dir_fd=at)
         stack.callback(os.close, top)
         _flatten(top)
         os.rmdir(name, dir_fd=at)
+
+
+def _is_there(name: str, at: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(name, dir_fd=at, follow_symlinks=False)
+        return True
+    return False
+
+
+def _let_owner_write(folder: str) -> None:
+    """Let our user change folders that it may only read, as those of Go's modules. Not for root: it needs no such
+    right, and a link that another user puts there would lead it elsewhere."""
+    with contextlib.suppress(OSError):
+        # Each folder is changed before it is listed.
+        for path in chain((folder,), list_tree(folder)):
+            if os.path.isdir(path) and not os.path.islink(path):
+                os.chmod(path, 0o700)
 
 
 def _flatten(top: int) -> None:

@@ -1,5 +1,6 @@
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lkhub.host.project import copy_project, judge_project, own_tree, publish
 from lkhub.host.site_root import judge_root
 from lkhub.host.state_directory import ensure_state_dir
 from lkhub.host.trees import remove_tree
+from lkhub.plan.users import FIRST_UID as UID
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,30 @@ def test_removal_ends_where_folders_are_made_for_ever(tmp_path: Path, monkeypatc
     monkeypatch.undo()
     remove_tree(str(tmp_path), "one")
     assert os.listdir(tmp_path) == []
+
+
+def test_folders_that_may_be_read_alone_are_removed_by_their_owner() -> None:
+    """Go makes those of its modules so, and a build leaves gigabytes of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        child = os.fork()
+        if not child:
+            try:
+                if os.geteuid() == 0:
+                    os.chown(folder, UID, UID)
+                    os.setgid(UID)
+                    os.setuid(UID)
+                for mode in (0o555, 0o400, 0):
+                    inner = Path(folder, f"left/go/{mode}/mod")
+                    inner.mkdir(parents=True)
+                    (inner / "file").touch()
+                    inner.chmod(mode)
+                    inner.parent.chmod(mode)
+                os.chmod(f"{folder}/left", 0o555)
+                remove_tree(folder, "left")
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert os.listdir(folder) == []
 
 
 @pytest.mark.parametrize("link", [".local", ".local/share", ".local/share/uv"])
