@@ -1,4 +1,5 @@
 """Opens a folder that other users may have a hand in, such as the project of an agent in the home of one of them.
+engine/internal/edge/site_root_linux.go does so for the folder of a web site, at each request.
 
 Root, or the hub's own user, can read more than such a user can: a link that somebody has put there must not lead to it.
 """

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from lkhub.host.link_makers import opened_of_others
 from lkhub.host.trees import list_tree
 
 # A site of more files than this is no site: `root` is then `/`, or a folder with all that somebody has.
@@ -17,6 +18,8 @@ def judge_root(root: str, private: tuple[str, ...]) -> str:
         mode = os.stat(root).st_mode
         if not stat.S_ISDIR(mode):
             return "it is not a folder"
+        with opened_of_others(root):  # the edge refuses what this refuses
+            pass
         inside = os.path.realpath(root)
         for path in private:
             if _is_within(os.path.realpath(path), inside):

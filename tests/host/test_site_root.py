@@ -1,6 +1,7 @@
 """Folders that can be served as a web site, and folders that can't."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,3 +87,28 @@ def test_whole_machine_is_no_site(root: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_folder_that_may_not_be_read_is_named(root: Path) -> None:
     (root / "assets").chmod(0)
     assert judge_root(str(root), ()) == f"{root}/assets: permission denied"
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or sys.platform != "linux", reason="only root gives a link to another user; links of Linux"
+)
+@pytest.mark.parametrize(
+    ("maker", "owner", "problem"),
+    [
+        (65533, 0, "a link that user 65533 has made to a folder of root"),
+        (65533, 65534, "a link that user 65533 has made to a folder of nobody"),
+        (65533, 65533, ""),
+        (0, 0, ""),
+        (0, 65534, ""),
+    ],
+)
+@pytest.mark.parametrize("on_the_way", [False, True])
+def test_folder_is_reached_by_no_link_from_a_user_to_a_folder_of_another(
+    root: Path, maker: int, owner: int, problem: str, on_the_way: bool
+) -> None:
+    os.chown(root, owner, owner)
+    link = root.parent / "link"
+    link.symlink_to(root.parent if on_the_way else root)
+    os.lchown(link, maker, maker)
+    asked = link / "dist" if on_the_way else link
+    assert judge_root(str(asked), ()) == (problem and f"{asked}: it is, or is reached by, {problem}")

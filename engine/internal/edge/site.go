@@ -9,11 +9,13 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/encode"
+	"go.uber.org/zap"
 )
 
 func init() { caddy.RegisterModule(new(Site)) }
@@ -25,11 +27,21 @@ type Site struct {
 	// Root is the absolute path of the folder. It is opened for every request, so a build may replace it by a link to
 	// another folder at any time.
 	Root string `json:"root"`
+
+	logger *zap.Logger
+	// told is why Root could not be opened, as the log has it.
+	told atomic.Pointer[string]
 }
 
 // CaddyModule tells Caddy the module's name.
 func (*Site) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.lkhub_site", New: func() caddy.Module { return new(Site) }}
+}
+
+// Provision takes Caddy's logger.
+func (s *Site) Provision(ctx caddy.Context) error {
+	s.logger = ctx.Logger(s)
+	return nil
 }
 
 // Validate refuses a folder that would depend on where the process was started.
@@ -47,7 +59,8 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, request *http.Request, _ caddyht
 		refuse(w, http.StatusMethodNotAllowed, "this site has files only")
 		return nil
 	}
-	root, err := os.OpenRoot(s.Root)
+	root, err := openSite(s.Root)
+	s.tell(err)
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
 		refuse(w, http.StatusServiceUnavailable, "this site is not there yet")
@@ -69,6 +82,21 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, request *http.Request, _ caddyht
 		serve(w, request, root, name)
 	}
 	return nil
+}
+
+// tell logs why the folder can't be opened, once and not at each request. A site that is not built yet has no folder, and
+// that is no error.
+func (s *Site) tell(err error) {
+	told := s.told.Load()
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		if told != nil {
+			s.told.CompareAndSwap(told, nil)
+		}
+		return
+	}
+	if text := err.Error(); (told == nil || *told != text) && s.told.CompareAndSwap(told, &text) {
+		s.logger.Error("a site can't be served from its folder, and visitors get a 503", zap.Error(err))
+	}
 }
 
 // find returns the name of the file for a path without a leading slash: the file itself, the page of a folder, NAME.html
@@ -255,6 +283,7 @@ func refuse(w http.ResponseWriter, status int, text string) {
 }
 
 var (
+	_ caddy.Provisioner           = (*Site)(nil)
 	_ caddy.Validator             = (*Site)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Site)(nil)
 )

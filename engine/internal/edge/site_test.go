@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // siteFiles are the files of the tests' site. A name is the content, too.
@@ -57,7 +59,7 @@ func askSite(t *testing.T, root, method, target string, header http.Header) *htt
 	request.URL.Path, request.URL.RawQuery, _ = strings.Cut(target, "?")
 	maps.Copy(request.Header, header)
 	recorder := httptest.NewRecorder()
-	if err := (&Site{Root: root}).ServeHTTP(recorder, request, nil); err != nil {
+	if err := (&Site{Root: root, logger: zap.NewNop()}).ServeHTTP(recorder, request, nil); err != nil {
 		t.Fatal(err)
 	}
 	return recorder.Result()
