@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from lkhub.errors import MachineError
 from lkhub.host.build import build_in
 from lkhub.host.build_socket import connect, receive, send
+from lkhub.host.files import explain_os_errors
 from lkhub.host.project import copy_opened
 from lkhub.host.trees import let_all_read, remove_tree
 from lkhub.wire.message import dump_message, parse_message
@@ -35,7 +36,14 @@ def run_next_build(given: str, scratch: str) -> None:
     with hub, contextlib.suppress(ConnectionError):  # the hub was stopped meanwhile
         message, (project, output) = receive(hub, 2)
         request = parse_message(BuildRequest, message)
-        folder = tempfile.mkdtemp(dir=scratch)
+        try:
+            with explain_os_errors(scratch, "write"):
+                folder = tempfile.mkdtemp(dir=scratch)
+        except MachineError as error:
+            for descriptor in (project, output):
+                os.close(descriptor)
+            send(hub, dump_message(BuildResult(error.message)).encode(), ())
+            return
         with _opened(folder) as handle:
             problem = _build(hub, request, project, output, folder)
             _let_hub_read(f"{folder}/project", request.output)

@@ -1,6 +1,7 @@
 """A build that the hub gives out, over the real socket: to the program that units run, and to one that is hostile."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from lkhub.host.build_socket import connect, offered, receive, send
 from lkhub.host.project import publish
 from lkhub.hub import build_apart
 from lkhub.hub.build_apart import Built, give_out
+from lkhub.hub.builder import run_next_build
 from lkhub.wire.site_build import SOCKET, BuildRequest, SiteBuild
 from tests.waiting import wait_until
 
@@ -124,6 +126,30 @@ def test_builder_that_never_comes_is_named(given: Path, project: Path) -> None:
     ):
         raise AssertionError
     assert not (given / SOCKET).exists()
+
+
+def test_builder_without_a_place_to_build_says_so(
+    given: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process: it waits here for the thread, which is the hub."""
+
+    def fail(**_: str) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lkhub.hub.builder.tempfile.mkdtemp", fail)
+    problems: list[str] = []
+
+    def give() -> None:
+        with build(given, project, "true") as built:
+            problems.append(built.problem)
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    thread = threading.Thread(target=give, daemon=True)
+    thread.start()
+    run_next_build(str(given), str(scratch))
+    thread.join()
+    assert problems == [f"can't write {scratch}: the disk is full"]
 
 
 def test_hub_that_ends_ends_the_build(given: Path, project: Path, builder: subprocess.Popen[bytes]) -> None:
