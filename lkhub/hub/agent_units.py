@@ -85,7 +85,7 @@ def remove_others(
             continue
         if now:
             systemd.ask("kill", "--signal=SIGKILL", name)
-        elif systemd.is_active(name):
+        elif fnmatch(name, AGENT_UNITS) and systemd.is_active(name):
             progress.tell(f"stopping {name}, which may finish its calls (`lkhub install --now` does not wait)")
         systemd.ask("stop", name)
         remove_unit(path, service.units)

@@ -169,6 +169,15 @@ def test_agent_that_is_gone_finishes_its_calls_before_its_unit_goes(service: Ser
     assert left == ["lkhub-agent-a.service"]
 
 
+def test_build_of_a_site_that_is_gone_has_no_calls(service: Service, systemctl: Systemctl) -> None:
+    Path(service.unit_file).with_name("lkhub-site-bmo.service").touch()
+    systemctl.shown = {"lkhub-site-bmo.service": "ActiveState=active"}
+    told = Told()
+    remove_others(service, systemd.Systemd(), told, {"lkhub-agent-a.service", "lkhub-agent-b.service"})
+    assert "stop lkhub-site-bmo.service" in systemctl.acts
+    assert not [step for step in told.steps if "calls" in step]
+
+
 def test_now_does_not_wait_for_its_calls(service: Service, systemctl: Systemctl) -> None:
     remove_others(service, systemd.Systemd(), Told(), {"lkhub-agent-a.service"}, now=True)
     assert systemctl.acts[0] == "kill --signal=SIGKILL lkhub-agent-b.service"
