@@ -94,7 +94,7 @@ def test_what_is_built_is_what_visitors_get(
     assert output.getvalue() == b"with [TOKEN] in project\n"
     assert built.lines == ("with [TOKEN] in project",)
     # Its unit starts it anew, in an empty folder.
-    assert builder.wait(10) == 0
+    assert builder.wait(60) == 0
     assert not (tmp_path / "scratch/left").exists()
     assert not (given / SOCKET).exists()
     assert not (project / "dist").exists()
@@ -159,7 +159,7 @@ def test_hub_that_ends_ends_the_build(given: Path, project: Path, builder: subpr
     wait_until(lambda: bool(psutil.Process(builder.pid).children(recursive=True)), "the build")
     build_processes = psutil.Process(builder.pid).children(recursive=True)
     right.close()
-    assert builder.wait(10) == 143
+    assert builder.wait(60) == 143
     wait_until(lambda: not any(each.is_running() for each in build_processes), "the end of the build")
     thread.join()
 
