@@ -175,10 +175,14 @@ def test_build_that_fails_is_told_with_the_command_that_a_service_takes(
 
 
 def test_unit_leaves_with_its_site(service: Booted, installed: subprocess.CompletedProcess[str]) -> None:
-    assert service.run("systemctl is-active lkhub-site-page").stdout.strip() == "active"
+    def reads(state: str) -> bool:
+        return service.run("systemctl is-active lkhub-site-page").stdout.strip() == state
+
+    # It is started anew after each build.
+    wait_until(lambda: reads("active"), "it waits for a build")
     service.must("systemctl stop lkhub")
-    assert service.run("systemctl is-active lkhub-site-page").stdout.strip() == "inactive"
+    assert reads("inactive")
     service.must("systemctl start lkhub")
-    assert service.run("systemctl is-active lkhub-site-page").stdout.strip() == "active"
+    wait_until(lambda: reads("active"), "it waits for a build")
     service.must("sed -i '/^sites:/,$d' /etc/lkhub/hub.yaml && lkhub install")
     assert "lkhub-site" not in service.must("systemctl list-units --all; ls /etc/systemd/system /opt/lkhub/units")
