@@ -19,6 +19,9 @@ from tests.waiting import wait_until
 # Python compiles what the worker imports, beside a hub that starts.
 REGISTERING_SECONDS = 180
 
+# With the build of a site, and what it tries.
+STARTING_SECONDS = 120
+
 
 def render_compose(machine: Namespace, folder: Path, **variables: str) -> None:
     """Write beside the spec in a folder what `lkhub render compose` writes, and the wheels that its image installs."""
@@ -44,7 +47,10 @@ class Deployed:
     def start(self) -> None:
         """Return when the hub is up. The agent may still be starting."""
         self.compose("up", "--detach")
-        wait_until(lambda: "hub is up" in self.compose("logs", "hub"), "the hub is up")
+        try:
+            wait_until(lambda: "hub is up" in self.compose("logs", "hub"), "the hub is up", STARTING_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(self.compose("logs", "--no-color")) from error
 
     def compose(self, *argv: str) -> str:
         return self.docker.must("docker-compose", *argv, cwd=self.folder)
