@@ -59,7 +59,7 @@ if sys.platform == "linux":
             for _ in range(_MOST_STEPS):
                 if not steps:
                     return at, makers
-                found = os.open(steps.pop(), flags, dir_fd=at)
+                found = _open_step(steps.pop(), flags, at)
                 status = os.fstat(found)
                 if stat.S_ISLNK(status.st_mode):
                     makers.add(status.st_uid)
@@ -72,3 +72,10 @@ if sys.platform == "linux":
         except BaseException:
             os.close(at)
             raise
+
+    def _open_step(step: str, flags: int, at: int) -> int:
+        """O_DIRECTORY has the kernel mount a folder that is mounted when it is used (autofs)."""
+        try:
+            return os.open(step, flags | os.O_DIRECTORY, dir_fd=at)
+        except NotADirectoryError:
+            return os.open(step, flags, dir_fd=at)

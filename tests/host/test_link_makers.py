@@ -1,8 +1,12 @@
 """A project in the folder of another user, who may not be able to read what the hub can."""
 
+import contextlib
+import ctypes
 import os
+import select
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -79,6 +83,39 @@ def test_links_without_end_are_told(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("link/link")
     with pytest.raises(OSError, match="symbolic links"), opened_of_others(str(tmp_path / "link")):
         pass
+
+
+@contextlib.contextmanager
+def _mounted_when_used(folder: Path) -> Iterator[int]:
+    """What a daemon of autofs has: the end of a pipe on which the kernel asks for the mount."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    asks, kernels = os.pipe()
+    options = f"fd={kernels},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct"
+    mounted = libc.mount(b"lkhub-test", bytes(folder), b"autofs", 0, options.encode()) == 0
+    os.close(kernels)
+    try:
+        if not mounted:
+            pytest.skip(f"no autofs here: {os.strerror(ctypes.get_errno())}")
+        yield asks
+    finally:
+        if mounted:
+            libc.umount2(bytes(folder), 2)  # MNT_DETACH
+        os.close(asks)
+
+
+@needs_users
+def test_folder_that_is_mounted_when_it_is_used_is_mounted(tmp_path: Path) -> None:
+    with _mounted_when_used(tmp_path) as asks:
+        opens = os.fork()
+        if opens == 0:
+            os.setpgid(0, 0)  # those of the daemon's group see the folder as it is
+            with contextlib.suppress(OSError), opened_of_others(str(tmp_path)):
+                pass
+            os._exit(0)
+        asked, _, _ = select.select([asks], [], [], 20)
+        os.kill(opens, signal.SIGKILL)
+        os.waitpid(opens, 0)
+    assert asked
 
 
 def _make_link(path: Path) -> None:
