@@ -17,7 +17,7 @@ from lkhub.host.held_signal import hold_sigterm
 from lkhub.host.limits import MOST_FILE_BYTES, prepare_limits
 from lkhub.host.project import own_tree
 from lkhub.host.rights import adopt_left, prepare_to_become, prepare_to_gain_nothing
-from lkhub.host.session import end_descendants, list_descendants
+from lkhub.host.session import end_descendants, end_user, list_descendants
 from lkhub.wire.site_build import BUILD_SECONDS
 
 # How many lines of the output are kept for the finding, and how much of one.
@@ -156,11 +156,7 @@ def end_build(leader: int | None, uid: int | None) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, signal.SIGKILL)
     if uid is not None:
-        # One call of the kernel, which a build that starts processes without end does not outrun. It leaves out the
-        # shell itself.
-        kill_all = ["/bin/sh", "-c", "kill -KILL -1"]
-        with contextlib.suppress(OSError):
-            subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
+        end_user(uid)
 
 
 def read_output(pipe: BinaryIO, secrets: Mapping[str, str], output: BinaryIO, lines: list[str]) -> None:
