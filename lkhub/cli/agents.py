@@ -17,12 +17,12 @@ from lkhub.cli.shared.show import err, out, say
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.table import show_table
 from lkhub.errors import InputError
+from lkhub.host.as_root import as_root
 from lkhub.host.control import ask
 from lkhub.host.files import explain_os_errors
 from lkhub.hub.agent_images import list_images, refuse_image, require_image
 from lkhub.hub.agent_units import add_given, has_units, list_given, restart_given
 from lkhub.hub.agents import AgentRow, is_seen, list_rows
-from lkhub.hub.as_root import as_root
 from lkhub.hub.locate import find_hub
 from lkhub.hub.rooms import find_room, open_service
 from lkhub.hub.running import ask_running

@@ -15,9 +15,9 @@ from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.firewall.change import Change, Found, judge_found, list_firewalls, plan_apply, plan_revert
 from lkhub.firewall.table import FirewallTable, make_tag
+from lkhub.host.as_root import as_root
 from lkhub.host.firewall import NotPermittedError, carry_out, gather_firewalls
 from lkhub.host.state_directory import ensure_state_dir
-from lkhub.hub.as_root import as_root
 from lkhub.hub.locate import find_hub, find_paths, find_spec
 from lkhub.plan.paths import StatePaths
 from lkhub.state.firewall import read_added, write_added

@@ -10,7 +10,7 @@ from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, say, show_hints
 from lkhub.cli.status import show_status
 from lkhub.errors import EXIT_UNWELL, MachineError
-from lkhub.hub.as_root import as_root
+from lkhub.host.as_root import as_root
 from lkhub.hub.examine import examine_hub
 from lkhub.hub.examined import await_examined
 from lkhub.hub.gather import read_status

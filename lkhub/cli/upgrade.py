@@ -44,7 +44,7 @@ def upgrade(
                 "`lkhub install` makes it a service",
             ),
         )
-    Systemd(service.of_user).require()
+    Systemd(service.of_user).require(service.unit_file)
     wanted = find_wanted(what)
     with Progress() as progress, opening_copies(service, progress) as copies:
 

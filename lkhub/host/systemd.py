@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host import processes
+from lkhub.host.as_root import as_root
 from lkhub.host.commands import Done, has_program, run_command
 from lkhub.host.files import user_name
 from lkhub.plan.service import LOAD
@@ -31,8 +32,10 @@ class Systemd:
 
     of_user: bool = False
 
-    def require(self) -> None:
-        """Raise MachineError where it can't start a hub: it is not the service manager, or is too old."""
+    def require(self, unit_file: str) -> None:
+        """Raise MachineError where it can't start the hub of this unit: it is not the service manager, or is too old.
+        Where the unit is there already, `lkhub up` is no way: a service refuses it."""
+        is_service = os.path.exists(unit_file)
         if sys.platform == "darwin":
             raise MachineError(
                 "macOS has no systemd, and lkhub does not put its daemon in place there",
@@ -41,17 +44,25 @@ class Systemd:
         if not _is_there():
             raise MachineError(
                 "systemd does not run this machine, so nothing would start the hub with it",
-                hints=("`lkhub up --detach` starts it now", "`lkhub render --help` lists what other systems can take"),
+                hints=(
+                    f"`lkhub install` where systemd runs {unit_file}, as outside this container or chroot"
+                    if is_service
+                    else "`lkhub up --detach` starts it now",
+                    "`lkhub render --help` lists what other systems can take",
+                ),
             )
         printed = run_command(Command(("systemctl", "--version"))).out
         version = int(match[1]) if (match := re.match(r"systemd (\d+)", printed)) else 0
         if version < OLDEST:
             raise MachineError(
                 f"systemd {version or printed.strip()} is too old: the unit needs {OLDEST} of 2020, as in Debian 11",
-                hints=("upgrade the system", "`lkhub up --detach` starts the hub without systemd"),
+                hints=(
+                    "upgrade the system",
+                    *(() if is_service else ("`lkhub up --detach` starts the hub without systemd",)),
+                ),
             )
         if self.of_user:
-            _require_own("`sudo lkhub install` makes the hub a service of the machine instead")
+            _require_own(f"`{as_root('install')}` makes the hub a service of the machine instead")
 
     def require_for_removal(self, unit_file: str) -> None:
         """Raise MachineError where it can't stop and remove a service. Any version can."""

@@ -68,7 +68,7 @@ def install_service(
     is installed, else hub.yaml in the current folder. `progress` is told each step. Everything is judged before the
     first change. `now`: a change that would interrupt a call does not wait. Raises HubError."""
     systemd = Systemd(service.of_user)
-    systemd.require()
+    systemd.require(service.unit_file)
     finish_restore(StatePaths(service.installation.state))
     source = given or (service.spec if os.path.exists(service.spec) else DEFAULT_SPEC)
     prepared = prepare_service(source, environ, service)

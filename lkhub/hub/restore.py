@@ -20,6 +20,7 @@ import lkhub
 from lkhub.errors import InputError, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.archive import ArchiveReader
+from lkhub.host.as_root import as_root
 from lkhub.host.files import (
     DIR_MODE,
     FILE_MODE,
@@ -36,7 +37,6 @@ from lkhub.host.sealed import BEGIN_BYTES, MAGIC, SealKeys, decrypting, require_
 from lkhub.host.state_directory import remove_half_written
 from lkhub.host.system_user import find_group, has_user
 from lkhub.host.trees import list_tree
-from lkhub.hub.as_root import as_root
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_service
 from lkhub.hub.running import find_left, is_running
 from lkhub.plan.paths import BACKED_UP, OF_THE_MACHINE, STATE_NAMES, StatePaths

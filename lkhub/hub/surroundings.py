@@ -11,6 +11,7 @@ from lkhub.checks.surroundings import PROXY_KEY, UNSEEN, Surroundings
 from lkhub.errors import MachineError
 from lkhub.firewall.change import Unread, judge_found
 from lkhub.firewall.table import Command, FirewallRow, FirewallTable, Verdict
+from lkhub.host.as_root import as_root
 from lkhub.host.commands import Done, run_command
 from lkhub.host.firewall import look_at_firewalls
 from lkhub.host.holders import find_holder
@@ -19,7 +20,6 @@ from lkhub.host.resolver import ask_resolver
 from lkhub.host.runs_in import is_in_image
 from lkhub.host.tailscale_serve import ask_served
 from lkhub.hub.answerers import ask_leads
-from lkhub.hub.as_root import as_root
 from lkhub.plan.edge import HTTPS_PORT
 from lkhub.plan.leads import Lead, judge_lead
 from lkhub.plan.media import IPV4_SHARED

@@ -12,10 +12,10 @@ from lkhub.env_files.edit_error import EditError
 from lkhub.env_files.formats import FORMATS, FileFormat, FormatName
 from lkhub.errors import HubError, InputError
 from lkhub.host.app_file import AppFile, ForbiddenFileError, MissingFolderError, read_app_file, replace_app_file
+from lkhub.host.as_root import as_root
 from lkhub.host.files import DIR_MODE, FILE_MODE, explain_os_errors, user_name
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
-from lkhub.hub.as_root import as_root
 from lkhub.hub.locate import name_state
 from lkhub.hub.recording import recording
 from lkhub.plan.paths import StatePaths

@@ -105,7 +105,7 @@ def test_without_permission_the_one_command_is_given(
 
 
 def test_a_command_of_python_is_given_as_one(run: Run, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lkhub.hub.as_root import as_root
+    from lkhub.host.as_root import as_root
 
     monkeypatch.setattr(sys, "argv", ["/opt/lkhub/lkhub/__main__.py"])
     assert as_root("firewall", "status") == f"sudo {sys.executable} -P -m lkhub firewall status"
