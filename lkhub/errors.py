@@ -23,6 +23,11 @@ READ_ONLY = "read-only"
 """The reason code of a file that can't be written because its file system is read-only."""
 
 
+START = "`lkhub up` starts it"
+ANOTHER = "if another hub is meant, name its state directory: --state DIR, or LKHUB_STATE"
+"""The hints of an error about a hub that is not up."""
+
+
 class HubError(Exception):
     """A failure, with what the user can do about it.
 

@@ -9,11 +9,11 @@ import typer
 from lkhub.checks.checks import describe_cut
 from lkhub.cli.shared.options import HubSpec, State
 from lkhub.cli.shared.show import err, show_hints
-from lkhub.errors import InputError, MachineError
+from lkhub.errors import ANOTHER, InputError, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.control import NotRunningError, ask, ask_settled
 from lkhub.hub.agent_images import refuse_image
-from lkhub.hub.applied import ANOTHER, describe_unknown
+from lkhub.hub.applied import describe_unknown
 from lkhub.hub.locate import find_hub, find_service
 from lkhub.hub.running import ask_running
 from lkhub.plan.paths import StatePaths

@@ -13,10 +13,9 @@ from rich.text import Text
 
 from lkhub.cli.shared.options import HubSpec, State
 from lkhub.cli.shared.show import out
-from lkhub.errors import InputError
+from lkhub.errors import ANOTHER, START, InputError
 from lkhub.host.files import explain_os_errors, read_tail
 from lkhub.host.journal import read_journal
-from lkhub.hub.applied import ANOTHER, START
 from lkhub.hub.locate import find_hub, find_service
 from lkhub.log_lines import Entry, read_entry
 from lkhub.plan.paths import StatePaths

@@ -9,8 +9,8 @@ from rich.text import Text
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.show import out, show_qr
 from lkhub.cli.shared.show_json import show_json
-from lkhub.errors import InputError, UnwellError
-from lkhub.hub.applied import ANOTHER, describe_unknown
+from lkhub.errors import ANOTHER, START, InputError, UnwellError
+from lkhub.hub.applied import describe_unknown
 from lkhub.hub.locate import find_hub
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedRecord, load_applied
@@ -67,7 +67,7 @@ def _require_own_authority(paths: StatePaths) -> AppliedRecord:
     if applied is None:
         raise UnwellError(
             f"this hub has not been up yet: {describe_unknown(paths)}",
-            hints=("`lkhub up` starts it, and makes the root", ANOTHER),
+            hints=(f"{START}, and makes the root", ANOTHER),
         )
     if not applied.urls.trust:
         hints = ("tls.mode: internal in the spec makes one; certificates of other modes come from elsewhere",)

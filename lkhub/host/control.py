@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 from lkhub import __version__
-from lkhub.errors import HubError, MachineError, UnwellError
+from lkhub.errors import START, HubError, MachineError, UnwellError
 from lkhub.host import files
 from lkhub.host.lock import find_holder, is_held
 from lkhub.source.json_text import parse_finite_json
@@ -305,7 +305,7 @@ class NotRunningError(UnwellError):
         if busy:
             super().__init__("the hub is starting or stopping", hints=("try again in a moment",))
         else:
-            super().__init__("the hub is not running", hints=("`lkhub up` starts it",))
+            super().__init__("the hub is not running", hints=(START,))
 
 
 class BrokenOffError(MachineError):

@@ -6,7 +6,7 @@ key files that people wrote.
 
 import json
 
-from lkhub.errors import InputError, MachineError
+from lkhub.errors import ANOTHER, START, InputError, MachineError
 from lkhub.host.files import read_text
 from lkhub.secret import Secret
 from lkhub.source.json_text import parse_json
@@ -25,7 +25,7 @@ def load_keys(path: str) -> Keys:
     """The keys in a file of `dump_keys`, the current one first. Raises MachineError where there are none."""
     text = read_text(path)
     if text is None:
-        raise MachineError("this hub has no keys yet", hints=("`lkhub up` makes them",))
+        raise MachineError("this hub has no keys yet", hints=(f"{START}, and makes them", ANOTHER))
     return parse_keys(text, path)
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from lkhub.errors import MachineError
+from lkhub.errors import ANOTHER, START, MachineError
 from lkhub.host.control import is_served
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedRecord, load_applied
@@ -19,10 +19,6 @@ def require_applied(paths: StatePaths) -> AppliedRecord:
     if applied is None:
         raise MachineError(f"this hub has not been up yet: {describe_unknown(paths)}", hints=(START, ANOTHER))
     return applied
-
-
-START = "`lkhub up` starts it"
-ANOTHER = "if another hub is meant, name its state directory: --state DIR, or LKHUB_STATE"
 
 
 def describe_unknown(paths: StatePaths) -> str:

@@ -21,7 +21,7 @@ from lkhub.host.files import digest, is_read_only, list_files, read_input, read_
 from lkhub.host.kernel import read_limits
 from lkhub.host.runs_in import read_runs_in
 from lkhub.hub.applied import describe_unknown
-from lkhub.hub.locate import find_service, find_typed, name_command, name_machine_status
+from lkhub.hub.locate import find_service, find_typed, name_command, name_for_machine
 from lkhub.hub.running import ask_settled_report, find_ended, find_left
 from lkhub.hub.status import HubStatus, Verified
 from lkhub.plan.host import KernelLimits, RunsIn
@@ -79,7 +79,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         runs_in=runs_in,
         disks=look_at_disks((paths.root, paths.agents, paths.agents_apart())) if supervisor or left else (),
         unknown=unknown,
-        of_machine=name_machine_status(paths) if unknown else "",
+        of_machine=name_for_machine(paths, "status") if unknown else "",
         ended=ended,
         typed=find_typed(paths),
         certificate_files=files,

@@ -50,14 +50,14 @@ def find_service(paths: StatePaths) -> Service | None:
     return next((s for s in known if s.installation.state == paths.root and os.path.exists(s.unit_file)), None)
 
 
-def name_machine_status(paths: StatePaths) -> str:
-    """The command that shows the status of the hub which is the machine's service; "" where none is, or it is this
-    one."""
+def name_for_machine(paths: StatePaths, typed: str) -> str:
+    """The command that does what `lkhub TYPED` does, for the hub which is the machine's service; "" where none is, or
+    it is this one."""
     if paths.root == SYSTEM.installation.state or not os.path.exists(SYSTEM.unit_file):
         return ""
     if os.geteuid() == 0:
-        return f"lkhub status --state {SYSTEM.installation.state}"
-    return f"sudo {SYSTEM.command} status"
+        return f"lkhub {typed} --state {SYSTEM.installation.state}"
+    return f"sudo {SYSTEM.command} {typed}"
 
 
 def find_typed(paths: StatePaths) -> Typed:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from lkhub.errors import UnwellError
+from lkhub.errors import START, UnwellError
 from lkhub.host.control import BrokenOffError, NotRunningError, ask, ask_settled
 from lkhub.hub.applied import require_applied
 from lkhub.hub.progress import Progress
@@ -79,7 +79,7 @@ def require_report(paths: StatePaths) -> HubReport:
 
 
 def _describe_end(paths: StatePaths) -> UnwellError:
-    return _describe_left(paths) or UnwellError("the hub has been stopped meanwhile", hints=("`lkhub up` starts it",))
+    return _describe_left(paths) or UnwellError("the hub has been stopped meanwhile", hints=(START,))
 
 
 def _describe_left(paths: StatePaths) -> UnwellError | None:

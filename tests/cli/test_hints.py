@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lkhub.cli.shared.show import name_hub
 from lkhub.host.files import write_private
 from lkhub.hub import locate
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.service import Service, user_service
+from lkhub.plan.service import SYSTEM, Service, user_service
 from tests.cli.conftest import Run
 
 
@@ -112,6 +113,61 @@ def test_service_of_the_machine_is_applied_as_root(
     for uid, shown in ((0, "lkhub install"), (1000, "sudo /usr/local/bin/lkhub install")):
         monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
         assert name_hub("`lkhub up` starts it", ["status", "--state", paths.root]) == f"`{shown}` starts it"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """A hub that is this machine's service, which this user without root does not see."""
+    unit = tmp_path / "lkhub.service"
+    unit.touch()
+    service = replace(SYSTEM, unit_file=str(unit))
+    monkeypatch.setattr(locate, "SYSTEM", service)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    return service
+
+
+ABOUT_A_HUB = [
+    ("agents", "list"),
+    ("agents", "dispatch", "my room"),
+    ("rooms", "list"),
+    ("token", "--room", "my room", "--identity", "ann"),
+    ("env",),
+    ("verify",),
+    ("logs", "media", "-n", "5"),
+    ("restart", "media"),
+    ("trust",),
+    ("down",),
+    ("keys", "list"),
+    ("access", "list"),
+    ("invite", "create", "lobby"),
+    ("webhooks", "list"),
+]
+
+
+@pytest.mark.parametrize("typed", ABOUT_A_HUB, ids=" ".join)
+@pytest.mark.usefixtures("machine")
+def test_command_without_root_names_the_hub_that_is_the_service_of_the_machine(
+    run: Run, typed: tuple[str, ...]
+) -> None:
+    first = f"hint: `sudo /usr/local/bin/lkhub {shlex.join(typed)}` is about the hub that is this machine's service\n"
+    for given in ((), ("--state", "/nowhere/hub")):
+        assert first in run(*typed, *given).err
+
+
+@pytest.mark.parametrize("typed", [("agents", "list"), ("restart",)], ids=" ".join)
+@pytest.mark.usefixtures("machine", "applied")
+def test_hub_that_was_up_names_the_one_of_the_machine_too(run: Run, typed: tuple[str, ...]) -> None:
+    assert f"`sudo /usr/local/bin/lkhub {' '.join(typed)}`" in run(*typed).err
+
+
+def test_hub_of_the_machine_is_named_only_where_it_is_another_one(
+    run: Run, machine: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert f"`lkhub env --state {machine.installation.state}` is about" in run("env").err
+    assert f"`lkhub env --state {machine.installation.state}` is about" in run("env", "--state=/nowhere/hub").err
+    os.remove(machine.unit_file)
+    assert "is about" not in run("env").err
 
 
 @pytest.mark.usefixtures("service", "applied")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.errors import InputError, MachineError
+from lkhub.errors import ANOTHER, InputError, MachineError
 from lkhub.host.keyfile import Keys, add_current, dump_keys, load_keys, order_for_receiver, revoke_key
 from lkhub.secret import Secret
 from lkhub.spec.keyfile import parse_key_file
@@ -38,7 +38,7 @@ def test_secret_of_digits_stays_text(path: Path) -> None:
 def test_keys_of_a_hub_that_never_ran_have_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="no keys yet") as refused:
         load_keys(str(tmp_path / "keys.yaml"))
-    assert refused.value.hints == ("`lkhub up` makes them",)
+    assert refused.value.hints == ("`lkhub up` starts it, and makes them", ANOTHER)
 
 
 @pytest.mark.parametrize("text", ["", "\n", f"API: {SECRET}", f'"API": "{SECRET}', '"API": 5\n', '"API":\n', "}{"])

@@ -8,7 +8,7 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.hub import locate
-from lkhub.hub.locate import find_hub, name_machine_status
+from lkhub.hub.locate import find_hub, name_for_machine
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import SYSTEM
 
@@ -26,7 +26,7 @@ def test_hub_of_the_machine_is_named_to_who_asks_about_another(
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: uid)
     monkeypatch.setattr(locate, "SYSTEM", replace(SYSTEM, unit_file=str(tmp_path / "lkhub.service")))
-    assert name_machine_status(paths) == ""
+    assert name_for_machine(paths, "status") == ""
     (tmp_path / "lkhub.service").touch()
-    assert name_machine_status(paths).startswith(command)
-    assert name_machine_status(StatePaths(SYSTEM.installation.state)) == ""
+    assert name_for_machine(paths, "status").startswith(command)
+    assert name_for_machine(StatePaths(SYSTEM.installation.state), "status") == ""

@@ -4,10 +4,11 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,9 @@ from rich.console import Console
 from rich.text import Text
 
 from lkhub.cli.shared.output import drop_output
-from lkhub.errors import HubError
+from lkhub.errors import ANOTHER, START, HubError
 from lkhub.findings.finding import APPLY, type_apply
-from lkhub.hub.locate import find_paths, name_apply, name_state
+from lkhub.hub.locate import find_paths, name_apply, name_for_machine, name_state
 from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
 from lkhub.shown import tame, tame_line
@@ -69,11 +70,34 @@ def show_error(error: HubError) -> None:
 
 
 def show_hints(hints: Iterable[str]) -> None:
-    for number, hint in enumerate(hints):
+    given = tuple(hints)
+    for number, hint in enumerate((*_hint_at_machine(given, sys.argv[1:]), *given)):
         if number == 0:
             err.print()
         say(name_hub(hint), "hint", "bold cyan")
 
+
+def _hint_at_machine(hints: Sequence[str], arguments: Sequence[str]) -> Iterator[str]:
+    """Where the hints are those of an error about a hub that is not up: the command line for the hub that is the
+    machine's service. A user without root finds none but the user's own."""
+    if any(hint.startswith((START, ANOTHER)) for hint in hints):
+        typed = shlex.join(_leave_out_hub(arguments))
+        if command := name_for_machine(_find_asked(arguments), typed):
+            yield f"`{command}` is about the hub that is this machine's service"
+
+
+def _leave_out_hub(arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments without the options that say which hub is meant."""
+    left = iter(arguments)
+    for argument in left:
+        if argument in _HUB:
+            next(left, None)
+        elif argument.partition("=")[0] not in _HUB:
+            yield argument
+
+
+# The options that say which hub is meant, each with a value (lkhub/cli/shared/options.py).
+_HUB = ("--state", "--spec")
 
 # A command line in a hint.
 _TYPED = re.compile(r"`(lkhub [^`]+)`")
@@ -91,11 +115,16 @@ def name_hub(hint: str, arguments: Sequence[str] | None = None) -> str:
     `--state`: `lkhub install` in place of `lkhub up` for a service, which refuses that, and `lkhub up --dev` for a hub
     that was started so. Typed as they were, they would be refused, or act on another hub."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    given = next((value for value in map(_read_state, arguments, (*arguments[1:], "")) if value), "")
-    paths = find_paths(Path(given) if given else None)
-    option = name_state(paths) if given else ""
+    paths = _find_asked(arguments)
+    option = name_state(paths) if any(argument.partition("=")[0] == "--state" for argument in arguments) else ""
     hint = _APPLIES.sub(lambda found: f"{found['before']}{_name_apply(found['command'], paths)}", hint)
     return _TYPED.sub(lambda found: f"`{' && '.join(_add(option, each) for each in found[1].split(' && '))}`", hint)
+
+
+def _find_asked(arguments: Sequence[str]) -> StatePaths:
+    """The hub that the arguments of a command line are about."""
+    given = next((value for value in map(_read_state, arguments, (*arguments[1:], "")) if value), "")
+    return find_paths(Path(given) if given else None)
 
 
 def _add(option: str, command: str) -> str:

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lkhub.errors import MachineError
+from lkhub.errors import ANOTHER, START, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.files import read_text
 from lkhub.host.identity import ensure_identity
 from lkhub.host.placed_secret import read_placed
-from lkhub.hub.applied import ANOTHER, START
 from lkhub.livekit.webhooks import shorten_url
 from lkhub.plan.paths import StatePaths
 from lkhub.state.store import read_store
