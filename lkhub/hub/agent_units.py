@@ -8,6 +8,7 @@ from collections.abc import Collection
 from fnmatch import fnmatch
 from pathlib import Path
 from pwd import getpwnam
+from typing import NamedTuple
 
 import psutil
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from lkhub.errors import MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.commands import has_program
+from lkhub.host.exits import describe_exit
 from lkhub.host.files import DIR_MODE, explain_os_errors, read_text
 from lkhub.host.given import ask_for_restart, ensure_given_dir
 from lkhub.host.holders import find_unit
@@ -23,6 +25,7 @@ from lkhub.host.systemd import Systemd
 from lkhub.hub.locate import find_service
 from lkhub.hub.progress import Progress
 from lkhub.hub.unit import list_other_units, remove_unit
+from lkhub.hub.unit_end import add_journal, describe_end
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import AGENT_UNITS, Service, name_unit
@@ -122,12 +125,17 @@ def restart_given(paths: StatePaths, process: str) -> bool:
 def add_given(report: HubReport, paths: StatePaths) -> HubReport:
     """The report with these processes too, as systemd knows them. Those that finish their calls beside another are
     `retired`. Of one in another container nothing is known, and the report stays without it."""
-    found = [_report(name) for name in list_given(paths)] if has_units(paths) else []
+    found = [_report(name, agent) for name, agent in _list_agents(paths)] if has_units(paths) else []
     return replace(
         report,
-        processes=(*report.processes, *(each for now, _ in found for each in now)),
-        retired=(*report.retired, *(each for _, before in found for each in before)),
+        processes=(*report.processes, *(each for unit in found for each in unit.now)),
+        failures={**report.failures, **{unit.name: unit.failure for unit in found if unit.failure}},
+        retired=(*report.retired, *(each for unit in found for each in unit.before)),
     )
+
+
+def _list_agents(paths: StatePaths) -> list[tuple[str, GivenAgent]]:
+    return [(process, agent) for agent in read_given(paths).values() for process in agent.ports]
 
 
 def has_units(paths: StatePaths) -> bool:
@@ -136,13 +144,25 @@ def has_units(paths: StatePaths) -> bool:
     return service is not None and not service.of_user and has_program("systemctl")
 
 
-_PROPERTIES = ("ActiveState", "SubState", "MainPID", "NRestarts", "StateChangeTimestampMonotonic", "StatusText")
+_PROPERTIES = (
+    *("ActiveState", "SubState", "MainPID", "NRestarts", "StateChangeTimestampMonotonic", "StatusText"),
+    *("Result", "ExecMainCode", "ExecMainStatus"),
+)
 
 _STATES = {"activating": "starting", "deactivating": "stopping", "inactive": "stopped", "failed": "failed"}
 
 
-def _report(name: str) -> tuple[list[ProcessReport], list[ProcessReport]]:
-    """The process that takes calls, and the earlier ones: they finish theirs, or take calls until it does."""
+class _Unit(NamedTuple):
+    """The process of an agent that takes calls, and the earlier ones: they finish theirs, or take calls until it does.
+    `failure` says why none stays up, "" where one does."""
+
+    name: str
+    now: list[ProcessReport]
+    before: list[ProcessReport]
+    failure: str = ""
+
+
+def _report(name: str, agent: GivenAgent) -> _Unit:
     shown = Systemd().ask("show", f"--property={','.join(_PROPERTIES)}", name_unit(name)).out
     known = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     told = parse_kept(known.get("StatusText", ""))
@@ -155,12 +175,17 @@ def _report(name: str) -> tuple[list[ProcessReport], list[ProcessReport]]:
     def report(pid: int | None, state: str, since: float, worker: KeptWorker | None = None) -> ProcessReport:
         return ProcessReport(name, pid, state, since, restarts, ("registers",), worker=worker, uninstalled=failure)
 
+    def describe_failure(how: str) -> str:
+        return add_journal(f"{name} {how}", name, agent.variables)
+
     if known.get("SubState") == "auto-restart":
-        return [report(None, "backoff", since)], []
+        return _Unit(name, [report(None, "backoff", since)], [], describe_failure(describe_end(known)))
     if known.get("ActiveState") not in ("active", "reloading"):
         state = _STATES.get(known.get("ActiveState", ""), "stopped")
         one = [report(keeper or None, state, since)]
-        return ([], one) if state == "stopping" and keeper else (one, [])
+        if state == "stopping" and keeper:
+            return _Unit(name, [], one)
+        return _Unit(name, one, [], describe_failure(describe_end(known)) if state == "failed" else "")
     kept, pids = {worker.pid: worker for worker in told.workers}, _list_workers(keeper)
     # While the keeper waits for a pause to end, its newest worker is an earlier one too.
     current = pids.pop() if pids and told.state == "running" else None
@@ -170,7 +195,10 @@ def _report(name: str) -> tuple[list[ProcessReport], list[ProcessReport]]:
         return report(pid, state, max(_find_start(pid), (worker and worker.since) or 0.0), worker)
 
     before = [report_worker(pid, "running" if pid in kept and not kept[pid].ends else "stopping") for pid in pids]
-    return [report_worker(current, "running") if current else report(None, "backoff", since)], before
+    if current:
+        return _Unit(name, [report_worker(current, "running")], before)
+    how = "has no worker" if told.ended is None else describe_exit(told.ended)
+    return _Unit(name, [report(None, "backoff", since)], before, describe_failure(how))
 
 
 def _list_workers(keeper: int) -> list[int]:

@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 
 from lkhub.errors import describe_error
 from lkhub.host.agent_home import AgentHome, InstallFailure
+from lkhub.host.exits import describe_exit
 from lkhub.host.rights import adopt_left
 from lkhub.host.service_manager import tell_manager
 from lkhub.plan.agents import RETIRING_SECONDS
 from lkhub.supervise.backoff import SETTLED_SECONDS, Backoff
-from lkhub.supervise.exits import describe_exit
 from lkhub.supervise.told import Told
 from lkhub.wire.agent import (
     ENDED_FILE,
@@ -80,6 +80,7 @@ class AgentKeeper:
     _seen: bytes | None = None
     _ending: bool = False
     _restarts: int = 0
+    _ended: int | None = None
     _next: float = 0.0
     _without_media: float | None = None
     _was_up: bool = False
@@ -189,7 +190,7 @@ class AgentKeeper:
         except OSError as error:  # such as no memory
             self._start_later(f"{self.argv[0]} can't be started: {(error.strerror or str(error)).lower()}", 0.0)
             return
-        self._current = _Worker(pid, time.monotonic())
+        self._current, self._ended = _Worker(pid, time.monotonic()), None
         self._tell("running")
 
     def _replace(self) -> None:
@@ -265,10 +266,11 @@ class AgentKeeper:
             # However long an installation takes that fails, nothing was well.
             failed = self._find_failure() is not None
             well = 0.0 if failed else max(0.0, time.monotonic() - worker.started - SETTLED_SECONDS)
-            self._start_later(f"the worker {describe_exit(code)}", well)
+            self._start_later(f"the worker {describe_exit(code)}", well, code)
 
-    def _start_later(self, why: str, well: float) -> None:
-        """`well`: for how many seconds the worker that ended was well."""
+    def _start_later(self, why: str, well: float, ended: int | None = None) -> None:
+        """`well`: for how many seconds the worker was well that ended so (None: it could not be started)."""
+        self._ended = ended
         delay = self._backoff.next_delay(well)
         self._restarts += 1
         self._next = time.monotonic() + delay
@@ -376,7 +378,7 @@ class AgentKeeper:
 
     def _tell(self, state: str) -> None:
         workers = (KeptWorker(each.pid, each.since, each.address, each.until is not None) for each in self._list())
-        self._told_manager.tell(state, self._restarts, workers, self._find_failure())
+        self._told_manager.tell(state, self._restarts, workers, self._find_failure(), self._ended)
 
 
 def _say(text: str) -> None:

@@ -14,6 +14,7 @@ import anyio.to_thread
 from lkhub.errors import MachineError, describe_error, is_refusal
 from lkhub.host import files, processes
 from lkhub.host.agent_home import is_uninstalled
+from lkhub.host.exits import describe_exit
 from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
 from lkhub.log_lines import QUOTED
@@ -23,7 +24,6 @@ from lkhub.state.identity import Identity, remove_retired, write_retired
 from lkhub.supervise.ask import ask_status
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.ending import Ending, end_process, end_session
-from lkhub.supervise.exits import describe_exit
 from lkhub.supervise.life import watch_life
 from lkhub.supervise.recorded import Recorded
 from lkhub.supervise.shared import Shared

@@ -10,6 +10,7 @@ import anyio.abc
 
 from lkhub.errors import describe_error
 from lkhub.host import processes
+from lkhub.host.exits import describe_exit
 from lkhub.host.http import httpx
 from lkhub.host.processes import ProcessId
 from lkhub.plan.paths import StatePaths
@@ -17,7 +18,6 @@ from lkhub.plan.process import UNKNOWN, ProcessPlan, are_apart
 from lkhub.state.identity import Identity, remove_retired
 from lkhub.supervise.beside import Beside
 from lkhub.supervise.ending import FOREVER_SECONDS, Ending, end_process, tell_to_drain
-from lkhub.supervise.exits import describe_exit
 from lkhub.supervise.reread import post_reload, read_refusal
 
 

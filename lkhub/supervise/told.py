@@ -30,12 +30,19 @@ class Told:
         self._next = now + TELL_SECONDS
         return True
 
-    def tell(self, state: str, restarts: int, workers: Iterable[KeptWorker], failure: InstallFailure | None) -> None:
+    def tell(
+        self,
+        state: str,
+        restarts: int,
+        workers: Iterable[KeptWorker],
+        failure: InstallFailure | None,
+        ended: int | None = None,
+    ) -> None:
         """Tell of the agent, where that differs from what was told before. `failure`: why what it has to run could not
-        be installed."""
+        be installed. `ended`: as in KeptAgent."""
         self.state = state
         at, why = (failure.at, failure.why) if failure else (None, "")
-        line = show_kept(KeptAgent(state, restarts, tuple(workers), failed=at, why=why))
+        line = show_kept(KeptAgent(state, restarts, tuple(workers), failed=at, why=why, ended=ended))
         if line != self._line:
             self._line = line
             tell_manager(STATUS=line)

@@ -86,13 +86,15 @@ class KeptWorker(Struct, frozen=True):
 
 class KeptAgent(Struct, frozen=True):
     """What the unit of an agent tells, as a line of `systemctl status`: everybody can read that, and little else of a
-    unit. `failed`: when the version that it has to run could not be installed, and `why`; None: it could."""
+    unit. `failed`: when the version that it has to run could not be installed, and `why`; None: it could. `ended`: how
+    the worker has ended that is started again soon, as in subprocess.Popen; None: one runs, or none has ended."""
 
     state: str
     restarts: int
     workers: tuple[KeptWorker, ...] = ()
     failed: float | None = None
     why: str = ""
+    ended: int | None = None
 
 
 def show_kept(agent: KeptAgent) -> str:
@@ -106,6 +108,8 @@ def _show_kept(agent: KeptAgent) -> Iterator[str]:
         how = "ends" if worker.ends else "runs"
         since = "" if worker.since is None else f" since {worker.since:.0f}"
         yield f"pid {worker.pid} {how}{since}" + (f" from {worker.address}" if worker.address else "")
+    if agent.ended is not None:
+        yield f"the last ended {f'by signal {-agent.ended}' if agent.ended < 0 else f'with exit code {agent.ended}'}"
     if agent.failed is not None:
         yield f"not installed at {agent.failed:.0f}: {agent.why}"
 
@@ -117,6 +121,8 @@ _NUMBER = "[0-9]{1,10}"
 _RESTARTS = re.compile(f"({_NUMBER}) restarts")
 
 _WORKER = re.compile(rf"pid ({_NUMBER}) (ends|runs)(?: since ({_NUMBER}))?(?: from (\S+))?")
+
+_ENDED = re.compile("the last ended (by signal|with exit code) ([0-9]{1,3})")
 
 _FAILED = re.compile(f"({_NUMBER}): (.*)")
 
@@ -131,5 +137,13 @@ def parse_kept(text: str) -> KeptAgent:
         for part in parts
         if (found := _WORKER.fullmatch(part))
     )
+    ended = next((found for part in parts if (found := _ENDED.fullmatch(part))), None)
     told = _FAILED.fullmatch(failed)
-    return KeptAgent(state, restarts, tuple(workers), float(told[1]) if told else None, told[2] if told else "")
+    return KeptAgent(
+        state,
+        restarts,
+        tuple(workers),
+        failed=float(told[1]) if told else None,
+        why=told[2] if told else "",
+        ended=(-int(ended[2]) if ended[1] == "by signal" else int(ended[2])) if ended else None,
+    )

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
+from lkhub.checks.checks import check_processes
 from lkhub.errors import MachineError
 from lkhub.host import systemd
 from lkhub.host.commands import Done
@@ -296,6 +297,94 @@ def test_failure_to_install_is_known_from_the_unit(show: Report, paths: StatePat
     assert row.failure
     assert (row.failure.at, row.failure.why) == (1_796_000_000, why)
     assert [seen.failure for seen in look_at_agents(paths, report)] == [why]
+
+
+@pytest.fixture
+def journal(monkeypatch: pytest.MonkeyPatch) -> list[Done]:
+    """What journalctl answers."""
+    answers = [Done(0, "", "")]
+    monkeypatch.setattr("lkhub.host.journal.run_command", lambda _: answers[-1])
+    return answers
+
+
+FAILS = {"ActiveState": "activating", "SubState": "auto-restart"}
+WAITS = {"ActiveState": "active", "StatusText": "starts again soon; 2 restarts"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "how"),
+    [
+        ({**FAILS, "Result": "exit-code", "ExecMainCode": 1, "ExecMainStatus": 226}, "ended with exit code 226"),
+        ({**FAILS, "Result": "signal", "ExecMainCode": 2, "ExecMainStatus": 9}, "was killed by signal 9"),
+        ({**FAILS, "Result": "core-dump", "ExecMainCode": 3, "ExecMainStatus": 11}, "was killed by signal 11"),
+        (
+            {**FAILS, "ActiveState": "failed", "Result": "oom-kill", "ExecMainCode": 2, "ExecMainStatus": 9},
+            "was killed by signal 9 (systemd: oom-kill)",
+        ),
+        ({**FAILS, "Result": "resources", "ExecMainCode": 0, "ExecMainStatus": 0}, "ended (systemd: resources)"),
+        (
+            {**WAITS, "StatusText": "starts again soon; the last ended with exit code 3"},
+            "ended with exit code 3",
+        ),
+        (
+            {**WAITS, "StatusText": "starts again soon; the last ended by signal 9"},
+            "was killed by signal 9",
+        ),
+        (WAITS, "has no worker"),
+    ],
+    ids=str,
+)
+def test_agent_that_does_not_stay_up_is_described_as_other_processes_are(
+    show: Report, paths: StatePaths, journal: list[Done], shown: dict[str, Any], how: str
+) -> None:
+    """The first line says how it ended; then come the last lines of its log, where they can be read."""
+
+    def find() -> str:
+        [(_, pid, state, _)] = show(**shown)
+        assert pid is None
+        assert state in ("backoff", "failed")
+        report = add_given(hub_report({"processes": [], "failures": {"media": "x"}}), paths)
+        assert report.failures["media"] == "x"
+        assert parse_message(HubReport, dump_message(report)) == report
+        [finding] = check_processes(report.processes, report.failures)
+        return finding.detail
+
+    assert find() == f"agent-bmo {how}"
+    said = "2026-11-29T15:30:05+0000 host python[90]: "
+    journal.append(Done(0, f"{said}ValueError: x\n{said}the worker ended\n-- cursor: s=1\n", ""))
+    assert find().split("\n") == [
+        f"agent-bmo {how}",
+        "the end of the journal of lkhub-agent-bmo.service:",
+        "2026-11-29T15:30:05+0000 ValueError: x",
+        "2026-11-29T15:30:05+0000 the worker ended",
+    ]
+    journal.append(Done(1, "", "No journal files were opened due to insufficient permissions."))
+    assert find().startswith(f"agent-bmo {how}; can't read the journal of lkhub-agent-bmo.service: No journal files")
+
+
+def test_what_an_agent_prints_of_its_variables_is_in_no_finding(
+    show: Report, paths: StatePaths, journal: list[Done]
+) -> None:
+    """An agent is given the hub's key, and a traceback may show it. In a line that is cut, too."""
+    key = "SECRETofthehub" * 3
+    agent = GivenAgent("bmo", "x", (), "x", "", "", {"agent-bmo": 8081}, {"LIVEKIT_API_SECRET": key, "DEBUG": "1"})
+    write_given(f"{paths.for_agent('bmo')}/agent.json", dump_given(agent))
+    said = f"2026-11-29T15:30:05+0000 host python[90]: key={key} 1 {'x' * 230} {key}\n"
+    journal.append(Done(0, said, ""))
+    show(**WAITS)
+    [line] = add_given(hub_report({"processes": []}), paths).failures["agent-bmo"].split("\n")[2:]
+    assert "key=[LIVEKIT_API_SECRET] 1 xx" in line
+    assert "SECRET" not in line.replace("LIVEKIT_API_SECRET", "").replace("[LIVEKIT_API", "")
+    assert len(line) <= 300
+
+
+@pytest.mark.parametrize("shown", [{"ActiveState": "inactive"}, {"ActiveState": "deactivating"}, {}], ids=str)
+def test_agent_that_has_not_failed_has_no_failure(
+    show: Report, paths: StatePaths, journal: list[Done], shown: dict[str, Any]
+) -> None:
+    journal.append(Done(0, "2026-11-29T15:30:05+0000 host python[90]: x\n", ""))
+    show(**shown, Result="success", ExecMainCode=1, ExecMainStatus=1)
+    assert add_given(hub_report({"processes": []}), paths).failures == {}
 
 
 HOSTILE = ["9" * 4000, "9" * 400, "1" * 11, "-1", "1e999", "inf", "nan", "٣", "²", "0x1", "", " ", "\x1b[2J", "\ud800"]

@@ -162,9 +162,9 @@ def test_worker_that_was_killed_starts_again_at_once_and_one_that_fails_less_and
     kept.wait_told("running; 1 restarts")
     (kept.place / "fails").touch()
     os.kill(second, signal.SIGKILL)
-    kept.wait_told("starts again soon; 2 restarts")
+    kept.wait_told("starts again soon; 2 restarts; the last ended by signal 9")
     kept.wait_starts(3)
-    kept.wait_told("starts again soon; 3 restarts")
+    kept.wait_told("starts again soon; 3 restarts; the last ended with exit code")
     (kept.place / "fails").unlink()
     kept.process.kill()
     assert kept.process.stderr

@@ -29,6 +29,8 @@ def test_another_text_is_refused(text: str) -> None:
         KeptAgent("waits for the hub", 0),
         KeptAgent("running", 2, (KeptWorker(4711, 1796000000.0, "127.0.0.1:40000", False),)),
         KeptAgent("running", 0, (KeptWorker(1, None, "", False), KeptWorker(2, 5.0, "[::1]:4", True)), 7.0, "can't; x"),
+        KeptAgent("starts again soon", 3, failed=7.0, why="the last ended by signal 1", ended=1),
+        KeptAgent("starts again soon", 1, ended=-9),
     ],
 )
 def test_what_a_unit_tells_is_read_as_it_is_written(told: KeptAgent) -> None:

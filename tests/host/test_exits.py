@@ -1,4 +1,4 @@
-from lkhub.supervise.exits import describe_exit
+from lkhub.host.exits import describe_exit
 
 
 def test_ends_are_described() -> None:
