@@ -15,6 +15,7 @@ from lkhub.host.build import build_in
 from lkhub.host.build_socket import connect, receive, send
 from lkhub.host.files import explain_os_errors
 from lkhub.host.project import copy_opened
+from lkhub.host.service_manager import tell_manager
 from lkhub.host.trees import let_all_read, remove_tree
 from lkhub.wire.message import dump_message, parse_message
 from lkhub.wire.site_build import BuildRequest, BuildResult
@@ -30,6 +31,7 @@ def run_next_build(given: str, scratch: str) -> None:
     for entry in os.scandir(scratch):
         if entry.stat(follow_symlinks=False).st_uid == os.geteuid():
             remove_tree(scratch, entry.name)
+    tell_manager(READY=1)
     hub = _wait_for_hub(given)
     if hub is None:
         return
@@ -54,6 +56,7 @@ def run_next_build(given: str, scratch: str) -> None:
 def _wait_for_hub(given: str) -> socket.socket | None:
     """None where the folder is no longer the hub's: this process is started anew with that one."""
     while (hub := connect(given)) is None:
+        tell_manager(WATCHDOG=1)
         time.sleep(_POLL_SECONDS)
         if not os.path.isdir(given) or os.stat(given).st_nlink == 0:
             return None
@@ -80,10 +83,12 @@ def _build(hub: socket.socket, request: BuildRequest, project: int, output: int,
 
 
 def _end_with(hub: socket.socket, over: threading.Event) -> None:
-    """End this program, and with it the build, when the hub has closed the connection: it is stopped, or asks anew."""
+    """End this program, and with it the build, when the hub has closed the connection: it is stopped, or asks anew.
+    Until then systemd is told that the program goes on: a build is of the same user, and can stop it by a signal."""
     poll = select.poll()
     poll.register(hub, 0)
-    poll.poll()
+    while not poll.poll(_POLL_SECONDS * 1000):
+        tell_manager(WATCHDOG=1)
     if not over.is_set():
         os.kill(os.getpid(), signal.SIGTERM)
 

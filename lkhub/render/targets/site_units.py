@@ -13,6 +13,9 @@ from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, wri
 # It ends after each build, and an operator may type `lkhub install` again at once.
 _RESTART_SECONDS = 2
 
+# As long as it may take to copy a project.
+_WATCHDOG_SECONDS = 180
+
 # A build that is stopped is made anew, so nothing waits for it.
 _STOP_SECONDS = 10
 
@@ -39,7 +42,8 @@ def _unit(site: str) -> Iterator[Setting]:
 
 def _service(plan: Plan, site: str) -> Iterator[Setting]:
     installation = plan.installation
-    yield "Type", "exec"
+    yield "Type", "notify"
+    yield "NotifyAccess", "main"
     yield "DynamicUser", "yes"
     # systemd takes no name with more than 31 letters.
     yield "User", f"lksite-{site}"
@@ -51,6 +55,8 @@ def _service(plan: Plan, site: str) -> Iterator[Setting]:
     yield "Restart", "always"
     yield "RestartSec", _RESTART_SECONDS
     yield "SuccessExitStatus", "SIGTERM 143"
+    # A build can stop it by a signal, and would go on for ever.
+    yield "WatchdogSec", _WATCHDOG_SECONDS
     yield "OOMPolicy", "continue"
     yield "TimeoutStopSec", _STOP_SECONDS
     # Calls go first. The kernel divides its time between units before it looks at what is in them.
