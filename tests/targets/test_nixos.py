@@ -17,6 +17,7 @@ from lkhub.plan.service import INSTALLED
 from lkhub.render.targets.agent_units import render_agent_units
 from lkhub.render.targets.nixos.language import write_nix
 from lkhub.render.targets.nixos.target import render_nixos
+from lkhub.render.targets.site_units import render_site_units
 from lkhub.render.targets.systemd import render_systemd
 from lkhub.render.targets.target import Given
 from tests.documents import ROOT
@@ -124,10 +125,11 @@ def order(lines: Iterator[str]) -> list[str]:
 def test_unit_is_that_of_systemd_line_by_line(name: str, configure: Any) -> None:
     plan, made = make_plan(SPECS[name]), configure(SPECS[name]).read()
     assert order(list_lines(made["unit"])) == order(read_lines(render_systemd(plan).text))
-    agents = {unit.name.removesuffix(".service"): unit.text for unit in render_agent_units(plan)}
-    assert made["agents"].keys() == agents.keys()
-    for unit, text in agents.items():
-        assert order(list_lines(made["agents"][unit])) == order(read_lines(text))
+    units = (*render_agent_units(plan), *render_site_units(plan))
+    others = {unit.name.removesuffix(".service"): unit.text for unit in units}
+    assert made["others"].keys() == others.keys()
+    for unit, text in others.items():
+        assert order(list_lines(made["others"][unit])) == order(read_lines(text))
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -149,7 +151,7 @@ def test_changed_setting_changes_the_unit_without_lkhub(configure: Any) -> None:
     assert unit["description"] == "LiveKit hub other"
     assert unit["serviceConfig"]["TimeoutStopSec"] == 7230
     made.write('enable = true; settings = { drain = "2h"; agents = [ { name = "a"; project = "/srv/a"; } ]; };')
-    assert made.read("other.nix")["agents"]["lkhub-agent-a"]["serviceConfig"]["TimeoutStopSec"] == 7230
+    assert made.read("other.nix")["others"]["lkhub-agent-a"]["serviceConfig"]["TimeoutStopSec"] == 7230
     assert unit["serviceConfig"]["ExecStart"].startswith("/nix/store/x/bin/python -P -m lkhub up ")
 
 

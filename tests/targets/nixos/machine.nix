@@ -20,7 +20,7 @@ if failed != [ ] then
 else
 {
   unit = config.systemd.services.lkhub or null;
-  agents = builtins.removeAttrs config.systemd.services [ "lkhub" ];
+  others = builtins.removeAttrs config.systemd.services [ "lkhub" ];
   text = (config.environment.etc."lkhub/hub.yaml" or { text = null; }).text;
   firewall = config.networking.firewall;
   users = config.users;
