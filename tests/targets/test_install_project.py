@@ -150,11 +150,11 @@ def test_build_that_stops_what_runs_it_ends_with_the_unit(
     service.must(f"mkdir {drop_in} && printf '[Service]\\nWatchdogSec=5\\nTimeoutAbortSec=2\\n' >{drop_in}/short.conf")
     service.must("systemctl daemon-reload && systemctl restart lkhub-site-page")
     # Each of its three tries is stopped.
-    (service.root / "srv/hub/page/build.sh").write_text("kill -STOP $PPID\nsleep 98765\n")
+    (service.root / "srv/hub/page/build.sh").write_text("pkill -STOP --full run-build\nsleep 98765\n")
     done = service.run("lkhub install")
     assert done.returncode == 1, done
     assert "the site page was not built: the unit lkhub-site-page.service" in " ".join(done.stderr.split())
-    assert service.run("pgrep --full 98765").stdout == ""
+    assert service.run("pgrep --full '^sleep 98765'").stdout == ""
     assert read_page(service, network[1]) == page
     service.must(f"rm -r {drop_in} && systemctl daemon-reload")
 
