@@ -96,21 +96,11 @@ def _describe_hub(plan: Plan) -> Service:
 
 def _describe_agent(plan: Plan, agent: AgentPlan, process: str) -> Service:
     """An agent has a container of its own, with nothing of the hub's but what the hub gives this agent."""
-    uid, state = choose_agent_uid(agent.name), name_agent_state(agent.name)
+    state = name_agent_state(agent.name)
     return {
-        "build": _describe_build(plan),
-        "image": f"lkhub:{__version__}",
-        "command": ["keep-agent", "--given", AGENT_FOLDER, "--process", process],
-        # A health check of the image asks for a hub.
-        "healthcheck": {"disable": True},
-        "user": f"{uid}:{uid}",
-        # Media is called at 127.0.0.1, and sends to the addresses of this machine.
-        "network_mode": "host",
-        "read_only": True,
-        "tmpfs": ["/tmp"],  # noqa: S108
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
-        "restart": "unless-stopped",
+        **_describe_apart(
+            plan, choose_agent_uid(agent.name), "keep-agent", "--given", AGENT_FOLDER, "--process", process
+        ),
         # A worker that is told to end finishes its calls, and ends at once where media is gone.
         "stop_grace_period": f"{limit_stop(plan.drain)}s",
         "environment": [f"STATE_DIRECTORY={state}"],
@@ -119,26 +109,33 @@ def _describe_agent(plan: Plan, agent: AgentPlan, process: str) -> Service:
 
 
 def _describe_builder(plan: Plan, site: str) -> Service:
-    """What builds a site has a container of its own, with nothing of the hub's but the socket for it."""
-    uid = choose_site_uid(site)
+    """What builds a site has a container of its own, with nothing of the hub's but the socket for it. It ends after
+    each build, and with it all that the build has started."""
+    return {
+        **_describe_apart(plan, choose_site_uid(site), "run-build", "--given", SITE_FOLDER, "--scratch", SITE_SCRATCH),
+        # Calls go first.
+        "cpu_shares": 2,
+        # A volume without a name, which goes with the container.
+        "volumes": [f"{_name_offer(site)}:{SITE_FOLDER}:ro", SITE_SCRATCH],
+    }
+
+
+def _describe_apart(plan: Plan, uid: int, *command: str) -> Service:
+    """A container with the hub's image, for other people's code."""
     return {
         "build": _describe_build(plan),
         "image": f"lkhub:{__version__}",
-        "command": ["run-build", "--given", SITE_FOLDER, "--scratch", SITE_SCRATCH],
+        "command": [*command],
+        # A health check of the image asks for a hub.
         "healthcheck": {"disable": True},
         "user": f"{uid}:{uid}",
-        # As a unit: a build may fetch what it needs from this machine.
+        # Media is called at 127.0.0.1, and sends to the addresses of this machine. A build may fetch what is there.
         "network_mode": "host",
         "read_only": True,
         "tmpfs": ["/tmp"],  # noqa: S108
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
-        # It ends after each build, and with it all that the build has started.
         "restart": "unless-stopped",
-        # Calls go first.
-        "cpu_shares": 2,
-        # A volume without a name, which goes with the container.
-        "volumes": [f"{_name_offer(site)}:{SITE_FOLDER}:ro", SITE_SCRATCH],
     }
 
 
