@@ -213,7 +213,7 @@ def test_project_that_is_built_has_to_be_where_the_service_finds_it(tmp_path: Pa
     project.mkdir()
     site = "tls: {{mode: internal}}\nsites: [{{name: bmo, root: {}/dist, port: 3001, build: make}}]\n"
     made = prepare_service(write(tmp_path, site.format(project)), {}, machine)
-    assert "MemoryDenyWriteExecute" not in made.unit.text, "what Node runs is compiled in memory"
+    assert [unit.name for unit in made.others] == ["lkhub-site-bmo.service"]
     with pytest.raises(InputError, match="a service does not see"):
         prepare_service(write(tmp_path, site.format(project)), {}, replace(machine, hidden=(str(tmp_path),)))
 
