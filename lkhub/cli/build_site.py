@@ -1,12 +1,11 @@
 """`lkhub build-site`: the build of one web site, as the supervisor starts it."""
 
-import signal
 import sys
 from argparse import ArgumentParser
-from types import FrameType
 
 from lkhub.errors import InputError
 from lkhub.host.files import read_input
+from lkhub.host.held_signal import exit_at_sigterm
 from lkhub.hub.build_site import build_site as build
 from lkhub.livekit.tokens import Grant, join_grant
 from lkhub.wire.site_build import MadeToken, parse_site_build
@@ -22,12 +21,8 @@ def build_site() -> None:
     except (ValueError, TypeError):
         raise InputError(f"{config} is not a rendered site-NAME.json") from None
     # The supervisor stops the hub, or has another build to start: this one ends with all that it has started.
-    signal.signal(signal.SIGTERM, _end)
+    exit_at_sigterm()
     build(parsed, _make_grant, lambda text: print(text, flush=True))
-
-
-def _end(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)
 
 
 def _make_grant(token: MadeToken) -> Grant:

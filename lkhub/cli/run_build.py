@@ -3,11 +3,10 @@
 The standard library parses its command line, as that of `lkhub serve`: people don't type it.
 """
 
-import signal
 import sys
 from argparse import ArgumentParser
-from types import FrameType
 
+from lkhub.host.held_signal import exit_at_sigterm
 from lkhub.hub.builder import run_next_build
 
 
@@ -17,10 +16,5 @@ def run_build() -> None:
     parser.add_argument("--given", required=True, metavar="DIR", help="the folder with the hub's socket")
     parser.add_argument("--scratch", required=True, metavar="DIR", help="a folder of its own, on a disk")
     given = parser.parse_args(sys.argv[2:])
-    # The first process of a container ignores it otherwise.
-    signal.signal(signal.SIGTERM, _end)
+    exit_at_sigterm()
     run_next_build(given.given, given.scratch)
-
-
-def _end(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)

@@ -16,7 +16,7 @@ from lkhub.errors import EXIT_MACHINE, MachineError
 from lkhub.host.agent_home import AgentHome, can_reach, can_read
 from lkhub.host.environ import tool_environ
 from lkhub.host.files import explain_os_errors
-from lkhub.host.held_signal import hold_sigterm
+from lkhub.host.held_signal import exit_at_sigterm, hold_sigterm
 from lkhub.host.processes import MARK
 from lkhub.host.rights import adopt_left, prepare_to_become, prepare_to_die_with_parent
 from lkhub.host.session import end_descendants
@@ -45,7 +45,7 @@ def run_agent(config: AgentConfig, environ: Mapping[str, str]) -> None:
     if config.uid is None and os.geteuid() == 0:
         raise MachineError(f"{config.name} would run as root", hints=("`lkhub up` plans a user for it",))
     # As the default, but installers end too.
-    signal.signal(signal.SIGTERM, _end)
+    exit_at_sigterm()
     # The agent stays the parent of what it leaves running, so that this is found and ended with it.
     adopt_left()
     agent = _Agent(config, environ)
@@ -92,10 +92,6 @@ def _become(uid: int) -> None:
             f"can't become the user {uid} of the agent: {(error.strerror or str(error)).lower()}",
             hints=("the hub needs the capabilities CHOWN, SETUID, SETGID and SETPCAP, or to run as an ordinary user",),
         ) from error
-
-
-def _end(number: int, _: object) -> None:
-    sys.exit(128 + number)
 
 
 class _Agent:

@@ -3,8 +3,20 @@ and is not known yet."""
 
 import contextlib
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
+
+
+def exit_at_sigterm() -> None:
+    """Have SIGTERM end this program by an exception, so that what it has started ends with it. The first process of a
+    container ignores the signal otherwise."""
+    signal.signal(signal.SIGTERM, _exit)
+
+
+def _exit(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 @contextlib.contextmanager
