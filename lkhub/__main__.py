@@ -33,7 +33,7 @@ def main() -> None:
 
         run(build_site)
     elif sys.argv[1:2] == ["run-build"]:
-        # Imported alone, as `serve` is: it waits for the next build.
+        # Imported alone, as `serve` is: 50 ms.
         from lkhub.cli.run_build import run_build
 
         run(run_build)
