@@ -270,7 +270,9 @@ async def test_receiver_that_answers_too_late_is_asked_again_and_delays_no_other
             await until(lambda: len(ids(kept, "delivered")) == 100, "the other receiver has all of them")
             await until(lambda: max(Counter(asked).values(), default=0) > 2, "the event is sent again")
             assert len(set(asked)) <= 20, "what comes after it in its room waits"
-            await until(lambda: recorded(config)[0].failing and not recorded(config)[1].waiting, "the record is written")
+            await until(
+                lambda: recorded(config)[0].failing and not recorded(config)[1].waiting, "the record is written"
+            )
             [first, second] = recorded(config)
             assert (first.waiting, first.dead, first.problem) == (100, 0, "no answer within 1 s")
             assert second.failing is None
