@@ -1,13 +1,9 @@
-"""Agents that the hub does not run itself: what `lkhub install` does with their units, and what systemd knows of their
-processes."""
+"""Agents that the hub does not run itself: what they are given, and what systemd knows of their processes."""
 
 import contextlib
-import os
 import time
-from collections.abc import Collection
 from fnmatch import fnmatch
 from pathlib import Path
-from pwd import getpwnam
 from typing import NamedTuple
 
 import psutil
@@ -17,35 +13,18 @@ from lkhub.errors import MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.commands import has_program
 from lkhub.host.exits import describe_exit
-from lkhub.host.files import DIR_MODE, explain_os_errors, read_text
-from lkhub.host.given import ask_for_restart, ensure_given_dir
+from lkhub.host.files import read_text
+from lkhub.host.given import ask_for_restart
 from lkhub.host.holders import find_unit
 from lkhub.host.ports import require_free_ports
 from lkhub.host.systemd import Systemd
 from lkhub.hub.locate import find_service
-from lkhub.hub.progress import Progress
-from lkhub.hub.unit import list_other_units, remove_unit
 from lkhub.hub.unit_end import add_journal, describe_end
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.service import AGENT_UNITS, Service, name_unit
+from lkhub.plan.service import AGENT_UNITS, name_unit
 from lkhub.wire.agent import GIVEN_FILE, GivenAgent, KeptWorker, parse_given, parse_kept
 from lkhub.wire.control import HubReport, ProcessReport, Uninstalled
-
-
-def make_folders(plan: Plan) -> None:
-    """Make the folders that agents and builds get, as the hub's user. A unit does not start where its folder is
-    missing, and at the first start of the hub the other units start before it. Raises MachineError."""
-    root = plan.paths.root
-    with explain_os_errors(root, "create"):
-        if not os.path.isdir(root):
-            known = getpwnam(plan.installation.user)
-            os.mkdir(root, DIR_MODE)
-            os.chown(root, known.pw_uid, known.pw_gid)
-    agents = (agent.given for agent in plan.agents if agent.given)
-    with acting_as_owner(root):
-        for folder in (*agents, *map(plan.paths.for_site, plan.sites_given_out)):
-            ensure_given_dir(folder)
 
 
 def require_free_health_ports(plan: Plan, systemd: Systemd) -> None:
@@ -65,34 +44,6 @@ def require_free_health_ports(plan: Plan, systemd: Systemd) -> None:
         # An agent may get the port that another one gives up.
         but=lambda pid: fnmatch(find_unit(pid), AGENT_UNITS),
     )
-
-
-def start_others(systemd: Systemd, units: Collection[str], outdated: Collection[str], progress: Progress) -> None:
-    """Start the units beside the hub's own that don't run, and start those `outdated` anew that run by another unit.
-    The hub runs, and none of this is waited for: an agent that is in a call finishes it. Raises MachineError."""
-    if units:
-        progress.tell(f"starting {', '.join(units)}")
-    for unit in units:
-        how = "restart" if unit in outdated and systemd.is_active(unit) else "start"
-        systemd.run(how, "--no-block", unit)
-
-
-def remove_others(
-    service: Service, systemd: Systemd, progress: Progress, kept: Collection[str], *, now: bool = False
-) -> None:
-    """Stop and remove the units of agents and of builds whose names are not in `kept`. Without `now` an agent that is
-    in a call may finish it. Raises MachineError."""
-    for path in list_other_units(service):
-        name = os.path.basename(path)
-        if name in kept:
-            continue
-        if now:
-            systemd.ask("kill", "--signal=SIGKILL", name)
-        elif fnmatch(name, AGENT_UNITS) and systemd.is_active(name):
-            progress.tell(f"stopping {name}, which may finish its calls (`lkhub install --now` does not wait)")
-        systemd.ask("stop", name)
-        remove_unit(path, service.units)
-        systemd.ask("reset-failed", name)
 
 
 def list_given(paths: StatePaths) -> dict[str, str]:

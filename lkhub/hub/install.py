@@ -23,8 +23,9 @@ from lkhub.host.project import own_tree
 from lkhub.host.selinux import find_denied, is_enforcing, restore_labels
 from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
-from lkhub.hub.agent_units import make_folders, remove_others, require_free_health_ports, start_others
+from lkhub.hub.agent_units import require_free_health_ports
 from lkhub.hub.locate import DEFAULT_SPEC
+from lkhub.hub.other_units import make_folders, remove_others, start_others
 from lkhub.hub.progress import Progress
 from lkhub.hub.restore import finish_restore
 from lkhub.hub.running import ask_running, find_left, is_running

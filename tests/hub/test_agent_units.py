@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,79 +22,21 @@ from lkhub.hub import agent_units
 from lkhub.hub.agent_units import (
     add_given,
     list_given,
-    remove_others,
     require_free_health_ports,
     restart_given,
-    start_others,
 )
 from lkhub.hub.agents import list_rows, look_at_agents
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.service import Service, user_service
 from lkhub.spec.load import load_spec
 from lkhub.wire.agent import GivenAgent, dump_given
 from lkhub.wire.control import HubReport
 from lkhub.wire.message import dump_message, parse_message
+from tests.hub.conftest import Systemctl
 from tests.kit.ports import free_port
 from tests.machines import make_facts, make_installation
 from tests.reports import hub_report
-
-
-class Told:
-    """A progress that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def tell(self, step: str, detail: str = "") -> None:
-        self.steps.append(step)
-
-    def warn(self, text: str) -> None:
-        self.steps.append(text)
-
-
-class Systemctl:
-    """Its command lines, and its answers by the first word."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.shown: dict[str, str] = {}
-
-    def __call__(self, command: Any, *_: Any) -> Done:
-        words = [word for word in command.argv[1:] if word != "--user"]
-        self.asked.append(" ".join(words))
-        shown = self.shown.get(words[-1], "")
-        if words[0] == "show" and "--value" in words:
-            shown = dict(line.split("=", 1) for line in shown.splitlines()).get(words[1].split("=")[1], "")
-        return Done(0, shown, "")
-
-    @property
-    def acts(self) -> list[str]:
-        return [asked for asked in self.asked if not asked.startswith("show")]
-
-
-@pytest.fixture
-def systemctl(monkeypatch: pytest.MonkeyPatch) -> Systemctl:
-    made = Systemctl()
-    monkeypatch.setattr(systemd, "run_command", made)
-    return made
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Service:
-    made = user_service(str(tmp_path), str(tmp_path / "state"), "ann")
-    Path(made.unit_file).parent.mkdir(parents=True)
-    machine = Service(made.installation, made.unit_file, made.programs, made.command)
-    for name in ("lkhub-agent-a.service", "lkhub-agent-b.service"):
-        Path(machine.unit_file).with_name(name).touch()
-    return machine
-
-
-def test_units_that_run_are_left_and_changed_ones_start_anew(systemctl: Systemctl) -> None:
-    systemctl.shown = {"a": "ActiveState=active", "b": "ActiveState=active", "c": "ActiveState=inactive"}
-    start_others(systemd.Systemd(), ("a", "b", "c"), {"b", "c"}, Told())
-    assert systemctl.acts == ["start --no-block a", "restart --no-block b", "start --no-block c"]
 
 
 @pytest.fixture
@@ -158,30 +99,6 @@ def test_port_may_be_that_of_another_agent_before(
     monkeypatch.setattr(agent_units, "find_unit", lambda _: "nginx.service")
     with pytest.raises(MachineError):
         require_free_health_ports(apart(f"{{name: bmo, project: b, health: {taken}}}"), systemd.Systemd())
-
-
-def test_agent_that_is_gone_finishes_its_calls_before_its_unit_goes(service: Service, systemctl: Systemctl) -> None:
-    systemctl.shown = {"lkhub-agent-b.service": "ActiveState=active"}
-    told = Told()
-    remove_others(service, systemd.Systemd(), told, {"lkhub-agent-a.service"})
-    assert systemctl.acts == ["stop lkhub-agent-b.service", "reset-failed lkhub-agent-b.service"]
-    assert "may finish its calls" in told.steps[0]
-    left = os.listdir(os.path.dirname(service.unit_file))
-    assert left == ["lkhub-agent-a.service"]
-
-
-def test_build_of_a_site_that_is_gone_has_no_calls(service: Service, systemctl: Systemctl) -> None:
-    Path(service.unit_file).with_name("lkhub-site-bmo.service").touch()
-    systemctl.shown = {"lkhub-site-bmo.service": "ActiveState=active"}
-    told = Told()
-    remove_others(service, systemd.Systemd(), told, {"lkhub-agent-a.service", "lkhub-agent-b.service"})
-    assert "stop lkhub-site-bmo.service" in systemctl.acts
-    assert not [step for step in told.steps if "calls" in step]
-
-
-def test_now_does_not_wait_for_its_calls(service: Service, systemctl: Systemctl) -> None:
-    remove_others(service, systemd.Systemd(), Told(), {"lkhub-agent-a.service"}, now=True)
-    assert systemctl.acts[0] == "kill --signal=SIGKILL lkhub-agent-b.service"
 
 
 @pytest.fixture
