@@ -6,8 +6,8 @@ from lkhub.plan.container import AGENT_FOLDER
 from lkhub.plan.model import Plan
 from lkhub.plan.service import AGENTS_STATE, RESTART_SECONDS, UNIT, limit_stop, name_unit
 from lkhub.render.files import RenderedFile
-from lkhub.render.targets.sandbox import AGENT_SANDBOX
-from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
+from lkhub.render.targets.apart import list_apart
+from lkhub.render.targets.unit_text import Sections, Setting, write_unit
 
 
 def render_agent_units(plan: Plan) -> tuple[RenderedFile, ...]:
@@ -38,24 +38,15 @@ def _agent_unit(agent: str) -> Iterator[Setting]:
 
 
 def _agent_service(plan: Plan, agent: str, process: str) -> Iterator[Setting]:
-    installation = plan.installation
-    yield "Type", "notify"
-    yield "NotifyAccess", "main"
-    # A user without an account. Processes of one agent are one user, with one folder.
-    yield "DynamicUser", "yes"
-    yield "User", f"lk-agent-{agent}"
+    given, command = plan.paths.for_agent(agent), f"keep-agent --given {AGENT_FOLDER} --process {process}"
+    # Processes of one agent are one user, with one folder.
+    yield from list_apart(plan.installation, f"lk-agent-{agent}", given, AGENT_FOLDER, command)
     yield "StateDirectory", f"{AGENTS_STATE}/{agent}"
     yield "StateDirectoryMode", "0700"
-    yield "BindReadOnlyPaths", f"{escape(plan.paths.for_agent(agent))}:{AGENT_FOLDER}"
-    yield "InaccessiblePaths", f"-{escape(installation.state)} -{escape(installation.folder)}"
-    program = f"{quote(installation.python)} -P -m lkhub"
-    yield "ExecStart", f"{program} keep-agent --given {AGENT_FOLDER} --process {process}"
     yield "ExecReload", "/bin/kill -HUP $MAINPID"
     # Its first process tells the workers, and waits for them.
     yield "KillMode", "mixed"
     # It ends by itself when the hub has ended.
     yield "Restart", "on-failure"
     yield "RestartSec", RESTART_SECONDS
-    yield "OOMPolicy", "continue"
     yield "TimeoutStopSec", limit_stop(plan.drain)
-    yield from AGENT_SANDBOX

@@ -7,8 +7,8 @@ from lkhub.plan.container import SITE_FOLDER, SITE_SCRATCH
 from lkhub.plan.model import Plan
 from lkhub.plan.service import UNIT, name_unit
 from lkhub.render.files import RenderedFile
-from lkhub.render.targets.sandbox import AGENT_SANDBOX
-from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
+from lkhub.render.targets.apart import list_apart
+from lkhub.render.targets.unit_text import Sections, Setting, write_unit
 
 # It ends after each build, and an operator may type `lkhub install` again at once.
 _RESTART_SECONDS = 2
@@ -41,25 +41,16 @@ def _unit(site: str) -> Iterator[Setting]:
 
 
 def _service(plan: Plan, site: str) -> Iterator[Setting]:
-    installation = plan.installation
-    yield "Type", "notify"
-    yield "NotifyAccess", "main"
-    yield "DynamicUser", "yes"
+    given, command = plan.paths.for_site(site), f"run-build --given {SITE_FOLDER} --scratch {SITE_SCRATCH}"
     # systemd takes no name with more than 31 letters.
-    yield "User", f"lksite-{site}"
-    yield "BindReadOnlyPaths", f"{escape(plan.paths.for_site(site))}:{SITE_FOLDER}"
-    yield "InaccessiblePaths", f"-{escape(installation.state)} -{escape(installation.folder)}"
-    program = f"{quote(installation.python)} -P -m lkhub"
-    yield "ExecStart", f"{program} run-build --given {SITE_FOLDER} --scratch {SITE_SCRATCH}"
+    yield from list_apart(plan.installation, f"lksite-{site}", given, SITE_FOLDER, command)
     # It ends after each build, and with it all that the build has started.
     yield "Restart", "always"
     yield "RestartSec", _RESTART_SECONDS
     yield "SuccessExitStatus", "SIGTERM 143"
     # A build can stop it by a signal, and would go on for ever.
     yield "WatchdogSec", _WATCHDOG_SECONDS
-    yield "OOMPolicy", "continue"
     yield "TimeoutStopSec", _STOP_SECONDS
     # Calls go first. The kernel divides its time between units before it looks at what is in them.
     yield "CPUWeight", 1
     yield "IOWeight", 1
-    yield from AGENT_SANDBOX
