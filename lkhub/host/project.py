@@ -107,7 +107,7 @@ def copy_project(
 
     The owner of the project may change it meanwhile: no link is followed that is in it.
     """
-    with explain_os_errors(project, "copy"), _explain_depth(project), opened_of_others(project) as source:
+    with explain_os_errors(project, "copy"), opened_of_others(project) as source:
         os.mkdir(target)
         left_out = {os.path.relpath(path, project) for path in skipped}
         _copy_tree(source, target, left_out, links=True, without=without)
@@ -115,19 +115,9 @@ def copy_project(
 
 def copy_opened(source: int, target: str) -> None:
     """Copy a project, whose folder is open, into the new folder `target`. Raises MachineError."""
-    with explain_os_errors(target, "write"), _explain_depth(target):
+    with explain_os_errors(target, "write"):
         os.mkdir(target)
         _copy_tree(source, target, (), links=True)
-
-
-@contextlib.contextmanager
-def _explain_depth(project: str) -> Iterator[None]:
-    """Raise MachineError where Python can't go through all folders that are copied: `judge_project` has not seen those
-    of packages."""
-    try:
-        yield
-    except RecursionError as error:
-        raise MachineError(f"can't copy {project}: it has {_TOO_DEEP}") from error
 
 
 def own_tree(folder: str, uid: int, gid: int, without: str = "") -> None:
@@ -200,36 +190,62 @@ def _copy_tree(
 ) -> None:
     """Copy what is below an open folder, except for the relative paths `skipped` and the names `without`. `links`: they
     stay links, and what is no file is left out; otherwise the two are a MachineError, and so are too many files and
-    bytes."""
+    bytes. Folders that are too deep are one in either case: `judge_project` has not seen those of packages."""
     number, left = 0, MOST_BYTES
-    for folder, names, files, at in os.fwalk(".", dir_fd=source, follow_symlinks=False, onerror=_refuse):
-        entered = []
-        for name in (*names, *files):
-            path = os.path.normpath(os.path.join(folder, name))
-            mode = os.stat(name, dir_fd=at, follow_symlinks=False).st_mode
-            to = os.path.join(target, path)
+
+    def copy_folder(at: int, folder: str) -> None:
+        nonlocal number, left
+        # One after the other: a list of the millions of names that a build may have made takes gigabytes.
+        for entry in _scan(at, folder):
+            name, path = entry.name, os.path.join(folder, entry.name)
             if path in skipped or name in without:
                 continue
+            mode = os.stat(name, dir_fd=at, follow_symlinks=False).st_mode
+            to = os.path.join(target, path)
             number += 1
             if not links and number > MOST_FILES:
                 raise MachineError(f"the build made more than {MOST_FILES} files")
             if stat.S_ISDIR(mode):
-                if not links and path.count(os.sep) >= MOST_LEVELS:
-                    raise MachineError(f"the build made {_TOO_DEEP}")
+                if path.count(os.sep) >= MOST_LEVELS:
+                    made = "the project has" if links else "the build made"
+                    raise MachineError(f"{made} {_TOO_DEEP}, in {path.split(os.sep)[0]}")
                 os.mkdir(to, 0o777 if links else 0o700)
-                entered.append(name)
+                with _entered(name, at, path) as inner:
+                    copy_folder(inner, path)
             elif stat.S_ISREG(mode):
                 left -= _copy_file(name, at, to, 0o777 if links else 0o600, owner, None if links else left)
             elif links and stat.S_ISLNK(mode):
                 os.symlink(os.readlink(name, dir_fd=at), to)
             elif not links:
                 raise MachineError(f"the build made {path}, which is no file, and a site has files alone")
-        names[:] = entered
+
+    copy_folder(source, "")
 
 
-def _refuse(error: OSError) -> NoReturn:
+def _scan(at: int, folder: str) -> Iterator[os.DirEntry[str]]:
+    """What is in an open folder, which is called `folder` in a message."""
+    try:
+        with os.scandir(at) as entries:
+            yield from entries
+    except OSError as error:
+        _refuse(error, folder)
+
+
+@contextlib.contextmanager
+def _entered(name: str, at: int, folder: str) -> Iterator[int]:
+    try:
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+    except OSError as error:
+        _refuse(error, folder)
+    try:
+        yield inner
+    finally:
+        os.close(inner)
+
+
+def _refuse(error: OSError, folder: str) -> NoReturn:
     why = (error.strerror or str(error)).lower()
-    raise MachineError(f"can't read the folder {error.filename}: {why}") from error
+    raise MachineError(f"can't read the folder {folder or '.'}: {why}") from error
 
 
 def _copy_file(name: str, at: int, target: str, rights: int, owner: int | None, left: int | None) -> int:

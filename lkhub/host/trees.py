@@ -4,6 +4,7 @@ folders without end."""
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path, PurePath
@@ -45,9 +46,11 @@ def list_tree(folder: str) -> Iterator[str]:
 
 def let_all_read(folder: str) -> None:
     """Let every user who gets to a folder read what is in it. Raises OSError."""
-    for path in (folder, *list_tree(folder)):
-        if not os.path.islink(path):
-            os.chmod(path, 0o755 if os.stat(path).st_mode & 0o111 else 0o644)
+    # Each folder is changed before it is listed.
+    for path in chain((folder,), list_tree(folder)):
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISLNK(mode):
+            os.chmod(path, 0o755 if stat.S_ISDIR(mode) or mode & 0o111 else 0o644)
 
 
 def remove_tree(folder: str, path: str) -> None:

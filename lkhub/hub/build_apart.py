@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -14,19 +15,18 @@ from lkhub.host.build_socket import find_user, offered, receive, send
 from lkhub.host.trees import opened
 from lkhub.shown import quote
 from lkhub.wire.message import dump_message, parse_message
-from lkhub.wire.site_build import BUILD_SECONDS, BuildRequest, BuildResult, SiteBuild
-
-# It is started anew after each build, and may start with the machine.
-COME_SECONDS = 60.0
-
-# The other end has copied the project before the build begins.
-COPY_SECONDS = 60.0
+from lkhub.wire.site_build import (
+    BUILD_SECONDS,
+    COME_SECONDS,
+    COPY_SECONDS,
+    MOST_TRIES,
+    BuildRequest,
+    BuildResult,
+    SiteBuild,
+)
 
 # The other end ends a build that takes too long, and says so. `up` waits a little longer (lkhub/hub/builds.py).
 ANSWER_SECONDS = COPY_SECONDS + BUILD_SECONDS + REST_SECONDS
-
-# A builder that is killed is started anew, and one that its build kills each time must not go on for ever.
-MOST_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,15 @@ def give_out(
     `run_build`. `come` is how many seconds the builder may take to ask for it. Raises MachineError."""
     with contextlib.ExitStack() as stack:
         offer = stack.enter_context(offered(build.given))
+        deadline: float | None = None
         for _ in range(MOST_TRIES):
             builder = stack.enter_context(_accept(offer, build, come))
+            # For all tries together: `up` would not wait for more.
+            deadline = deadline or time.monotonic() + ANSWER_SECONDS
             lines: list[str] = []
             try:
-                result, descriptors = _ask(builder, project, request, output, lines)
+                result, descriptors = _ask(builder, project, request, output, lines, deadline)
             except TimeoutError:
-                # It is not given out again: `up` would not wait for that.
                 why = f"has not answered within {ANSWER_SECONDS / 60:.0f} minutes"
                 raise MachineError(f"{build.builder} was given the build, and {why}") from None
             except OSError:
@@ -80,7 +82,12 @@ def _accept(offer: socket.socket, build: SiteBuild, seconds: float) -> socket.so
 
 
 def _ask(
-    builder: socket.socket, project: str, request: BuildRequest, output: BinaryIO, lines: list[str]
+    builder: socket.socket,
+    project: str,
+    request: BuildRequest,
+    output: BinaryIO,
+    lines: list[str],
+    deadline: float,
 ) -> tuple[BuildResult, list[int]]:
     """Raises OSError where the builder ends before it answers, and for what is no answer; TimeoutError where there is
     none in time."""
@@ -94,7 +101,7 @@ def _ask(
         os.close(write)
     reader = threading.Thread(target=read_output, args=(pipe, request.secrets, output, lines), daemon=True)
     reader.start()
-    message, descriptors = receive(builder, 1, ANSWER_SECONDS)
+    message, descriptors = receive(builder, 1, deadline - time.monotonic())
     try:
         result = parse_message(BuildResult, message)
     except ValueError as error:

@@ -14,10 +14,10 @@ from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedBuild, AppliedRecord
 from lkhub.state.site_build import SiteBuildRecord, find_site_build
 from lkhub.wire.control import ProcessReport
-from lkhub.wire.site_build import BUILD_SECONDS
+from lkhub.wire.site_build import BUILD_SECONDS, COME_SECONDS, COPY_SECONDS, MOST_TRIES
 
-# The project is copied before the build, and its files after it.
-_COPY_SECONDS = 120
+# The longest that a build may take: it may be given out again, and its project and its files are copied.
+_MOST_SECONDS = MOST_TRIES * COME_SECONDS + COPY_SECONDS + BUILD_SECONDS + COPY_SECONDS
 
 _POLL_SECONDS = 0.2
 
@@ -56,7 +56,7 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
     began = time.monotonic()
     lost: set[str] = set()
     while names := [build.site for build in applied.builds if build.site not in lost and not _is_over(paths, build)]:
-        if (waited := time.monotonic() - began) > BUILD_SECONDS + _COPY_SECONDS:
+        if (waited := time.monotonic() - began) > _MOST_SECONDS:
             lost.update(names)
             break
         progress.tell(f"building {', '.join(names)}, for {BUILD_SECONDS // 60} minutes at most", f"{waited:.0f} s")

@@ -11,6 +11,15 @@ from lkhub.wire.message import dump_message
 # Longer than any front end takes on a small machine; a build that waits for a key waits for ever.
 BUILD_SECONDS = 15 * 60
 
+# A builder is started anew after each build, and may start with the machine.
+COME_SECONDS = 60.0
+
+# The project is copied before the build begins, and its files after it.
+COPY_SECONDS = 60.0
+
+# A builder that is killed is started anew, and one that its build kills each time must not go on for ever.
+MOST_TRIES = 3
+
 
 class MadeToken(Struct, frozen=True):
     """A token that is made for each build. `ttl` is in seconds. `role` is its role by name, "" for all that a plain

@@ -1,7 +1,9 @@
 """The project of a site: what belongs to it, its copy, and the files that a build has made."""
 
+import contextlib
 import os
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host import project as module
 from lkhub.host.project import DOWNLOADED, copy_project, digest_project, judge_project, own_tree, publish
+from lkhub.host.trees import opened
 
 
 @pytest.fixture
@@ -185,3 +188,25 @@ def test_other_user_enters_only_when_everything_was_given(project: Path, monkeyp
     own_tree(str(project), 65534, 65534)
     assert given[-1] == str(project)
     assert sorted(given) == sorted(map(str, (project, *project.rglob("*"))))
+
+
+def test_folder_of_too_many_files_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of all names that a build can make in a quarter of an hour takes gigabytes."""
+    monkeypatch.setattr(module, "MOST_FILES", 5)
+    (tmp_path / "dist").mkdir()
+    for number in range(50):
+        (tmp_path / "dist" / str(number)).touch()
+    read = []
+
+    def list_names(at: int) -> Generator[os.DirEntry[str]]:
+        for entry in list(os.scandir(at)):
+            read.append(entry.name)
+            yield entry
+
+    def scan(at: int) -> contextlib.closing[Generator[os.DirEntry[str]]]:
+        return contextlib.closing(list_names(at))
+
+    monkeypatch.setattr(module, "os", types.SimpleNamespace(**{**vars(os), "scandir": scan}))
+    with opened(str(tmp_path)) as scratch, pytest.raises(MachineError, match="more than 5 files"):
+        publish(scratch, "dist", str(tmp_path / "files"), str(tmp_path / "current"))
+    assert len(read) == 6

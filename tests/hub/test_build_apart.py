@@ -256,7 +256,6 @@ def played(given: Path, act: Act) -> Iterator[None]:
     wait_until(lambda: len(os.listdir("/proc/self/fd")) <= before, "the end of every descriptor")
 
 
-@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 def test_builder_that_keeps_to_no_rule_costs_a_bounded_time(given: Path, project: Path, act: Act) -> None:
     with (
@@ -268,8 +267,12 @@ def test_builder_that_keeps_to_no_rule_costs_a_bounded_time(given: Path, project
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("act", [lambda hub: hub.recv(1), _dribble], ids=["is silent", "sends byte after byte"])
-def test_builder_that_never_answers_is_asked_once(given: Path, project: Path, act: Act) -> None:
+@pytest.mark.parametrize(
+    "act",
+    [lambda hub: hub.recv(1), _dribble, lambda _: time.sleep(0.3)],
+    ids=["is silent", "sends byte after byte", "comes again and again"],
+)
+def test_builder_that_never_answers_has_one_time_for_all_tries(given: Path, project: Path, act: Act) -> None:
     with (
         played(given, act),
         pytest.raises(MachineError, match="was given the build, and has not answered within"),
