@@ -17,7 +17,7 @@ def test_livekit_yaml_is_written_without_a_secret(run: Run, paths: StatePaths) -
     text = Path("out/deep/livekit.yaml").read_text()
     assert YAML(typ="safe", pure=True).load(text)["key_file"] == paths.keys
     assert Path(paths.managed_keys).read_text().split('"')[3] not in text
-    assert os.listdir("out/deep") == ["livekit.yaml"]
+    assert sorted(os.listdir("out/deep")) == [".lkhub-rendered", "livekit.yaml"]
     assert "unchanged" in run("render", "livekit", "-o", "out/deep").err
 
 
@@ -77,7 +77,7 @@ def test_caddy_json_is_what_the_edge_gets(run: Run, paths: StatePaths) -> None:
     assert authority["root"]["private_key"] == paths.ca_key
     assert not Path(paths.ca_key).exists(), "no root is made for a hub that is only looked at"
     assert run("render", "caddy", "-o", "out").code == 0
-    assert os.listdir("out") == ["caddy.json"]
+    assert sorted(os.listdir("out")) == [".lkhub-rendered", "caddy.json"]
 
 
 def test_hub_without_an_edge_has_no_caddy_json(run: Run) -> None:
@@ -214,10 +214,14 @@ def test_record_of_others_names_nothing_outside_the_folder(run: Run, record: str
 AGENT = "agents: [{name: bmo, project: bmo, command: node agent.js}]\n"
 
 
-@pytest.mark.parametrize("target", ["systemd", "compose"])
-def test_edit_is_kept_and_named_before_it_is_written_over(run: Run, target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "spec"),
+    [("systemd", AGENT), ("systemd", ""), ("compose", AGENT)],
+    ids=["units", "a single file", "a compose file"],
+)
+def test_edit_is_kept_and_named_before_it_is_written_over(run: Run, target: str, spec: str) -> None:
     Path("bmo").mkdir()
-    Path("hub.yaml").write_text(f"drain: 10s\n{AGENT}")
+    Path("hub.yaml").write_text(f"drain: 10s\n{spec}")
     assert run("render", target, "-o", "out").code == 0
     path = next(each for each in (Path("out/compose.yaml"), Path("out/lkhub.service")) if each.exists())
     for number, edit in ((1, "EDIT-1"), (2, "EDIT-2")):
@@ -228,7 +232,7 @@ def test_edit_is_kept_and_named_before_it_is_written_over(run: Run, target: str)
         assert kept.read_text().endswith(f"# {edit}\n")
         assert edit not in path.read_text()
     # What follows from a changed spec is no edit.
-    Path("hub.yaml").write_text(f"drain: 20s\n{AGENT}")
+    Path("hub.yaml").write_text(f"drain: 20s\n{spec}")
     done = run("render", target, "-o", "out")
     assert (done.code, "edited" in done.err) == (0, False)
     assert sorted(each.name for each in Path("out").glob("*.edited*")) == [

@@ -62,12 +62,10 @@ def keep_edit(known: Rendered, file: RenderedFile, folder: Path) -> str:
 
 
 def write_rendered(known: Rendered, target: str, files: Mapping[str, str], folder: Path) -> None:
-    """Record the files of this target, with the digests of their texts. A folder with one file of lkhub's has no
-    record: people render single files to look at them."""
+    """Record the files of this target, with the digests of their texts."""
     now = {**known, target: files}
     lines = sorted(f"{each} {name} {written}".rstrip() + "\n" for each in now for name, written in now[each].items())
-    if known or len(lines) > 1:
-        write_private(str(folder / RECORD), _HEADER + "".join(lines), 0o644)
+    write_private(str(folder / RECORD), _HEADER + "".join(lines), 0o644)
 
 
 def show_left(names: Iterable[str], folder: Path) -> None:

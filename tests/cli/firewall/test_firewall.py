@@ -191,7 +191,7 @@ def test_every_form_is_written_into_a_folder(run: Run, spec: Spec) -> None:
     assert len(names - {".lkhub-rendered"}) == len(FORMS) + 1
     assert run("render", "firewall", "-o", "out", "--diff").code == 0
     assert run("render", "firewall", "--format", "ufw", "-o", "one").code == 0
-    assert [file.name for file in Path("one").iterdir()] == ["ufw.sh"]
+    assert {file.name for file in Path("one").iterdir()} == {".lkhub-rendered", "ufw.sh"}
 
 
 def test_a_form_that_is_not_there_is_exit_2(run: Run, spec: Spec) -> None:
