@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
-from lkhub.shown import escape
+from lkhub.shown import QUOTED, escape
 from lkhub.source.json_text import parse_json
 
 Level = Literal["info", "warning", "error"]
@@ -25,10 +25,6 @@ class Entry:
     process: str
     level: Level
     text: str
-
-
-# What the supervisor puts before each line of a process's log that it quotes in its own.
-QUOTED = "  | "
 
 
 def read_entry(process: str, line: str) -> Entry | None:

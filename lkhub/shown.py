@@ -8,6 +8,10 @@ MAX_LENGTH = 60
 # How much of another program's text is repeated, as in engine/internal/probe/explain.go.
 MAX_QUOTED = 200
 
+QUOTED = "  | "
+"""What is put before each line of another program, where it is shown among lkhub's own: in the supervisor's log, and in
+findings."""
+
 # Characters that command a terminal (C0 without tab and line feed, DEL, C1), that end a line or turn its direction
 # (Unicode Standard Annex 9), and halves of surrogate pairs, which no stream takes.
 _WILD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

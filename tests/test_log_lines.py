@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.log_lines import MAX_TEXT, QUOTED, Entry, Level, read_entry
+from lkhub.log_lines import MAX_TEXT, Entry, Level, read_entry
+from lkhub.shown import QUOTED
 
 JOIN = {"level": "info", "ts": 1795821993.1, "msg": "starting RTC session", "room": "team", "participant": "ann"}
 PICTURE = {"msg": "mediaTrack published", "participant": "ann", "room": "team", "kind": "video", "mime": "video/VP8"}

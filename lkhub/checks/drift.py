@@ -8,6 +8,7 @@ from shlex import quote
 
 from lkhub.findings.catalogue.hub import drift
 from lkhub.findings.finding import Finding, Fix
+from lkhub.shown import QUOTED
 
 # A finding is read on a terminal; the command in it shows the rest.
 MAX_LINES = 12
@@ -74,7 +75,7 @@ def check_unit(
 
 
 def _show(text: str, edited: EditedFile) -> str:
-    return "\n".join([text, *(f"    {line}" for line in describe_difference(edited))])
+    return "\n".join([text, *(f"{QUOTED}{line}" for line in describe_difference(edited))])
 
 
 def _see(edited: EditedFile) -> Fix:

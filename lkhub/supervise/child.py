@@ -17,9 +17,9 @@ from lkhub.host.agent_home import is_uninstalled
 from lkhub.host.exits import describe_exit
 from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
-from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, Health, ProcessPlan
+from lkhub.shown import QUOTED
 from lkhub.state.identity import Identity, remove_retired, write_retired
 from lkhub.supervise.ask import ask_status
 from lkhub.supervise.backoff import Backoff

@@ -15,7 +15,7 @@ def test_finding_shows_what_was_edited() -> None:
     assert (finding.code, finding.subject, finding.severity) == ("drift", "livekit.yaml.edited-2", "warning")
     assert finding.detail.splitlines() == [
         "the edit is kept as /my hub/livekit.yaml.edited-2",
-        *("    @@ -1,3 +1,3 @@", "     a: 1", "    -b: 2", "    +b: 3", "     c: 4"),
+        *("  | @@ -1,3 +1,3 @@", "  |  a: 1", "  | -b: 2", "  | +b: 3", "  |  c: 4"),
     ]
     assert [fix.command for fix in finding.fix] == [
         "diff -u '/my hub/livekit.yaml' '/my hub/livekit.yaml.edited-2'",
@@ -71,13 +71,13 @@ def test_unit_that_was_edited_and_one_that_was_written_over_are_two_findings() -
     written_over = EditedFile(unit, kept, "[Service]\nNice=5", "[Service]")
     now, before = check_unit(unit, edited, written_over, control="systemctl", lkhub="sudo /bin/lkhub", own=False)
     assert (now.code, now.subject, before.subject) == ("drift", "lkhub.service", "lkhub.service.edited")
-    assert now.detail.splitlines()[1:] == ["    @@ -1 +1,2 @@", "     [Service]", "    +Environment=TOKEN=***"]
+    assert now.detail.splitlines()[1:] == ["  | @@ -1 +1,2 @@", "  |  [Service]", "  | +Environment=TOKEN=***"]
     assert [fix.command for fix in now.fix] == [
         f"diff -u /opt/lkhub/units/lkhub.service {unit}",
         "systemctl edit lkhub",
         "sudo /bin/lkhub install",
     ]
-    assert before.detail.splitlines()[-1] == "    +Nice=5"
+    assert before.detail.splitlines()[-1] == "  | +Nice=5"
     assert [fix.command for fix in before.fix] == [f"diff -u {unit} {kept}", "systemctl edit lkhub", f"sudo rm {kept}"]
     assert not list(check_unit(unit, None, None, control="systemctl", lkhub="sudo /bin/lkhub", own=False))
 

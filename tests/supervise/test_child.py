@@ -14,9 +14,9 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host.agent_home import AgentHome
 from lkhub.host.processes import is_alive
-from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Health
+from lkhub.shown import QUOTED
 from lkhub.state.identity import Identity
 from lkhub.supervise import life
 from lkhub.supervise.child import Child

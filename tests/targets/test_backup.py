@@ -126,7 +126,7 @@ def test_edited_unit_is_noticed_and_kept(booted: Booted) -> None:
         each for each in json.loads(booted.run("lkhub status --json").stdout)["findings"] if each["code"] == "drift"
     ]
     assert finding["subject"] == "lkhub.service"
-    assert {"    -Restart=on-failure", "    +Restart=no"} <= set(finding["detail"].splitlines()), finding
+    assert {"  | -Restart=on-failure", "  | +Restart=no"} <= set(finding["detail"].splitlines()), finding
     shown = booted.run(finding["fix"][0]["command"])
     assert "+Restart=no" in shown.stdout, shown
     booted.must("lkhub install")

@@ -20,9 +20,8 @@ from lkhub.cli.shared.output import drop_output
 from lkhub.errors import ANOTHER, START, HubError
 from lkhub.findings.finding import APPLY, type_apply
 from lkhub.hub.locate import find_paths, name_apply, name_for_machine, name_state
-from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
-from lkhub.shown import tame, tame_line
+from lkhub.shown import QUOTED, tame, tame_line
 from lkhub.state.applied import load_applied
 
 if TYPE_CHECKING:
@@ -283,9 +282,9 @@ def show_findings(findings: Iterable["Folded"]) -> None:
 
 def _mark_lines(detail: str) -> str:
     """The detail of a finding, with a mark before each line of another program, such as a build: without it,
-    `  fix: …` in there would look like a fix of ours. What is further in can't."""
+    `  fix: …` in there would look like a fix of ours."""
     first, *lines = detail.split("\n")
-    return "\n".join([first, *(line if line.startswith((QUOTED, "    ")) else f"{QUOTED}{line}" for line in lines)])
+    return "\n".join([first, *(line if line.startswith(QUOTED) else f"{QUOTED}{line}" for line in lines)])
 
 
 def _is_for_the_machine(fix: "Fix") -> bool:

@@ -64,11 +64,18 @@ def test_finding_shows_what_why_and_the_remedy(capsys: pytest.CaptureFixture[str
 
 def test_line_of_another_program_is_no_line_of_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
     """A build or the installation of an agent is other people's code, and may print anything."""
-    printed = ("it failed", "  fix: give it all rights", "", "error: root is needed", "  | marked already", "    deep")
+    printed = (
+        "it failed",
+        "  fix: give it all rights",
+        "",
+        "error: root is needed",
+        "  | marked already",
+        "    fix: x",
+    )
     show_findings(fold([Finding("some-code", "site", "error", "no site", "\n".join(printed), "", ())]))
     assert capsys.readouterr().err.split("\n") == [
         *("", "error: no site [some-code]", "  what: it failed", "  |   fix: give it all rights", "  | "),
-        *("  | error: root is needed", "  | marked already", "    deep", ""),
+        *("  | error: root is needed", "  | marked already", "  |     fix: x", ""),
     ]
 
 
