@@ -36,7 +36,7 @@ def write_given(path: str, text: str) -> bool:
 
 
 def ensure_given_dir(folder: str) -> None:
-    """Make the folder of an agent. Raises MachineError."""
+    """Make the folder that an agent, or the builds of a site, are given. Raises MachineError."""
     above = os.path.dirname(folder)
     # Docker makes it as root where it mounts a volume in it. The state directory above it is closed anyway.
     if not os.path.isdir(above) or os.stat(above).st_uid == os.geteuid():

@@ -130,13 +130,17 @@ def _make_folder(path: Path) -> None:
     path.symlink_to(path.parents[1] / "closed")
 
 
-# Called when one of the files of the project is about to be opened. A hook can't be removed.
+# Called when one of the files of the project is about to be opened, or its folder was looked at. A hook can't be
+# removed.
 _at_open: list[Callable[[], None]] = []
+_at_mkdir: list[Callable[[], None]] = []
 
 
 def _notice(event: str, args: tuple[object, ...]) -> None:
     if event == "open" and _at_open and os.path.basename(str(args[0])) in ("a", "b", "c"):
         _at_open.pop()()
+    if event == "os.mkdir" and _at_mkdir and os.path.basename(str(args[0])) == "x":
+        _at_mkdir.pop()()
 
 
 sys.addaudithook(_notice)
@@ -192,3 +196,22 @@ def test_digest_waits_for_no_pipe_and_follows_no_link(
             digest_project(str(project))
     else:
         digest_project(str(project))
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_link_that_takes_the_place_of_a_folder_is_not_entered(tmp_path: Path, copy: Callable[[str, str], None]) -> None:
+    """No file is opened before it, whose refusal would end the copy."""
+    folder = tmp_path / "project/x"
+    for path in (folder / "text", tmp_path / "closed/secret"):
+        path.parent.mkdir(parents=True)
+        path.write_text(SECRET)
+
+    def replace() -> None:
+        folder.rename(tmp_path / "moved")
+        folder.symlink_to(tmp_path / "closed")
+
+    _at_mkdir.append(replace)
+    with contextlib.suppress(MachineError):
+        copy(str(tmp_path / "project"), str(tmp_path / "copy"))
+    assert not _at_mkdir
+    assert not (tmp_path / "copy/x/secret").exists()

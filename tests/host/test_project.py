@@ -1,6 +1,7 @@
 """The project of a site: what belongs to it, its copy, and the files that a build has made."""
 
 import contextlib
+import io
 import os
 import types
 from collections.abc import Callable, Generator
@@ -210,3 +211,10 @@ def test_folder_of_too_many_files_is_not_read_to_its_end(tmp_path: Path, monkeyp
     with opened(str(tmp_path)) as scratch, pytest.raises(MachineError, match="more than 5 files"):
         publish(scratch, "dist", str(tmp_path / "files"), str(tmp_path / "current"))
     assert len(read) == 6
+
+
+def test_file_that_grows_meanwhile_is_copied_as_far_as_it_went(tmp_path: Path) -> None:
+    """Otherwise a process of a build could write more than a site may have."""
+    with open(tmp_path / "copy", "wb") as copy:
+        module._copy_bytes(io.BytesIO(b"x" * 100), copy, 40)
+    assert (tmp_path / "copy").stat().st_size == 40

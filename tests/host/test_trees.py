@@ -12,7 +12,7 @@ from lkhub.host.agent_home import copy_files, remove_left
 from lkhub.host.project import copy_project, judge_project, own_tree, publish
 from lkhub.host.site_root import judge_root
 from lkhub.host.state_directory import ensure_state_dir
-from lkhub.host.trees import remove_tree
+from lkhub.host.trees import let_all_read, remove_tree
 from lkhub.plan.users import FIRST_UID as UID
 
 
@@ -151,3 +151,14 @@ def test_file_of_another_user_is_found_in_deep_folders(deep: Path) -> None:
     deep.parent.chmod(0o777)
     with pytest.raises(MachineError, match="belongs to another user"):
         ensure_state_dir(str(deep.parent))
+
+
+def test_all_may_read_also_what_is_in_a_closed_folder(tmp_path: Path) -> None:
+    for path, mode in (("closed/program", 0o700), ("closed/text", 0o600), ("closed", 0o600)):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch() if "/" in path else None
+        (tmp_path / path).chmod(mode)
+    (tmp_path / "link").symlink_to("/nowhere")
+    let_all_read(str(tmp_path))
+    modes = {path: (tmp_path / path).stat().st_mode & 0o777 for path in ("", "closed", "closed/program", "closed/text")}
+    assert modes == {"": 0o755, "closed": 0o755, "closed/program": 0o755, "closed/text": 0o644}

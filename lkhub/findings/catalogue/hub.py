@@ -9,7 +9,8 @@ def process_fails(process: str) -> Says:
 
     **Why.** The process ended by itself, or was not ready in time; the detail has the last lines of its log. The
     supervisor starts it again after at most 30 seconds. Of an agent in a unit of its own, the lines are those of the
-    unit's journal, with the names of the agent's variables in place of their values.
+    unit's journal, with the names of the agent's variables in place of
+    their values, where these have eight letters or more.
 
     **What to do.** Read the log. When the cause is gone, don't wait:
 

@@ -201,10 +201,11 @@ def test_unit_of_a_user_is_exactly_this_and_judged_by_systemd(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-@pytest.mark.parametrize("name", [*SPECS, "agent"])
+@pytest.mark.parametrize("name", [*SPECS, "agent", "site"])
 def test_systemd_finds_no_fault_and_little_exposure(name: str, tmp_path: Path) -> None:
     # The units of agents name the hub's.
-    unit = tmp_path / ("lkhub-agent-bmo-2.service" if name == "agent" else "lkhub.service")
+    names = {"agent": "lkhub-agent-bmo-2.service", "site": "lkhub-site-bmo.service"}
+    unit = tmp_path / names.get(name, "lkhub.service")
     # The program is not here.
     unit.write_text(re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", (GOLDEN / f"{name}.service").read_text(), flags=re.M))
     judged = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
