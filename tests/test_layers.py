@@ -72,7 +72,9 @@ PACKAGES = {
             {(f"lkhub.plan.{name}", "lkhub.wire.application") for name in ("application", "model", "sites")}
         )
         # So is the build of a site, for the process that builds it.
-        | frozenset({(f"lkhub.plan.{name}", "lkhub.wire.site_build") for name in ("model", "processes", "sites")}),
+        | frozenset(
+            {(f"lkhub.plan.{name}", "lkhub.wire.site_build") for name in ("container", "model", "processes", "sites")}
+        ),
     ),
     "firewall": Package(PLAN, "a firewall is judged by what it says, and never looked at from here"),
     "env_files": Package(TEXT, "a file of an application is text, edited without a hub"),
@@ -86,7 +88,11 @@ PACKAGES = {
         "a record is data, and read and written in one place; of the machine it needs files",
         pure=False,
         allowed=frozenset(
-            {("lkhub.state.verified", "lkhub.checks.paths"), ("lkhub.state.router", "lkhub.wire.portmap")}
+            {
+                ("lkhub.state.verified", "lkhub.checks.paths"),
+                ("lkhub.state.router", "lkhub.wire.portmap"),
+                ("lkhub.state.site_build", "lkhub.wire.site_build"),
+            }
         ),
     ),
     "host": Package(

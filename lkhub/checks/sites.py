@@ -7,6 +7,7 @@ from typing import Literal
 
 from lkhub.findings.catalogue.sites import site_build_failed, site_token_ends, site_token_key
 from lkhub.findings.finding import Finding, Fix
+from lkhub.wire.site_build import Builder, name_site_process
 
 KeyState = Literal["current", "retiring", "revoked"]
 
@@ -16,7 +17,8 @@ class BuiltSite:
     """What is known of a site's last build. `problem` is why it failed, "" where it succeeded, and `lines` are the last
     lines of its output. `served`: visitors get the files of some build. `key` is the ID of the key that the tokens in
     these were signed with, "" where they have none; `key_state` is None where the hub's keys are not known. `until` is
-    when the first token ends, in epoch seconds; `due`: that is soon."""
+    when the first token ends, in epoch seconds; `due`: that is soon. `missing`: what should have made the build, and
+    has not asked for it."""
 
     name: str
     problem: str = ""
@@ -26,6 +28,7 @@ class BuiltSite:
     key_state: KeyState | None = None
     until: float | None = None
     due: bool = False
+    missing: Builder = ""
 
 
 def check_sites(sites: Iterable[BuiltSite], now: datetime) -> Iterator[Finding]:
@@ -35,10 +38,7 @@ def check_sites(sites: Iterable[BuiltSite], now: datetime) -> Iterator[Finding]:
             yield site_build_failed(site.name, site.problem, site.served).about(
                 site.name,
                 detail="\n".join(site.lines),
-                fix=(
-                    Fix("read its log", f"lkhub logs site-{site.name}"),
-                    Fix("once that is mended, build it again", "lkhub up"),
-                ),
+                fix=(*_find_out(site), Fix("once that is mended, build it again", "lkhub up")),
             )
         if site.key and site.key_state in ("retiring", "revoked"):
             revoked = site.key_state == "revoked"
@@ -51,6 +51,26 @@ def check_sites(sites: Iterable[BuiltSite], now: datetime) -> Iterator[Finding]:
             yield site_token_ends(site.name, ended, when).about(
                 site.name, severity="error" if ended else "warning", fix=(_BUILD,)
             )
+
+
+def _find_out(site: BuiltSite) -> tuple[Fix, ...]:
+    name = name_site_process(site.name)
+    match site.missing:
+        case "unit":
+            return (
+                Fix("see why its unit does not run", f"systemctl status lkhub-{name}.service"),
+                Fix("write and start the units that are missing", "lkhub install"),
+            )
+        case "container":
+            return (
+                Fix("see why its container does not run", f"docker compose logs {name}"),
+                Fix(
+                    "the compose file may be older than the site: in its folder, write it again, and start what is new",
+                    "lkhub render compose -o . && docker compose up --detach --build",
+                ),
+            )
+        case _:
+            return (Fix("read its log", f"lkhub logs {name}"),)
 
 
 _BUILD = Fix("build the site with a new token", "lkhub up")

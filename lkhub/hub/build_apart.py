@@ -23,10 +23,15 @@ from lkhub.wire.site_build import (
     BuildRequest,
     BuildResult,
     SiteBuild,
+    describe_builder,
 )
 
 # The other end ends a build that takes too long, and says so. `up` waits a little longer (lkhub/hub/builds.py).
 ANSWER_SECONDS = COPY_SECONDS + BUILD_SECONDS + REST_SECONDS
+
+
+class NotBegunError(MachineError):
+    """Nothing has asked for the build."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def give_out(
                 result, descriptors = _ask(builder, project, request, output, lines, deadline)
             except TimeoutError:
                 why = f"has not answered within {ANSWER_SECONDS / 60:.0f} minutes"
-                raise MachineError(f"{build.builder} was given the build, and {why}") from None
+                raise MachineError(f"{_name(build)} was given the build, and {why}") from None
             except OSError:
                 builder.close()
                 continue
@@ -69,7 +74,7 @@ def give_out(
                 continue
             yield Built(problem, tuple(lines), descriptors[0] if descriptors else -1, find_user(builder))
             return
-        raise MachineError(f"{build.builder} was given the build {MOST_TRIES} times, and has not answered")
+        raise MachineError(f"{_name(build)} was given the build {MOST_TRIES} times, and has not answered")
 
 
 def _accept(offer: socket.socket, build: SiteBuild, seconds: float) -> socket.socket:
@@ -77,8 +82,12 @@ def _accept(offer: socket.socket, build: SiteBuild, seconds: float) -> socket.so
     try:
         return offer.accept()[0]
     except TimeoutError:
-        why = f"it was not begun, since {build.builder} has not asked for it within {seconds:.0f} s"
-        raise MachineError(why) from None
+        why = f"it was not begun, since {_name(build)} has not asked for it within {seconds:.0f} s"
+        raise NotBegunError(why) from None
+
+
+def _name(build: SiteBuild) -> str:
+    return describe_builder(build.builder, build.name)
 
 
 def _ask(
@@ -95,7 +104,7 @@ def _ask(
     pipe = os.fdopen(read, "rb")
     try:
         with opened(project) as folder:
-            builder.settimeout(COPY_SECONDS)
+            builder.settimeout(max(deadline - time.monotonic(), 0.1))  # 0 would not wait at all
             send(builder, dump_message(request).encode(), (folder, write))
     finally:
         os.close(write)

@@ -17,7 +17,7 @@ from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId, identify, is_alive
 from lkhub.host.project import copy_project, digest_project, publish
 from lkhub.host.trees import let_all_read, remove_tree
-from lkhub.hub.build_apart import Built, give_out
+from lkhub.hub.build_apart import Built, NotBegunError, give_out
 from lkhub.hub.recording import recording
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.plan.paths import StatePaths
@@ -25,7 +25,7 @@ from lkhub.shown import quote
 from lkhub.state.baked import BakedToken, add_baked, read_baked, write_baked
 from lkhub.state.document import find_record, write_record
 from lkhub.state.site_build import ServedBuild, SiteBuildRecord, find_site_build, write_site_build
-from lkhub.wire.site_build import BuildRequest, MadeToken, SiteBuild
+from lkhub.wire.site_build import Builder, BuildRequest, MadeToken, SiteBuild
 
 # For a build as another user, which can't enter the state directory. Not /tmp: that is memory on many machines.
 _SCRATCH = "/var/tmp"  # noqa: S108
@@ -52,6 +52,7 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
     say(f"building {build.name} in a copy of {build.project}: {build.command}")
     with _scratch(paths, build) as (scratch, opened, note):
         problem = ""
+        missing: Builder = ""
         lines: tuple[str, ...] = ()
         try:
             how = _build_apart(build, scratch, tokens) if build.given else _build(build, scratch, opened, tokens, note)
@@ -61,13 +62,14 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
                     _publish(build, paths, built)
         except HubError as error:
             problem = quote(error.message)  # it may name a file of the build's
+            missing = build.builder if isinstance(error, NotBegunError) else ""
     if not problem:
         ends = [now + token.ttl for token in build.tokens]
         files = digest_project(os.path.realpath(paths.site_files(build.name)))
         served = ServedBuild(now, key, min(ends, default=None), files)
         _note_tokens(build, paths, key, now)
     say(f"not built: {problem}" if problem else f"built, and served from now on ({time.time() - now:.0f} s)")
-    record = SiteBuildRecord(build.inputs, build.again, time.time(), problem, lines, build.apart, served)
+    record = SiteBuildRecord(build.inputs, build.again, time.time(), problem, lines, build.apart, served, missing)
     write_site_build(paths, build.name, record)
 
 

@@ -14,7 +14,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedBuild, AppliedRecord
 from lkhub.state.site_build import SiteBuildRecord, find_site_build
 from lkhub.wire.control import ProcessReport
-from lkhub.wire.site_build import BUILD_SECONDS, COME_SECONDS, COPY_SECONDS, MOST_TRIES
+from lkhub.wire.site_build import BUILD_SECONDS, COME_SECONDS, COPY_SECONDS, MOST_TRIES, name_site_process
 
 # The longest that a build may take: it may be given out again, and its project and its files are copied.
 _MOST_SECONDS = MOST_TRIES * COME_SECONDS + COPY_SECONDS + BUILD_SECONDS + COPY_SECONDS
@@ -37,9 +37,10 @@ def read_builds(paths: StatePaths, applied: AppliedRecord | None, now: float) ->
 def _describe(site: str, record: SiteBuildRecord, keys: Mapping[str, KeyState] | None, now: float) -> BuiltSite:
     served = record.served
     if served is None:
-        return BuiltSite(site, record.problem, record.lines, served=False)
+        return BuiltSite(site, record.problem, record.lines, served=False, missing=record.missing)
     state: KeyState | None = None if keys is None else keys.get(served.key, "revoked")
-    return BuiltSite(site, record.problem, record.lines, True, served.key, state, served.until, served.is_due(now))
+    due = served.is_due(now)
+    return BuiltSite(site, record.problem, record.lines, True, served.key, state, served.until, due, record.missing)
 
 
 def _list_keys(paths: StatePaths) -> dict[str, KeyState] | None:
@@ -59,11 +60,13 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
         if (waited := time.monotonic() - began) > _MOST_SECONDS:
             lost.update(names)
             break
-        progress.tell(f"building {', '.join(names)}, for {BUILD_SECONDS // 60} minutes at most", f"{waited:.0f} s")
+        progress.tell(f"building {', '.join(names)}; a build may take {BUILD_SECONDS // 60} minutes", f"{waited:.0f} s")
         # Asked before the records are read again: a build writes its record before it ends.
         ended = {process.name for process in require_report(paths).processes if _has_given_up(process)}
         lost.update(
-            build.site for build in applied.builds if f"site-{build.site}" in ended and not _is_over(paths, build)
+            build.site
+            for build in applied.builds
+            if name_site_process(build.site) in ended and not _is_over(paths, build)
         )
         time.sleep(_POLL_SECONDS)
     known = [site for site in read_builds(paths, applied, time.time()) if site.name not in lost]

@@ -3,6 +3,7 @@
 from lkhub.plan.installation import Installation
 from lkhub.plan.service import FOLDER, USER
 from lkhub.plan.users import choose_uid
+from lkhub.wire.site_build import name_site_process
 
 PROGRAMS = "/opt/lkhub"
 
@@ -53,7 +54,7 @@ def name_agent_state(agent: str) -> str:
 
 def choose_site_uid(site: str) -> int:
     """The user, and the group, of the container in which this site is built: see `choose_agent_uid`."""
-    return choose_uid(f"site-{site}", low=True)
+    return choose_uid(name_site_process(site), low=True)
 
 
 def choose_agent_uid(agent: str) -> int:

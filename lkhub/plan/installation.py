@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 from lkhub.plan.paths import StatePaths
 
 AGENTS_VARIABLE = "LKHUB_AGENTS"
-"""The variable with which a unit or a container tells the hub in it that others run its agents and build its web
-sites: the value is how."""
+"""The variable with which a unit or a container tells the hub in it how its agents run, and where its web sites are
+built: the value is an AgentsRun."""
 
 AgentsRun: TypeAlias = Literal["here", "apart", "containers", "pods"]
 """How agents run: as processes of the hub, each in a unit of its own, each in a container of its own, each in a pod of

@@ -17,7 +17,7 @@ from lkhub.plan.model import (
 )
 from lkhub.plan.process import EngineProgram, Handover, Health, HeldSocket, OwnPorts, ProcessPlan, Resumed
 from lkhub.spec.model import Spec
-from lkhub.wire.site_build import SiteBuild, name_site_file
+from lkhub.wire.site_build import SiteBuild, name_site_file, name_site_process
 
 SECOND_LIVEKIT = "livekit-2.yaml"
 """The configuration of media on its second ports."""
@@ -182,7 +182,7 @@ def _plan_site_build(installation: Installation, build: SiteBuild) -> ProcessPla
     """Ends when the site is built, or when the build has failed: that is a finding, and the next `up` tries again."""
     config = installation.paths.render(name_site_file(build.name))
     return ProcessPlan(
-        name=f"site-{build.name}",
+        name=name_site_process(build.name),
         argv=(installation.python, "-P", "-m", "lkhub", "build-site", "--config", config),
         files=(config,),
         restart="on-failure",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from lkhub.findings.catalogue.choices import site_build_not_apart, site_token_shared
 from lkhub.findings.catalogue.spec import key_missing, key_unused, keys_conflict, value_wrong
 from lkhub.findings.finding import Edit, Finding, Fix
-from lkhub.plan.installation import Installation
+from lkhub.plan.installation import AgentsRun, Installation
 from lkhub.plan.model import EdgePlan, SitePlan, Urls, as_host
 from lkhub.plan.users import choose_uid
 from lkhub.shown import printable
@@ -16,7 +16,7 @@ from lkhub.spec.load import LoadedSpec, suggest
 from lkhub.spec.sites import BuiltToken, HubUrl, Site
 from lkhub.spec.types import TlsMode
 from lkhub.wire.application import Access
-from lkhub.wire.site_build import MadeToken, SiteBuild, SiteVariable
+from lkhub.wire.site_build import Builder, MadeToken, SiteBuild, SiteVariable
 
 # As long as a front end is usually not built anew.
 TOKEN_TTL_SECONDS = 30 * 86400
@@ -123,16 +123,13 @@ def _plan_build(site: SitePlan, given: Site, urls: Urls, access: Access, install
         state=paths.root,
         uid=None if builder else _choose_user(site.name, installation),
         given=paths.for_site(site.name) if builder else "",
-        builder=builder.format(f"site-{site.name}"),
+        builder=builder,
     )
     return replace(site, root=paths.site_files(site.name), build=build)
 
 
 # What asks the hub for the build of a site. A pod has nothing that does (ADR 0023).
-_BUILDERS = {
-    "apart": "the unit lkhub-{}.service",
-    "containers": "the service {} of the compose file",
-}
+_BUILDERS: dict[AgentsRun, Builder] = {"apart": "unit", "containers": "container"}
 
 
 def _choose_user(site: str, installation: Installation) -> int | None:

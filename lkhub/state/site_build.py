@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from lkhub.plan.paths import StatePaths
 from lkhub.source.typed import Epoch
 from lkhub.state.document import find_record, write_record
+from lkhub.wire.site_build import Builder
 
 # A token is renewed when it has a week left, or a quarter of its time if that is less.
 _RENEW_SECONDS = 7 * 86400
@@ -31,7 +32,8 @@ class ServedBuild:
 class SiteBuildRecord:
     """A build: `inputs` and `again` are those of its SiteBuild, `at` is when it ended (epoch seconds). `problem` is why
     it failed, "" where it succeeded, and `lines` are the last lines of its output. `apart`: it ran as another user than
-    the hub. `served`: see ServedBuild; None before the first build that succeeded."""
+    the hub. `served`: see ServedBuild; None before the first build that succeeded. `missing`: what should have made the
+    build, and has not asked for it."""
 
     inputs: str
     again: str
@@ -40,6 +42,7 @@ class SiteBuildRecord:
     lines: tuple[str, ...] = ()
     apart: bool = False
     served: ServedBuild | None = None
+    missing: Builder = ""
 
 
 def find_site_build(paths: StatePaths, site: str) -> SiteBuildRecord | None:

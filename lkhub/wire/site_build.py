@@ -1,6 +1,8 @@
 """What `lkhub build-site` knows of a site that it builds: the content of site-NAME.json. It is not in lkhub.render,
 because that process needs no plan."""
 
+from typing import Literal, TypeAlias
+
 from msgspec import Struct
 
 from lkhub.source.json_text import parse_finite_json
@@ -19,6 +21,10 @@ COPY_SECONDS = 60.0
 
 # A builder that is killed is started anew, and one that its build kills each time must not go on for ever.
 MOST_TRIES = 3
+
+
+Builder: TypeAlias = Literal["", "unit", "container"]
+"""What makes the builds that a hub gives out; "" where the hub makes them itself."""
 
 
 class MadeToken(Struct, frozen=True):
@@ -46,7 +52,7 @@ class SiteBuild(Struct, frozen=True):
     """How the files of the site `name` are made: `command` runs in a copy of the folder `project`, and makes the folder
     `output` in it, a relative path. `skipped` are absolute paths that are not copied. `state` is the state directory.
     The command runs as the user and the group `uid`; None: as the hub's own, unless the hub gives the build out: then
-    `given` is the folder of the socket for it, and `builder` the unit or the container that asks there, for people.
+    `given` is the folder of the socket for it, and `builder` what asks there.
 
     `files` is a digest of the project's files, and `inputs` one of all that the build depends on, except tokens.
     `again` is "", or tells this build from one with the same inputs that failed, or whose tokens are no longer good."""
@@ -63,7 +69,7 @@ class SiteBuild(Struct, frozen=True):
     inputs: str = ""
     again: str = ""
     given: str = ""
-    builder: str = ""
+    builder: Builder = ""
 
     @property
     def apart(self) -> bool:
@@ -102,9 +108,20 @@ class BuildResult(Struct, frozen=True):
     problem: str = ""
 
 
+def name_site_process(site: str) -> str:
+    """The name of the process, and of the container, that builds a site."""
+    return f"site-{site}"
+
+
 def name_site_file(site: str) -> str:
     """The name of the rendered file."""
-    return f"site-{site}.json"
+    return f"{name_site_process(site)}.json"
+
+
+def describe_builder(builder: Builder, site: str) -> str:
+    """What asks the hub for the build of this site, for people."""
+    name = name_site_process(site)
+    return f"the service {name} of the compose file" if builder == "container" else f"the unit lkhub-{name}.service"
 
 
 def dump_site_build(build: SiteBuild) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from lkhub.checks.sites import BuiltSite, check_sites
 from lkhub.findings.finding import Finding
+from lkhub.wire.site_build import Builder
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SOON, PAST = NOW.timestamp() + 86400, NOW.timestamp() - 1
@@ -26,6 +27,22 @@ def test_build_that_failed_is_an_error_with_its_last_lines() -> None:
     assert "visitors get what the build before has made" in finding.cause
     [first] = judge(BuiltSite("bmo", "it ended with exit code 1", served=False))
     assert "503" in first.cause
+
+
+@pytest.mark.parametrize(
+    ("missing", "look", "mend"),
+    [
+        ("unit", "systemctl status lkhub-site-bmo.service", "lkhub install"),
+        (
+            "container",
+            "docker compose logs site-bmo",
+            "lkhub render compose -o . && docker compose up --detach --build",
+        ),
+    ],
+)
+def test_build_that_was_not_begun_is_no_fault_of_the_project(missing: Builder, look: str, mend: str) -> None:
+    [finding] = judge(BuiltSite("bmo", "nothing has asked for it", served=False, missing=missing))
+    assert [fix.command for fix in finding.fix] == [look, mend, "lkhub up"]
 
 
 @pytest.mark.parametrize(("until", "severity", "word"), [(SOON, "warning", "ends"), (PAST, "error", "ended")])

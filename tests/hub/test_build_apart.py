@@ -28,7 +28,7 @@ from tests.waiting import wait_until
 
 TOKEN = "a-token-of-the-site"
 
-BUILD = SiteBuild("bmo", "", "", "dist", (), (), "", builder="the unit lkhub-site-bmo.service")
+BUILD = SiteBuild("bmo", "", "", "dist", (), (), "", builder="unit")
 
 
 @pytest.fixture
@@ -46,13 +46,23 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def builder(given: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """What systemd hears (sd_notify(3))."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hears:
+        hears.bind(str(tmp_path / "notify"))
+        hears.settimeout(30)
+        yield hears
+
+
+@pytest.fixture
+def builder(given: Path, tmp_path: Path, manager: socket.socket) -> Iterator[subprocess.Popen[bytes]]:
     """As the unit runs it."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     (scratch / "left").mkdir()
     where = ["--given", str(given), "--scratch", str(scratch)]
-    process = subprocess.Popen([sys.executable, "-m", "lkhub", "run-build", *where])
+    environ = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+    process = subprocess.Popen([sys.executable, "-m", "lkhub", "run-build", *where], env=environ)
     try:
         yield process
     finally:
@@ -87,6 +97,9 @@ def test_what_is_built_is_what_visitors_get(
 ) -> None:
     with build(given, project, COMMAND) as built:
         assert (built.problem, built.uid) == ("", os.geteuid())
+        # The hub is another user.
+        for name, mode in (("", 0o755), ("/index.html", 0o644), ("/seen.txt", 0o644)):
+            assert os.stat(f"project/dist{name}", dir_fd=built.folder).st_mode & 0o777 == mode
         publish(built.folder, "project/dist", str(tmp_path / "files"), str(tmp_path / "current"), built.uid)
         assert builder.poll() is None
     assert (tmp_path / "current/index.html").read_text() == "hello"
@@ -117,6 +130,43 @@ def test_build_that_renames_its_folder_changes_nothing(given: Path, project: Pat
     command = 'mkdir dist; echo >dist/index.html; cd ..; mv "$PWD" ../elsewhere'
     with build(given, project, command) as built:
         publish(built.folder, "project/dist", str(tmp_path / "files"), str(tmp_path / "current"), built.uid)
+
+
+def test_systemd_is_told_that_the_builder_goes_on(
+    given: Path, project: Path, tmp_path: Path, manager: socket.socket, builder: subprocess.Popen[bytes]
+) -> None:
+    """While it waits for a build, and while it makes one."""
+
+    def hear() -> None:
+        while b"WATCHDOG=1" not in manager.recv(4096):
+            pass
+
+    hear()
+    command = (
+        f"touch {tmp_path}/began; until [ -e {tmp_path}/go ]; do sleep 0.05; done; mkdir dist; echo >dist/index.html"
+    )
+
+    def look() -> None:
+        wait_until(lambda: (tmp_path / "began").exists(), "the build")
+        manager.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                manager.recv(4096)
+        manager.settimeout(30)
+        hear()
+        (tmp_path / "go").touch()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    with build(given, project, command) as built:
+        assert built.problem == ""
+    thread.join()
+
+
+def test_builder_ends_where_its_folder_is_no_longer_the_hubs(given: Path, builder: subprocess.Popen[bytes]) -> None:
+    """The unit starts it anew, with the folder that is there now."""
+    given.rmdir()
+    assert builder.wait(30) == 0
 
 
 def test_builder_that_never_comes_is_named(given: Path, project: Path) -> None:

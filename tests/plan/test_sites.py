@@ -167,7 +167,7 @@ def test_users_of_builds_exist_in_a_container_that_has_few() -> None:
 
 @pytest.mark.parametrize(
     ("installation", "builder"),
-    [(INSTALLED, "the unit lkhub-site-bmo.service"), (CONTAINED, "the service site-bmo of the compose file")],
+    [(INSTALLED, "unit"), (CONTAINED, "container")],
     ids=["service", "container"],
 )
 def test_build_beside_a_service_is_given_out(installation: Installation, builder: str) -> None:

@@ -24,6 +24,7 @@ from lkhub.render.targets.image import render_image
 from lkhub.render.targets.target import Given, Target
 from lkhub.render.yaml_text import dump_yaml
 from lkhub.source.json_text import Json
+from lkhub.wire.site_build import name_site_process
 
 Service: TypeAlias = dict[str, Json]
 
@@ -54,9 +55,10 @@ def render_compose(plan: Plan) -> RenderedFile:
         for process, _ in agent.processes:
             services[process] = _describe_image(plan, agent) if agent.image else _describe_agent(plan, agent, process)
     for site in plan.sites_given_out:
-        services[f"site-{site}"] = _describe_builder(plan, site)
+        services[name_site_process(site)] = _describe_builder(plan, site)
     agents = (volume for agent in _list_projects(plan) for volume in (_name_given(agent), _name_kept(agent)))
-    volumes = ["state", *agents, *map(_name_offer, plan.sites_given_out)]
+    sites = (volume for site in plan.sites_given_out for volume in (_name_offer(site), _name_scratch(site)))
+    volumes = ["state", *agents, *sites]
     secrets = {name: {"file": _find_source(file)} for name, file in plan.credentials.items()}
     data: dict[str, Json] = {
         "services": {name: _escape(service) for name, service in services.items()},
@@ -115,8 +117,7 @@ def _describe_builder(plan: Plan, site: str) -> Service:
         **_describe_apart(plan, choose_site_uid(site), "run-build", "--given", SITE_FOLDER, "--scratch", SITE_SCRATCH),
         # Calls go first.
         "cpu_shares": 2,
-        # A volume without a name, which goes with the container.
-        "volumes": [f"{_name_offer(site)}:{SITE_FOLDER}:ro", SITE_SCRATCH],
+        "volumes": [f"{_name_offer(site)}:{SITE_FOLDER}:ro", f"{_name_scratch(site)}:{SITE_SCRATCH}"],
     }
 
 
@@ -188,6 +189,11 @@ def _name_given(agent: AgentPlan) -> str:
 def _name_offer(site: str) -> str:
     """The volume with the socket at which the hub gives the builds of a site out."""
     return f"build-{site}"
+
+
+def _name_scratch(site: str) -> str:
+    """The volume in which a site is built. Without a name, each container would leave one behind."""
+    return f"scratch-{site}"
 
 
 def _name_kept(agent: AgentPlan) -> str:

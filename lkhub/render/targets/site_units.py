@@ -9,6 +9,7 @@ from lkhub.plan.service import UNIT, name_unit
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.apart import list_apart
 from lkhub.render.targets.unit_text import Sections, Setting, write_unit
+from lkhub.wire.site_build import name_site_process
 
 # It ends after each build, and an operator may type `lkhub install` again at once.
 _RESTART_SECONDS = 2
@@ -23,7 +24,7 @@ _STOP_SECONDS = 10
 def render_site_units(plan: Plan) -> tuple[RenderedFile, ...]:
     """A unit for each site whose build the hub gives out."""
     return tuple(
-        RenderedFile(name_unit(f"site-{name}"), write_unit(list_site_sections(plan, name)), 0o644)
+        RenderedFile(name_unit(name_site_process(name)), write_unit(list_site_sections(plan, name)), 0o644)
         for name in plan.sites_given_out
     )
 

@@ -15,6 +15,7 @@ from lkhub.render.targets.sandbox import NO_NEW_CODE, SANDBOX, SANDBOX_OF_USER
 from lkhub.render.targets.site_units import render_site_units
 from lkhub.render.targets.target import Given, Target
 from lkhub.render.targets.unit_text import Sections, Setting, escape, quote, write_unit
+from lkhub.wire.site_build import name_site_process
 
 # A busy machine may leave a process without a core for seconds. Calls go on without a supervisor.
 WATCHDOG_SECONDS = 30
@@ -50,7 +51,7 @@ def _unit(plan: Plan, service: Service) -> Iterator[Setting]:
         waited_for += " tailscaled.service"
     if not service.of_user:
         agents = (name for agent in plan.agents if agent.given for name, _ in agent.processes)
-        sites = (f"site-{name}" for name in plan.sites_given_out)
+        sites = map(name_site_process, plan.sites_given_out)
         yield "Wants", " ".join((waited_for, *map(name_unit, (*agents, *sites))))
         yield "After", waited_for
     # A port that is taken, or a disk that is full, may be free a minute later.

@@ -209,7 +209,7 @@ def test_site_is_built_in_a_container_that_has_nothing_of_the_hub_but_a_socket()
     services = read_services(make_plan(f"reach: lan\n{sites}\nagents: [{{name: a, project: a}}]\n"))
     assert set(services) == {"hub", "agent-a", "site-a"}
     built = services["site-a"]
-    assert built["volumes"] == ["build-a:/run/lkhub-site:ro", "/var/tmp"]
+    assert built["volumes"] == ["build-a:/run/lkhub-site:ro", "scratch-a:/var/tmp"]
     assert (built["read_only"], built["cap_drop"]) == (True, ["ALL"])
     uid = int(built["user"].partition(":")[0])
     assert uid not in (0, UID, int(services["agent-a"]["user"].partition(":")[0]))
