@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -29,6 +30,12 @@ _PART_BYTES = 1 << 20
 
 # The files of a project are read at each `up`, and a build that ran away would fill the disk of the hub.
 MOST_BYTES = 1 << 30
+
+# Of a copy with its packages. One that is larger is a mistake, or is meant to fill the disk of the hub.
+MOST_COPIED_FILES = 1_000_000
+MOST_COPIED_BYTES = 10 << 30
+
+_NOT_OURS = "let the user that the hub runs as read it, or move it out of the project"
 
 
 def judge_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
@@ -62,21 +69,42 @@ def find_link_out(project: str, without: Collection[str] = ()) -> str | None:
 def digest_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
     """A digest of the names and contents of a project's files; see `judge_project`. Of a link, its text is read, and
     never what it leads to, which may be a file that only root may read. Raises MachineError."""
-    whole = hashlib.sha256()
-    with explain_os_errors(project, "read"):
+    whole, left, reads = hashlib.sha256(), MOST_BYTES, project
+    try:
         for path in list_files(project, skipped, without):
-            whole.update(os.path.relpath(path, project).encode(errors="surrogateescape") + b"\0")
-            whole.update(_digest_file(path))
+            reads = path
+            digest, size = _digest_file(path)
+            whole.update(os.path.relpath(path, project).encode(errors="surrogateescape") + b"\0" + digest)
+            left -= size
+            if left < 0:
+                raise MachineError(f"{project} has more than {MOST_BYTES >> 30} GB")
+    except OSError as error:
+        raise _explain(error, "read", error.filename or reads) from error
     return whole.hexdigest()
 
 
-def _digest_file(path: str) -> bytes:
+def _digest_file(path: str) -> tuple[bytes, int]:
+    """A digest of a file or a link, and how much was read for it: what the file had when it was opened. Its owner may
+    make it longer meanwhile, for ever."""
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
-        return b"link" + hashlib.sha256(os.readlink(path).encode(errors="surrogateescape")).digest()
+        return b"link" + hashlib.sha256(os.readlink(path).encode(errors="surrogateescape")).digest(), 0
     executable = b"x" if mode & 0o111 else b"-"
+    digest = hashlib.sha256()
     with open(path, "rb", opener=_open_no_link) as file:
-        return hashlib.file_digest(file, "sha256").digest() + executable
+        size = os.fstat(file.fileno()).st_size
+        if size > MOST_BYTES:
+            return b"", size
+        for part in _read_parts(file, size):
+            digest.update(part)
+    return digest.digest() + executable, size
+
+
+def _explain(error: OSError, doing: str, path: str) -> MachineError:
+    """What happened to a file of a project, which its owner may change meanwhile."""
+    reason = "it was removed meanwhile" if error.errno == errno.ENOENT else (error.strerror or str(error)).lower()
+    hints = (_NOT_OURS,) if error.errno in (errno.EACCES, errno.EPERM) else ()
+    return MachineError(f"can't {doing} {path}: {reason}", hints=hints)
 
 
 def _open_no_link(path: str, flags: int) -> int:
@@ -153,7 +181,10 @@ def list_files(folder: str, skipped: Collection[str] = (), without: Collection[s
 
 def _list_sorted(folder: str) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return iter(sorted(entries, key=lambda entry: entry.name))
+        listed = list(islice(entries, MOST_FILES + 1))
+    if len(listed) > MOST_FILES:
+        raise OSError(errno.EFBIG, f"more than {MOST_FILES:,} files in one folder", folder)
+    return iter(sorted(listed, key=lambda entry: entry.name))
 
 
 def publish(scratch: int, output: str, folder: str, link: str, owner: int | None = None) -> None:
@@ -191,33 +222,48 @@ def _copy_tree(
     """Copy what is below an open folder, except for the relative paths `skipped` and the names `without`. `links`: they
     stay links, and what is no file is left out; otherwise the two are a MachineError, and so are too many files and
     bytes. Folders that are too deep are one in either case: `judge_project` has not seen those of packages."""
-    number, left = 0, MOST_BYTES
+    made = "the project has" if links else "the build made"
+    most, left = (MOST_COPIED_FILES, MOST_COPIED_BYTES) if links else (MOST_FILES, MOST_BYTES)
+    number = 0
+
+    def copy_entry(name: str, at: int, path: str, folder_owner: int) -> None:
+        nonlocal left
+        mode = os.stat(name, dir_fd=at, follow_symlinks=False).st_mode
+        to = os.path.join(target, path)
+        if stat.S_ISDIR(mode):
+            if path.count(os.sep) >= MOST_LEVELS:
+                raise MachineError(f"{made} {_TOO_DEEP}, in {path.split(os.sep)[0]}")
+            os.mkdir(to, 0o777 if links else 0o700)
+            with _entered(name, at, path) as inner:
+                copy_folder(inner, path)
+        elif stat.S_ISREG(mode):
+            with _opened_file(name, at, path, owner, folder_owner if links else None) as file:
+                left -= os.fstat(file.fileno()).st_size
+                if left < 0:
+                    raise MachineError(f"{made} more than {(MOST_COPIED_BYTES if links else MOST_BYTES) >> 30} GB")
+                _copy_file(file, to, 0o777 if links else 0o600)
+        elif links and stat.S_ISLNK(mode):
+            os.symlink(os.readlink(name, dir_fd=at), to)
+        elif not links:
+            raise MachineError(f"{made} {path}, which is no file, and a site has files alone")
 
     def copy_folder(at: int, folder: str) -> None:
-        nonlocal number, left
+        nonlocal number
+        folder_owner = os.fstat(at).st_uid
         # One after the other: a list of the millions of names that a build may have made takes gigabytes.
         for entry in _scan(at, folder):
-            name, path = entry.name, os.path.join(folder, entry.name)
-            if path in skipped or name in without:
+            path = os.path.join(folder, entry.name)
+            if path in skipped or entry.name in without:
                 continue
-            mode = os.stat(name, dir_fd=at, follow_symlinks=False).st_mode
-            to = os.path.join(target, path)
             number += 1
-            if not links and number > MOST_FILES:
-                raise MachineError(f"the build made more than {MOST_FILES} files")
-            if stat.S_ISDIR(mode):
-                if path.count(os.sep) >= MOST_LEVELS:
-                    made = "the project has" if links else "the build made"
-                    raise MachineError(f"{made} {_TOO_DEEP}, in {path.split(os.sep)[0]}")
-                os.mkdir(to, 0o777 if links else 0o700)
-                with _entered(name, at, path) as inner:
-                    copy_folder(inner, path)
-            elif stat.S_ISREG(mode):
-                left -= _copy_file(name, at, to, 0o777 if links else 0o600, owner, None if links else left)
-            elif links and stat.S_ISLNK(mode):
-                os.symlink(os.readlink(name, dir_fd=at), to)
-            elif not links:
-                raise MachineError(f"the build made {path}, which is no file, and a site has files alone")
+            if number > most:
+                raise MachineError(f"{made} more than {most} files")
+            try:
+                copy_entry(entry.name, at, path, folder_owner)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                    raise  # of the copy
+                raise _explain(error, "copy", path) from error
 
     copy_folder(source, "")
 
@@ -248,28 +294,40 @@ def _refuse(error: OSError, folder: str) -> NoReturn:
     raise MachineError(f"can't read the folder {folder or '.'}: {why}") from error
 
 
-def _copy_file(name: str, at: int, target: str, rights: int, owner: int | None, left: int | None) -> int:
-    """`rights` are those that the copy has at most, and `left` is the size that it may have. Returns its size."""
+@contextlib.contextmanager
+def _opened_file(name: str, at: int, path: str, owner: int | None, folder_owner: int | None) -> Iterator[BinaryIO]:
+    """A file of the user `owner`; None: of any user. `folder_owner` is the user who could have put the file there."""
     handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
-    with open(handle, "rb") as source, open(target, "xb") as copy:
+    with open(handle, "rb") as file:
         about = os.fstat(handle)
         if owner is None and not stat.S_ISREG(about.st_mode):
-            raise MachineError(f"{name} was a file, and is none any more")
+            raise MachineError(f"{path} was a file, and is none any more")
         if not stat.S_ISREG(about.st_mode) or owner not in (None, about.st_uid):
-            raise MachineError(f"the build made {name}, which is not a file of its own")
-        if left is not None and about.st_size > left:
-            raise MachineError(f"the build made more than {MOST_BYTES >> 30} GB")
-        _copy_bytes(source, copy, about.st_size)
+            raise MachineError(f"the build made {path}, which is not a file of its own")
+        # The owner of a folder can rename what root keeps in it, and where the kernel allows it, give a name there to a
+        # file of another user. Root would read it for them.
+        foreign = folder_owner is not None and folder_owner not in (0, about.st_uid)
+        if foreign and os.geteuid() == 0 and not about.st_mode & stat.S_IROTH:
+            why = "its folder belongs to another user, and not everybody may read it"
+            raise MachineError(f"can't copy {path}: {why}", hints=("give it to that user, or move it away",))
+        yield file
+
+
+def _copy_file(source: BinaryIO, target: str, rights: int) -> None:
+    """`rights` are those that the copy has at most."""
+    about = os.fstat(source.fileno())
+    with open(target, "xb") as copy:
+        for part in _read_parts(source, about.st_size):
+            copy.write(part)
         os.fchmod(copy.fileno(), stat.S_IMODE(about.st_mode) & rights)
     # Browsers are told this time, and a compressed file must not seem older than the file itself.
     os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
-    return about.st_size
 
 
-def _copy_bytes(source: BinaryIO, copy: BinaryIO, size: int) -> None:
-    """Copy what a file has, and no more where somebody writes on meanwhile."""
+def _read_parts(source: BinaryIO, size: int) -> Iterator[bytes]:
+    """Read what a file has, and no more where somebody writes on meanwhile."""
     while size > 0 and (part := source.read(min(size, _PART_BYTES))):
-        copy.write(part)
+        yield part
         size -= len(part)
 
 

@@ -3,9 +3,14 @@
 import contextlib
 import io
 import os
+import subprocess
+import sys
+import textwrap
 import types
 from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -213,8 +218,95 @@ def test_folder_of_too_many_files_is_not_read_to_its_end(tmp_path: Path, monkeyp
     assert len(read) == 6
 
 
-def test_file_that_grows_meanwhile_is_copied_as_far_as_it_went(tmp_path: Path) -> None:
-    """Otherwise a process of a build could write more than a site may have."""
-    with open(tmp_path / "copy", "wb") as copy:
-        module._copy_bytes(io.BytesIO(b"x" * 100), copy, 40)
-    assert (tmp_path / "copy").stat().st_size == 40
+def test_file_that_grows_meanwhile_is_read_as_far_as_it_went() -> None:
+    """Otherwise its owner could fill the disk, or keep `up` busy for ever."""
+    assert b"".join(module._read_parts(io.BytesIO(b"x" * 100), 40)) == b"x" * 40
+
+
+@pytest.mark.parametrize(
+    "use", [lambda path: copy_project(path, f"{path}-copy"), digest_project], ids=["copy", "digest"]
+)
+def test_project_that_grew_after_it_was_judged_fills_no_disk(project: Path, use: Callable[[str], object]) -> None:
+    assert judge_project(str(project), (), DOWNLOADED) == ""
+    with open(project / "node_modules/image", "wb") as sparse:
+        sparse.truncate(1 << 42)
+    with pytest.raises(MachineError, match=r"has more than 10? GB"):
+        use(str(project))
+
+
+def test_packages_are_bounded_by_number(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_COPIED_FILES", 5)
+    with pytest.raises(MachineError, match="the project has more than 5 files"):
+        copy_project(str(project), str(tmp_path / "copy"))
+
+
+def test_folder_of_too_many_names_is_judged_before_they_are_sorted(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_FILES", 10)
+    for number in range(20):
+        (project / "src" / str(number)).touch()
+    assert judge_project(str(project)) == f"{project}/src: more than 10 files in one folder"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="runs a process as another user")
+@pytest.mark.parametrize("use", ["copy_project(project, project + '-copy')", "digest_project(project)"])
+def test_file_that_may_not_be_read_is_named(tmp_path: Path, use: str) -> None:
+    secret = tmp_path / "project/src/local.env"
+    secret.parent.mkdir(parents=True)
+    secret.touch(0o600)
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    tmp_path.chmod(0o777)
+    code = f"""
+        import os
+        from lkhub.errors import MachineError
+        from lkhub.host.project import copy_project, digest_project
+        os.setresuid(65534, 65534, 65534)
+        project = {str(tmp_path / "project")!r}
+        try:
+            {use}
+        except MachineError as error:
+            print(error.message, *error.hints, sep="\\n")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    said, hint = done.stdout.splitlines()
+    assert "src/local.env: permission denied" in said
+    assert hint == "let the user that the hub runs as read it, or move it out of the project"
+
+
+def test_file_that_was_removed_meanwhile_is_named(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_opened_file", partial(_remove_first, project / "src/main.ts"))
+    with pytest.raises(MachineError, match=r"^can't copy src/main\.ts: it was removed meanwhile$"):
+        copy_project(str(project), str(tmp_path / "copy"))
+
+
+_opened_file = module._opened_file
+
+
+def _remove_first(path: Path, name: str, *rest: Any) -> Any:
+    if name == path.name:
+        path.unlink(missing_ok=True)
+    return _opened_file(name, *rest)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root reads every file")
+@pytest.mark.parametrize("how", ["renamed", "linked"])
+def test_root_copies_no_file_for_the_owner_of_its_folder(project: Path, tmp_path: Path, how: str) -> None:
+    """A secret of root's is left out by its name, which the owner of the folder can change."""
+    own_tree(str(project), 65534, 65534)
+    secret = project / "turn.key"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    left_out = (*skip(project), str(secret))
+    copy_project(str(project), str(tmp_path / "before"), left_out)
+    if how == "renamed":
+        secret.rename(project / "a.js")
+    else:
+        os.link(secret, project / "a.js")
+    with pytest.raises(MachineError, match=r"a\.js: its folder belongs to another user, and not everybody may read it"):
+        copy_project(str(project), str(tmp_path / "copy"), left_out)
+    (project / "a.js").chmod(0o644)
+    copy_project(str(project), str(tmp_path / "after"), left_out)
