@@ -138,7 +138,9 @@ def _started(
                 umask=0o022,
                 preexec_fn=prepare,  # this process has one thread
             )
-        except (OSError, subprocess.SubprocessError) as error:
+        except OSError as error:
+            raise MachineError(f"it can't be started: {(error.strerror or str(error)).lower()}") from error
+        except subprocess.SubprocessError as error:
             raise MachineError(_CANT_START) from error
         try:
             release()
@@ -165,7 +167,10 @@ def read_output(pipe: BinaryIO, secrets: Mapping[str, str], output: BinaryIO, li
     written = 0
     with pipe, contextlib.suppress(OSError, ValueError):
         while line := pipe.readline(_READ_BYTES):
-            if len(line) == _READ_BYTES:  # a secret may be cut in two here
+            if len(line) == _READ_BYTES and not line.endswith(b"\n"):
+                # None of it is shown: a secret may be cut in two here.
+                while (rest := pipe.readline(_READ_BYTES)) and not rest.endswith(b"\n"):
+                    pass
                 line = b"(more than can be shown)\n"
             elif not line.endswith(b"\n"):  # the last one, which would run into what follows it in the log
                 line += b"\n"

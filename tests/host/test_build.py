@@ -1,5 +1,6 @@
 """The command that builds a site: how it ends, what it prints, what is left of it."""
 
+import errno
 import io
 import os
 import resource
@@ -13,7 +14,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host import build
 from lkhub.host import limits as limits_module
-from lkhub.host.build import Ended, run_build
+from lkhub.host.build import Ended, read_output, run_build
 from lkhub.host.limits import MOST_PROCESSES, prepare_limits
 from tests.waiting import wait_until
 
@@ -63,6 +64,25 @@ def test_output_ends_with_a_line(tmp_path: Path, printed: str) -> None:
 def test_token_in_a_line_without_an_end_is_not_shown_in_parts(tmp_path: Path) -> None:
     _, output = run('head -c 65530 /dev/zero | tr "\\0" x; echo "$TOKEN"', tmp_path)
     assert "eyJ" not in output
+
+
+def test_token_is_not_shown_that_is_where_a_long_line_is_cut() -> None:
+    for before in (65_516, 65_536, 131_060):
+        lines: list[str] = []
+        output = io.BytesIO()
+        printed = "x" * before + SECRETS["TOKEN"] + "y" * 200_000 + "\nnext\n"
+        read_output(io.BytesIO(printed.encode()), SECRETS, output, lines)
+        assert lines == ["(more than can be shown)", "next"]
+        assert output.getvalue() == b"(more than can be shown)\nnext\n"
+
+
+def test_build_that_can_not_be_started_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    with pytest.raises(MachineError, match=r"^it can't be started: resource temporarily unavailable$"):
+        run("true", tmp_path)
 
 
 def test_output_without_an_end_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
