@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import socket
 import threading
 import time
@@ -72,7 +73,12 @@ def give_out(
             problem = quote(result.problem)
             if not problem and not descriptors:
                 continue
-            yield Built(problem, tuple(lines), descriptors[0] if descriptors else -1, find_user(builder))
+            try:
+                yield Built(problem, tuple(lines), descriptors[0] if descriptors else -1, find_user(builder))
+            except MachineError as error:
+                if _has_ended(builder):
+                    raise MachineError(f"{_name(build)} has ended while its files were copied") from error
+                raise
             return
         raise MachineError(f"{_name(build)} was given the build {MOST_TRIES} times, and has not answered")
 
@@ -88,6 +94,13 @@ def _accept(offer: socket.socket, build: SiteBuild, seconds: float) -> socket.so
 
 def _name(build: SiteBuild) -> str:
     return describe_builder(build.builder, build.name)
+
+
+def _has_ended(builder: socket.socket) -> bool:
+    """Whether the other end, which waits until its files are copied, has closed the connection."""
+    poll = select.poll()
+    poll.register(builder, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _ask(

@@ -155,6 +155,8 @@ def _scratch(paths: StatePaths, build: SiteBuild) -> Iterator[tuple[str, int, Ca
         lives = left.process and is_alive(left.process)
         end_build(left.process.pid if left.process and lives else None, build.uid)
         _remove(left.folder)
+    for name in os.listdir(kept):  # of a build that was killed before it could note it
+        _remove(f"{kept}/{name}")
     parent = _SCRATCH if build.uid is not None and os.path.isdir(_SCRATCH) else kept
     with explain_os_errors(parent, "write"):
         scratch = tempfile.mkdtemp(prefix=f"lkhub-{build.name}-", dir=parent)
@@ -162,8 +164,8 @@ def _scratch(paths: StatePaths, build: SiteBuild) -> Iterator[tuple[str, int, Ca
         os.mkdir(folder, 0o700)
         os.chmod(scratch, 0o711)  # noqa: S103 (its user goes through it, and sees nothing)
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    write_record(_Scratch(scratch), note)
     try:
+        write_record(_Scratch(scratch), note)
         yield folder, opened, lambda pid: write_record(_Scratch(scratch, identify(pid)), note)
     finally:
         os.close(opened)

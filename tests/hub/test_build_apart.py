@@ -202,6 +202,29 @@ def test_builder_without_a_place_to_build_says_so(
     assert problems == [f"can't write {scratch}: the disk is full"]
 
 
+def test_builder_that_ends_while_its_files_are_copied_is_named(
+    given: Path, project: Path, builder: subprocess.Popen[bytes]
+) -> None:
+    """What was copied of its files is no site, which is no fault of the build."""
+
+    def publish_of_killed() -> None:
+        builder.kill()
+        builder.wait()
+        raise MachineError("the build made no index.html in `root`")
+
+    with (
+        pytest.raises(MachineError, match=r"^the unit lkhub-site-bmo\.service has ended while its files were copied$"),
+        build(given, project, "mkdir dist"),
+    ):
+        publish_of_killed()
+
+
+@pytest.mark.usefixtures("builder")
+def test_fault_of_the_files_is_told_as_such(given: Path, project: Path) -> None:
+    with pytest.raises(MachineError, match=r"^no index$"), build(given, project, "mkdir dist"):
+        raise MachineError("no index")
+
+
 def test_hub_that_ends_ends_the_build(given: Path, project: Path, builder: subprocess.Popen[bytes]) -> None:
     left, right = socket.socketpair()
     thread = threading.Thread(target=lambda: _abandon(given, project, left), daemon=True)

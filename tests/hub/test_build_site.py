@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.hub import build_site as module
 from lkhub.hub.build_site import build_site
 from lkhub.livekit.tokens import Grant
 from lkhub.plan.paths import StatePaths
@@ -31,3 +35,24 @@ def test_name_of_a_built_file_is_no_line_and_no_command_of_the_log(tmp_path: Pat
     assert record.problem.isprintable()
     record.problem.encode()
     assert said[-1] == f"not built: {record.problem}"
+
+
+def test_folder_of_a_build_that_was_not_begun_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "state").mkdir(mode=0o700)
+    paths = StatePaths(str(tmp_path / "state"))
+    # Given out, so that its folder is below the state directory.
+    build = SiteBuild("bmo", "true", str(tmp_path / "project"), "dist", (), (), paths.root, given=str(tmp_path / "x"))
+
+    def fail(*_: object) -> None:
+        raise MachineError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_record", fail)
+        with pytest.raises(MachineError, match="full"):
+            build_site(build, _no_token, print)
+    assert os.listdir(paths.site("bmo")) == []
+    Path(paths.site("bmo"), "lkhub-bmo-left").mkdir()
+    monkeypatch.setattr(module, "copy_project", fail)
+    build_site(build, _no_token, print)
+    assert os.listdir(paths.site("bmo")) == [os.path.basename(paths.site_record("bmo"))]
