@@ -73,8 +73,35 @@ def end_user(uid: int) -> None:
     """As root, kill all processes of a user that has none but those of other people's code."""
     # One call of the kernel, which no code outruns that starts processes without end. It leaves out the shell itself.
     kill_all = ["/bin/sh", "-c", "kill -KILL -1"]
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
+    ends = time.monotonic() + _END_SECONDS
+    while True:
+        try:
+            subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
+        except (OSError, subprocess.SubprocessError):
+            # No process can be started: that code may have taken all there are.
+            if time.monotonic() < ends:
+                _end_those_listed(uid, ends)
+                continue
+        return
+
+
+def _end_those_listed(uid: int, ends: float) -> None:
+    """Stop all processes of a user, and kill them when no other one is found: each keeps its place until then, so that
+    none can be started there."""
+    stopped: set[psutil.Process] = set()
+    while time.monotonic() < ends and (found := _list_of(uid) - stopped):
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+        stopped |= found
+    for process in stopped:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(list(stopped), 0.1)
+
+
+def _list_of(uid: int) -> set[psutil.Process]:
+    return {each for each in psutil.process_iter(["uids"]) if each.info["uids"] and each.info["uids"].real == uid}
 
 
 def end_descendants(kept: Collection[psutil.Process] = ()) -> None:

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+from lkhub.host import session as session_module
 from lkhub.host.processes import identify
-from lkhub.host.session import Session
+from lkhub.host.session import Session, end_user
 from tests.waiting import wait_until
 
 STARTS = "import subprocess, sys; subprocess.Popen(['sleep', '1000']); print(flush=True); sys.stdin.read()"
@@ -56,3 +58,22 @@ def test_process_that_has_left_the_session_is_a_member() -> None:
         assert session.find_members() == (member,)
         subprocess.run(["kill", str(member.pid)], check=True)
         wait_until(lambda: session.find_members() == (), "its end")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+def test_user_is_ended_that_has_taken_all_processes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = 2_000_000_007
+    argv = ["/bin/sh", "-c", "sleep 1000 & wait"]
+    with subprocess.Popen(argv, user=uid, group=uid, extra_groups=(), start_new_session=True) as first:
+        wait_until(lambda: len(session_module._list_of(uid)) == 2, "its processes")
+        run = subprocess.run
+
+        def start(*command: Any, **rest: Any) -> Any:
+            if session_module._list_of(uid):
+                raise BlockingIOError
+            return run(*command, **rest)
+
+        monkeypatch.setattr(subprocess, "run", start)
+        end_user(uid)
+        first.wait(10)
+        wait_until(lambda: not session_module._list_of(uid), "the end of all of them")
