@@ -3,7 +3,7 @@
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pwd import getpwnam
 
@@ -87,11 +87,12 @@ def install_service(
             progress.tell(f"made the user {plan.installation.user}")
         _give_state(plan.paths, plan.installation.user)
         make_folders(plan)
-    changed = _write_files(prepared, service, progress)
+    _write_files(prepared, service, progress)
     others = [unit.name for unit in prepared.others]
     remove_others(service, systemd, progress, others, now=now)
     # The others are started below, or by the hub's own unit.
-    outdated = {unit for unit in changed if systemd.is_active(unit)}
+    place = os.path.dirname(service.unit_file)
+    outdated = {unit for unit in others if _is_older(systemd.find_start(unit), [f"{place}/{unit}"])}
     # What somebody has stopped or disabled is upgraded, and stays so.
     upgrade = read_upgrade(service) if is_held(name_lock(service)) else None
     systemd.run("daemon-reload")
@@ -168,8 +169,7 @@ def _give_state(paths: StatePaths, name: str) -> None:
     own_tree(paths.root, user.pw_uid, user.pw_gid, without=paths.firewall)
 
 
-def _write_files(prepared: PreparedService, service: Service, progress: Progress) -> set[str]:
-    """Returns the names of the units beside the hub's own that changed."""
+def _write_files(prepared: PreparedService, service: Service, progress: Progress) -> None:
     mode, owner = _OWN_SPEC_MODE, None
     if service.of_user:
         for folder in (service.folder, os.path.dirname(service.unit_file)):
@@ -193,11 +193,8 @@ def _write_files(prepared: PreparedService, service: Service, progress: Progress
     if not prepared.environment:
         remove(service.environment)
     place = os.path.dirname(service.unit_file)
-    return {
-        each.name
-        for each in prepared.others
-        if write_unit(f"{place}/{each.name}", each.text, each.mode, service.units, progress)
-    }
+    for each in prepared.others:
+        write_unit(f"{place}/{each.name}", each.text, each.mode, service.units, progress)
 
 
 def _start(plan: Plan, service: Service, systemd: Systemd, folder: str) -> bool:
@@ -238,9 +235,14 @@ def _is_outdated(plan: Plan, service: Service, systemd: Systemd, folder: str) ->
     changed that systemd has copied."""
     if os.path.realpath(service.current) != os.path.realpath(folder):
         return True
-    started = systemd.find_start(UNIT)
     copied = () if service.of_user else (secret.file for secret in plan.secrets if secret.file)
-    files = [os.stat(path) for path in (service.unit_file, *copied)]
+    return _is_older(systemd.find_start(UNIT), (service.unit_file, *copied))
+
+
+def _is_older(started: float | None, paths: Iterable[str]) -> bool:
+    """Whether a unit was started before one of these files was put in place. Those that were written by an install that
+    was cut off count too."""
+    files = [os.stat(path) for path in paths]
     return started is not None and any(max(file.st_mtime, file.st_ctime) > started for file in files)
 
 
