@@ -13,7 +13,7 @@ from lkhub.cli.shared.rendered import find_left, keep_edit, read_rendered, show_
 from lkhub.cli.shared.show import err, say
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.acting import acting_as_owner
-from lkhub.host.files import digest, explain_os_errors, read_text, user_name, write_private
+from lkhub.host.files import digest, explain_os_errors, read_bytes, user_name, write_private
 from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
 from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_hub
@@ -84,6 +84,14 @@ def render(
         if differs or left:
             raise typer.Exit(EXIT_UNWELL)
         return
+    before = known.get(recorded, {})
+    written = {file.name: digest(file.text.encode()) for file in files if not file.kept}
+    others = {name: before.get(name, "") for name in names.union(left)}
+    with explain_os_errors(output, "create"):
+        output.mkdir(parents=True, exist_ok=True)
+    # Before the first one: where this is cut off, files of both kinds are here, and none of them was edited.
+    either = {name: ",".join(filter(None, sorted({before.get(name, ""), text}))) for name, text in written.items()}
+    write_rendered(known, recorded, others | either, output)
     for file in files:
         path = str(output / file.name)
         if file.kept and os.path.exists(path):
@@ -96,9 +104,6 @@ def render(
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
         if kept:
             say(f"{path} was edited; it is written again, and the edit is kept as {kept}", "note", "cyan")
-    before = known.get(recorded, {})
-    written = {file.name: digest(file.text.encode()) for file in files if not file.kept}
-    others = {name: before.get(name, "") for name in names.union(left)}
     write_rendered(known, recorded, others | written, output)
     show_left(left, output)
 
@@ -140,7 +145,7 @@ def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:
         path = str(folder / file.name)
         if file.kept and os.path.exists(path):
             continue
-        old = (read_text(path) or "").splitlines(keepends=True)
+        old = (read_bytes(path) or b"").decode(errors="replace").splitlines(keepends=True)
         for line in difflib.unified_diff(old, file.text.splitlines(keepends=True), path, f"{path} (rendered)"):
             print(line, end="")
             differs = True

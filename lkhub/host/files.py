@@ -229,6 +229,22 @@ def read_text(path: str) -> str | None:
     return text
 
 
+def read_bytes(path: str) -> bytes | None:
+    """What is in a file that may be no text, None where it does not exist. Raises MachineError, also for a pipe or a
+    device."""
+    with explain_os_errors(path, "read"):
+        try:
+            with open(path, "rb", opener=_open_at_once) as file:
+                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                content = file.read(MAX_TEXT_CHARACTERS + 1) if regular else b""
+        except FileNotFoundError:
+            return None
+    if not regular or len(content) > MAX_TEXT_CHARACTERS:
+        why = "too long" if regular else "not a regular file"
+        raise MachineError(f"{path} is {why}", hints=("move it away, and try again",))
+    return content
+
+
 def _describe_damage(path: str, what: str) -> NotTextError:
     return NotTextError(f"{path} is damaged: {what}", hints=("remove it and run `lkhub up`",))
 

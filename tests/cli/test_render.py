@@ -2,10 +2,15 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from lkhub.cli import render
+from lkhub.cli.shared import rendered
+from lkhub.errors import MachineError
+from lkhub.host.files import write_private
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import Run, list_owners
 
@@ -250,3 +255,39 @@ def test_file_of_an_earlier_version_counts_as_no_edit(run: Run) -> None:
     Path("out/compose.yaml").write_text("edited")
     done = run("render", "compose", "-o", "out")
     assert (done.code, "edited" in done.err) == (0, False)
+
+
+def test_edit_that_is_no_text_is_kept_as_it_is(run: Run) -> None:
+    Path("hub.yaml").touch()
+    assert run("render", "compose", "-o", "out").code == 0
+    path = Path("out/compose.yaml")
+    edit = path.read_bytes() + "# Müller\n".encode("latin-1")
+    path.write_bytes(edit)
+    assert run("render", "compose", "-o", "out", "--diff").code == 1
+    assert run("render", "compose", "-o", "out").code == 0
+    assert Path("out/compose.yaml.edited").read_bytes() == edit
+
+
+@pytest.mark.parametrize("at", ["Dockerfile", ".lkhub-rendered"])
+def test_render_that_was_cut_off_makes_no_edit(run: Run, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """The disk is full meanwhile."""
+    Path("hub.yaml").write_text("drain: 10s\n")
+    assert run("render", "compose", "-o", "out").code == 0
+    written: list[str] = []
+
+    def fail(path: str, *rest: Any) -> bool:
+        written.append(os.path.basename(path))
+        # The record is written before and after the files.
+        if written[-1] == at and (at == "Dockerfile" or written.count(at) == 2):
+            raise MachineError("the disk is full")
+        return write_private(path, *rest)
+
+    Path("hub.yaml").write_text("drain: 20s\n")
+    with monkeypatch.context() as patched:
+        for module in (render, rendered):
+            patched.setattr(module, "write_private", fail)
+        assert run("render", "compose", "-o", "out").code == 3
+    for drain in (30, 10):
+        Path("hub.yaml").write_text(f"drain: {drain}s\n")
+        done = run("render", "compose", "-o", "out")
+        assert (done.code, "edited" in done.err) == (0, False)

@@ -4,12 +4,13 @@ those that were edited."""
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import count
 from pathlib import Path, PurePosixPath
 
 from lkhub.cli.shared.show import say, show_hints
 from lkhub.errors import MachineError
-from lkhub.host.files import digest, read_text, write_private
+from lkhub.host.files import digest, explain_os_errors, read_bytes, read_text, write_private
 from lkhub.plan.paths import name_edited
 from lkhub.render.files import RenderedFile
 
@@ -22,8 +23,8 @@ _HEADER = (
 )
 
 Rendered = Mapping[str, Mapping[str, str]]
-"""The files of each target, by their names in the folder, each with a digest of its text; "" where an earlier version
-has written none."""
+"""The files of each target, by their names in the folder, each with a digest of its text, or with several, separated by
+commas, where it may have one of these; "" where an earlier version has written none."""
 
 
 def read_rendered(folder: Path) -> Rendered:
@@ -52,12 +53,14 @@ def keep_edit(known: Rendered, file: RenderedFile, folder: Path) -> str:
     """Keep the file that is about to be written over, where it was edited since it was written; the path of what was
     kept, "" where nothing had to be. Raises MachineError."""
     path = str(folder / file.name)
-    written = {files[file.name] for files in known.values() if files.get(file.name)}
-    before = read_text(path) if written else None
-    if before is None or before == file.text or digest(before.encode()) in written:
+    written = {each for files in known.values() for each in files.get(file.name, "").split(",") if each}
+    # It may be no text any more.
+    before = read_bytes(path) if written else None
+    if before is None or before == file.text.encode() or digest(before) in written:
         return ""
     kept = next(each for number in count(1) if not os.path.lexists(each := name_edited(path, number)))
-    write_private(kept, before, file.mode)
+    with explain_os_errors(kept, "write"), open(kept, "xb", opener=partial(os.open, mode=file.mode)) as copy:
+        copy.write(before)
     return kept
 
 
