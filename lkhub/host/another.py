@@ -92,12 +92,12 @@ class AnotherLkhub:
     def try_out(self, user: str) -> None:
         """Have it bring up a hub, and call it, as `user` ("": as the user who runs). Raises MachineError where that
         fails. It ends when this process does."""
-        done = self._run_as(user, "upgrade-try")
+        done = self._run_as(user, "upgrade-try", seconds=ASK_SECONDS)
         tried = self._answer(Tried, done, "brings up no hub")
         if tried.problem:
             raise MachineError(f"lkhub {self.ask_version()} does not carry a call: {tried.problem}")
 
-    def _run_as(self, user: str, *arguments: str, seconds: float = ASK_SECONDS) -> Done:
+    def _run_as(self, user: str, *arguments: str, seconds: float) -> Done:
         """Run one of its commands as another user, "" for this one, from whose own environment it needs nothing."""
         kept, given = os.pipe()
         try:

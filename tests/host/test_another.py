@@ -122,7 +122,7 @@ def test_another_user_has_the_temporary_folder_of_all(folder: Path, monkeypatch:
     for above in (folder, *folder.parents[:3]):
         above.chmod(0o755)
     make(folder, """printf '{"version": 1, "result": {"problem": "%s"}}' "$TMPDIR" """)
-    done = AnotherLkhub(str(folder))._run_as("nobody", "upgrade-try")
+    done = AnotherLkhub(str(folder))._run_as("nobody", "upgrade-try", seconds=30)
     assert "/tmp/user" not in done.out
     assert '"/tmp"' in done.out
 
