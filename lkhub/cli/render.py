@@ -75,6 +75,8 @@ def render(
             raise InputError("-o DIR is missing", hints=(f"it is written as {' and '.join(f.name for f in files)}",))
         print(files[0].text, end="")
         return
+    if os.path.lexists(output) and not output.is_dir():
+        raise InputError(f"{output} is not a folder", hints=("-o takes a folder, for all files of the target",))
     known, recorded = read_rendered(output), f"{chosen.name}:{alone}" if alone else chosen.name
     names = {file.name for file in files}
     left = find_left(known, recorded, names, output)

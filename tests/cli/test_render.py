@@ -132,7 +132,7 @@ def test_difference_is_shown_and_nothing_written(run: Run) -> None:
     assert changed == ["-port: 7880", "+port: 7000"]
 
 
-@pytest.mark.parametrize("output", ["hub.txt", "/proc/nowhere", "hub.txt/x"])
+@pytest.mark.parametrize("output", ["/proc/nowhere", "hub.txt/x"])
 def test_folder_that_cannot_be_is_exit_3(run: Run, output: str) -> None:
     Path("hub.txt").write_text("")
     done = run("render", "livekit", "-o", output)
@@ -291,3 +291,11 @@ def test_render_that_was_cut_off_makes_no_edit(run: Run, monkeypatch: pytest.Mon
         Path("hub.yaml").write_text(f"drain: {drain}s\n")
         done = run("render", "compose", "-o", "out")
         assert (done.code, "edited" in done.err) == (0, False)
+
+
+@pytest.mark.parametrize("option", [(), ("--diff",)])
+def test_file_in_place_of_the_folder_is_exit_2(run: Run, option: tuple[str, ...]) -> None:
+    Path("hub.yaml").touch()
+    done = run("render", "compose", "-o", "hub.yaml", *option)
+    assert (done.code, "hub.yaml is not a folder" in done.err) == (2, True)
+    assert Path("hub.yaml").read_text() == ""
