@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -121,3 +123,33 @@ def test_error_does_not_show_a_value() -> None:
     with pytest.raises(ShapeError) as raised:
         unpack(Whole, {"number": "s3cret", "text": None, "kind": "a"})
     assert "s3cret" not in str(raised.value)
+
+
+RACE = """
+import sys
+from dataclasses import make_dataclass
+from threading import Barrier, Thread
+from lkhub.source.typed import unpack
+
+sys.setswitchinterval(1e-6)
+for _ in range(100):
+    inner = make_dataclass("Inner", [(f"f{number}", int, 0) for number in range(30)])
+    outer = make_dataclass("Outer", [*((f"f{number}", "tuple[int, ...]", ()) for number in range(30)), ("a", inner, 0)])
+    ready = Barrier(4)
+
+    def run():
+        ready.wait()
+        unpack(outer, {"a": {}})
+
+    threads = [Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_threads_may_read_a_class_for_the_first_time_at_once() -> None:
+    """`lkhub status` reads records in threads, and msgspec alone crashes there."""
+    done = subprocess.run([sys.executable, "-c", RACE], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
