@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.options import Spec, State
-from lkhub.cli.shared.rendered import find_left, keep_edit, read_rendered, show_left, write_rendered
+from lkhub.cli.shared.rendered import Rendered, find_left, is_known, keep_edit, read_rendered, show_left, write_rendered
 from lkhub.cli.shared.show import err, say
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.acting import acting_as_owner
-from lkhub.host.files import digest, explain_os_errors, read_bytes, user_name, write_private
+from lkhub.host.files import digest, explain_os_errors, named_by, read_bytes, user_name, write_private
 from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
 from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_hub
@@ -72,7 +72,13 @@ def render(
     files = chosen.render(plan, made_from, alone)
     if output is None:
         if diff or len(files) > 1:
-            raise InputError("-o DIR is missing", hints=(f"it is written as {' and '.join(f.name for f in files)}",))
+            raise InputError(
+                "-o DIR is missing",
+                hints=(
+                    f"it is written as {' and '.join(f.name for f in files)}",
+                    f"`lkhub render {chosen.name} -o .` writes into this folder",
+                ),
+            )
         print(files[0].text, end="")
         return
     if os.path.lexists(output) and not output.is_dir():
@@ -86,6 +92,14 @@ def render(
         if differs or left:
             raise typer.Exit(EXIT_UNWELL)
         return
+    with named_by("-o DIR"):
+        _write(files, known, recorded, output, left)
+    show_left(left, output)
+
+
+def _write(files: tuple[RenderedFile, ...], known: Rendered, recorded: str, output: Path, left: list[str]) -> None:
+    """Write the files, and what the record says of them, which is called `recorded` there."""
+    names = {file.name for file in files}
     before = known.get(recorded, {})
     written = {file.name: digest(file.text.encode()) for file in files if not file.kept}
     others = {name: before.get(name, "") for name in names.union(left)}
@@ -105,9 +119,9 @@ def render(
         changed = write_private(path, file.text, file.mode)
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
         if kept:
-            say(f"{path} was edited; it is written again, and the edit is kept as {kept}", "note", "cyan")
+            was = "was edited" if is_known(known, file) else "was there, and nothing says that lkhub wrote it"
+            say(f"{path} {was}; it is written now, and what was there is kept as {kept}", "note", "cyan")
     write_rendered(known, recorded, others | written, output)
-    show_left(left, output)
 
 
 def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, Given]:

@@ -56,6 +56,16 @@ def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
         raise MachineError(f"can't {doing} {path}: {reason}", hints=hints, code=code) from error
 
 
+@contextlib.contextmanager
+def named_by(option: str) -> Iterator[None]:
+    """In what follows, the file or folder that can't be written is named by this option of the command."""
+    try:
+        yield
+    except MachineError as error:
+        error.hints = tuple(hint.replace("--state DIR", option) for hint in error.hints)
+        raise
+
+
 def require_space(folder: str, needed: int, what: str, *hints: str) -> None:
     """Raise MachineError where less than `needed` bytes are free in a folder. Where the system does not tell, what is
     written tells. `hints` are what else can be done than to free some."""

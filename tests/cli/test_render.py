@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from ruamel.yaml import YAML
 from lkhub.cli import render
 from lkhub.cli.shared import rendered
 from lkhub.errors import MachineError
-from lkhub.host.files import write_private
+from lkhub.host.files import explain_os_errors, write_private
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import Run, list_owners
 
@@ -233,7 +234,9 @@ def test_edit_is_kept_and_named_before_it_is_written_over(run: Run, target: str,
         path.write_text(f"{path.read_text()}# {edit}\n")
         done = run("render", target, "-o", "out")
         kept = Path(f"{path}.edited{'' if number == 1 else '-2'}")
-        assert f"{path} was edited; it is written again, and the edit is kept as {kept}" in " ".join(done.err.split())
+        assert f"{path} was edited; it is written now, and what was there is kept as {kept}" in " ".join(
+            done.err.split()
+        )
         assert kept.read_text().endswith(f"# {edit}\n")
         assert edit not in path.read_text()
     # What follows from a changed spec is no edit.
@@ -299,3 +302,28 @@ def test_file_in_place_of_the_folder_is_exit_2(run: Run, option: tuple[str, ...]
     done = run("render", "compose", "-o", "hub.yaml", *option)
     assert (done.code, "hub.yaml is not a folder" in done.err) == (2, True)
     assert Path("hub.yaml").read_text() == ""
+
+
+def test_file_that_is_none_of_lkhubs_is_kept(run: Run) -> None:
+    """A project may have a Dockerfile of its own."""
+    Path("hub.yaml").touch()
+    Path("Dockerfile").write_text("FROM scratch\n")
+    done = run("render", "compose", "-o", ".")
+    assert done.code == 0
+    assert "Dockerfile was there, and nothing says that lkhub wrote it" in " ".join(done.err.split())
+    assert Path("Dockerfile.edited").read_text() == "FROM scratch\n"
+    assert "edited" not in run("render", "compose", "-o", ".").err
+
+
+def test_folder_that_may_not_be_written_is_named_by_its_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("hub.yaml").touch()
+
+    def refuse(path: str, *_: Any) -> bool:
+        with explain_os_errors(path, "write"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return False
+
+    for module in (render, rendered):
+        monkeypatch.setattr(module, "write_private", refuse)
+    done = run("render", "compose", "-o", "out")
+    assert (done.code, "choose another place with -o DIR" in done.err) == (3, True)

@@ -50,18 +50,24 @@ def find_left(known: Rendered, target: str, names: Iterable[str], folder: Path) 
 
 
 def keep_edit(known: Rendered, file: RenderedFile, folder: Path) -> str:
-    """Keep the file that is about to be written over, where it was edited since it was written; the path of what was
-    kept, "" where nothing had to be. Raises MachineError."""
+    """Keep the file that is about to be written over, where it was edited since it was written, or is none of lkhub's;
+    the path of what was kept, "" where nothing had to be. Raises MachineError."""
     path = str(folder / file.name)
     written = {each for files in known.values() for each in files.get(file.name, "").split(",") if each}
-    # It may be no text any more.
-    before = read_bytes(path) if written else None
+    is_earlier = not written and is_known(known, file)
+    # It may be no text.
+    before = None if is_earlier else read_bytes(path)
     if before is None or before == file.text.encode() or digest(before) in written:
         return ""
     kept = next(each for number in count(1) if not os.path.lexists(each := name_edited(path, number)))
     with explain_os_errors(kept, "write"), open(kept, "xb", opener=partial(os.open, mode=file.mode)) as copy:
         copy.write(before)
     return kept
+
+
+def is_known(known: Rendered, file: RenderedFile) -> bool:
+    """Whether the record says that lkhub has written this file."""
+    return any(file.name in files for files in known.values())
 
 
 def write_rendered(known: Rendered, target: str, files: Mapping[str, str], folder: Path) -> None:
