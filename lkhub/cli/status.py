@@ -58,4 +58,6 @@ def _describe(process: ProcessReport) -> str:
     count = process.restarts
     restarts = "" if not count else ", 1 restart" if count == 1 else f", {count} restarts"
     pid = f"pid {process.pid}, " if process.pid else ""
-    return f"{process.state} ({pid}for {lasting(process.since)}{restarts})"
+    # A build of a site ends when it is done.
+    state = "done" if process.done else process.state
+    return f"{state} ({pid}for {lasting(process.since)}{restarts})"

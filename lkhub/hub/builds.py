@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lkhub.checks.sites import BuiltSite, KeyState
 from lkhub.errors import HubError
@@ -30,6 +31,10 @@ def read_builds(paths: StatePaths, applied: AppliedRecord | None, now: float) ->
     """What came of the last build of each site of the spec in force; one whose first build is not over is missing."""
     builds = applied.builds if applied else ()
     records = {build.site: record for build in builds if (record := find_site_build(paths, build.site))}
+    for build in builds:
+        # Another one runs, or is to run: why the one before failed does not matter any more.
+        if (record := records.get(build.site)) and not _is_of(record, build):
+            records[build.site] = replace(record, problem="", lines=(), missing="")
     keys = _list_keys(paths) if records else None
     return tuple(_describe(site, record, keys, now) for site, record in records.items())
 
@@ -83,4 +88,8 @@ def _has_given_up(process: ProcessReport) -> bool:
 
 def _is_over(paths: StatePaths, build: AppliedBuild) -> bool:
     record = find_site_build(paths, build.site)
-    return record is not None and (record.inputs, record.again) == (build.inputs, build.again)
+    return record is not None and _is_of(record, build)
+
+
+def _is_of(record: SiteBuildRecord, build: AppliedBuild) -> bool:
+    return (record.inputs, record.again) == (build.inputs, build.again)
