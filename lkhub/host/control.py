@@ -120,6 +120,12 @@ def _connect(path: str) -> socket.socket:
     except (BlockingIOError, TimeoutError):  # earlier connections still wait to be accepted
         connection.close()
         raise UnresponsiveError(None) from None
+    except PermissionError:
+        connection.close()
+        raise MachineError(
+            f"can't connect to {path}: permission denied",
+            hints=("the hub runs as another user: type the command as that user, or as root",),
+        ) from None
     except OSError:
         connection.close()
         with files.explain_os_errors(path, "connect to"):

@@ -38,11 +38,22 @@ MOST_COPIED_BYTES = 10 << 30
 _NOT_OURS = "let the user that the hub runs as read it, or move it out of the project"
 
 
+def find_missing(folder: str) -> str:
+    """Why a folder can't be used, "" where it is there. One that can't be reached may be there."""
+    try:
+        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+    except FileNotFoundError:
+        return "there is no such folder" + (", and ~ is not expanded" if "~" in folder.split(os.sep) else "")
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return "" if is_folder else "it is not a folder"
+
+
 def judge_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
     """Why this folder can't be a project, "" where it can. `skipped` are absolute paths that are no part of it, and
     `without` names that are none, wherever they are in it."""
-    if not os.path.isdir(project):
-        return "it is not a folder" if os.path.exists(project) else "there is no such folder"
+    if missing := find_missing(project):
+        return missing
     files = bytes_ = 0
     try:
         with opened_of_others(project):

@@ -131,6 +131,11 @@ def _require_place(file: str) -> None:
 
 
 def _require_hub(paths: StatePaths) -> None:
+    if not os.access(paths.root, os.R_OK | os.X_OK) and os.path.lexists(paths.root):
+        raise MachineError(
+            f"can't read {paths.root}: permission denied",
+            hints=("the hub belongs to another user: type the command as that user, or as root",),
+        )
     if not os.path.lexists(paths.managed_keys) and not os.path.lexists(paths.keys):
         raise InputError(
             f"there is no hub in {paths.root}",

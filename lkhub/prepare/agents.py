@@ -11,7 +11,7 @@ from lkhub.errors import HubError, InputError
 from lkhub.findings.catalogue.spec import keys_conflict, value_wrong
 from lkhub.host.agent_home import NOT_COPIED, OTHER_STATE, judge_way_to
 from lkhub.host.programs import is_copy
-from lkhub.host.project import digest_project, find_link_out, judge_project
+from lkhub.host.project import digest_project, find_link_out, find_missing, judge_project
 from lkhub.plan.agents import IMAGE_FIX, IMAGE_REFUSED, PROJECT_FIX, PROJECT_REFUSED
 from lkhub.plan.model import AgentPlan, Plan
 from lkhub.secret import FromFile
@@ -50,9 +50,8 @@ def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan, private
     if not plan.installation.runs_projects:
         loaded.add(where, keys_conflict(PROJECT_REFUSED), PROJECT_FIX)
         return agent
-    if not os.path.isdir(agent.project):
-        what = "is no folder" if os.path.exists(agent.project) else "is not there"
-        loaded.add(where, value_wrong(f"{agent.project} {what}"), "write the folder of the agent's code")
+    if missing := find_missing(agent.project):
+        loaded.add(where, value_wrong(f"{agent.project}: {missing}"), "write the folder of the agent's code")
         return agent
     if agent.uid is not None and (why := judge_way_to(agent.home)):
         loaded.add(where, value_wrong(f"{why}, so it would never start"), OTHER_STATE)

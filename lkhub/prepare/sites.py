@@ -40,6 +40,8 @@ def _judge_build(loaded: LoadedSpec, site: SitePlan) -> None:
     if build and (problem := judge_project(build.project, build.skipped, DOWNLOADED)):
         key = "root" if loaded.spec.sites[site.index].project is None else "project"
         hint = "write the folder with the site's sources, in which the build runs"
+        if key == "root":
+            hint = "the build runs in the folder that `root` is in; name another one as `project: FOLDER`"
         statement = site_root_unusable(f"the project {build.project}: {problem}")
         loaded.add(("sites", site.index, key), statement, hint)
 

@@ -310,3 +310,19 @@ def test_root_copies_no_file_for_the_owner_of_its_folder(project: Path, tmp_path
         copy_project(str(project), str(tmp_path / "copy"), left_out)
     (project / "a.js").chmod(0o644)
     copy_project(str(project), str(tmp_path / "after"), left_out)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root goes into every folder")
+def test_folder_that_can_not_be_reached_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    assert module.find_missing(str(tmp_path)) == ""
+    assert module.find_missing(str(tmp_path / "none")) == "there is no such folder"
+    assert module.find_missing(f"{tmp_path}/~/none") == "there is no such folder, and ~ is not expanded"
+    (tmp_path / "file").touch()
+    assert module.find_missing(str(tmp_path / "file")) == "it is not a folder"
+    (tmp_path / "closed/project").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    os.seteuid(65534)
+    try:
+        assert module.find_missing(str(tmp_path / "closed/project")) == "permission denied"
+    finally:
+        os.seteuid(0)

@@ -64,9 +64,9 @@ def test_default_command_starts_the_file_that_is_there(run: Run, project: Path) 
 
 def test_project_that_is_missing_or_no_folder_is_a_fault(run: Run, project: Path) -> None:
     shutil.rmtree(project)
-    assert f"{project} is not there" in refusal(run)
+    assert f"{project}: there is no such folder" in refusal(run)
     project.touch()
-    assert f"{project} is no folder" in refusal(run)
+    assert f"{project}: it is not a folder" in refusal(run)
 
 
 def test_project_without_dependencies_needs_a_command(run: Run, project: Path) -> None:
