@@ -118,9 +118,16 @@ def restart(name: Name, spec: HubSpec = None, state: State = None) -> None:
     if restart_given(paths, f"agent-{name}"):
         err.print(f"asked for new workers of {name}, which start within seconds")
         return
-    for process in _find_processes(ask_running(paths, StatusRequest()), name):
+    report = ask_running(paths, StatusRequest())
+    registered = {row.process.name for row in list_rows(paths, report) if row.process and row.worker}
+    for process in _find_processes(report, name):
         ask(paths.control, RestartRequest(process))
-        err.print(f"restarted {process}; the earlier worker takes rooms until the new one has registered")
+        how = (
+            "the earlier worker takes rooms until the new one has registered"
+            if process in registered
+            else f"no worker of it was registered: `lkhub agents logs {name}`"
+        )
+        err.print(f"restarted {process}; {how}")
 
 
 @app.command()

@@ -60,6 +60,8 @@ def up(
         finish_restore(StatePaths(find_state(state)))
     with Progress() as progress:
         progress.tell("reading the spec and looking at this machine")
+        if dev and spec is None and (here := find_spec(None)):
+            say(f"{here} is not read; to use it with that key, write `keys: {{source: dev}}` in it", "note", "cyan")
         chosen = write_dev_spec(spec, find_state(state)) if dev else find_spec(spec)
         hub, running = prepare_change(chosen, find_state(state), os.environ)
         paths = hub.plan.paths

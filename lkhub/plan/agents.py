@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lkhub.findings.catalogue.agents import agents_not_apart
 from lkhub.findings.catalogue.spec import value_wrong
-from lkhub.findings.finding import Finding
+from lkhub.findings.finding import Finding, Fix
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import AgentPlan, Listener, Urls
 from lkhub.plan.network import LOOPBACK
@@ -41,6 +41,8 @@ IMAGE_FIX = (
     "run the hub in containers too (`lkhub render compose` or `lkhub render kubernetes`), or write the `project` that "
     "the image was made from"
 )
+_START_AS_ROOT = Fix("start the hub as root, and each agent has a user of its own")
+
 PROJECT_REFUSED = "in Kubernetes an agent is an image, and this one is a folder of code"
 PROJECT_FIX = "build an image of it, push it to a registry, and write image: NAME in place of project"
 """What is said where agents of one of the two kinds can't run."""
@@ -165,4 +167,4 @@ def list_agent_listeners(agents: tuple[AgentPlan, ...]) -> tuple[Listener, ...]:
 def warn_of_agents(agents: Iterable[AgentPlan]) -> Iterator[Finding]:
     """A warning for agents that are not kept from the hub's own files."""
     if together := [agent.name for agent in agents if agent.in_hub and agent.uid is None]:
-        yield agents_not_apart(together).about("agents")
+        yield agents_not_apart(together).about("agents", fix=(_START_AS_ROOT,))

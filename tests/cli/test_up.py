@@ -65,7 +65,8 @@ def test_dev_has_a_spec_of_its_own(run: Run, supervisor: FakeSupervisor, applied
     Path("hub.yaml").write_text("web: 9000\n")
     record = json.loads(Path(applied.applied).read_text())
     Path(applied.applied).write_text(json.dumps(record | {"spec": applied.dev_spec}))
-    assert run("up", "--no-verify", "--dev").code == 0
+    done = run("up", "--no-verify", "--dev")
+    assert (done.code, "hub.yaml is not read; to use it with that key" in " ".join(done.err.split())) == (0, True)
     assert supervisor.requests("apply")[0]["spec"] == applied.dev_spec
     assert "source: dev" in Path(applied.dev_spec).read_text()
 

@@ -44,9 +44,9 @@ def read_passphrase(file: Path | None, *, twice: bool) -> Secret:
 def find_passphrase(file: Path | None) -> Secret | None:
     """The passphrase of the file, else of the environment; None where neither is there."""
     if file is not None:
-        return Secret(_require(_read_line(str(file))))
+        return Secret(_require(_read_line(str(file)), f"the first line of {file}"))
     if VARIABLE in os.environ:
-        return Secret(_require(os.environ[VARIABLE]))
+        return Secret(_require(os.environ[VARIABLE], VARIABLE))
     return None
 
 
@@ -58,7 +58,7 @@ def _read_line(file: str) -> str:
     return lines[0] if lines else ""
 
 
-def _require(text: str) -> str:
+def _require(text: str, where: str = "") -> str:
     if not text:
-        raise InputError("the passphrase is empty")
+        raise InputError(f"the passphrase is empty: {where}" if where else "the passphrase is empty")
     return text
