@@ -162,6 +162,7 @@ def test_name_that_is_none_is_refused(said: str, monkeypatch: pytest.MonkeyPatch
         release.ask_name("/opt/x")
 
 
+@pytest.mark.field
 @pytest.mark.integration
 def test_pip_gets_what_is_not_here_from_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A folder of wheels is as good as a registry to pip."""

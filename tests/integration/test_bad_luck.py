@@ -151,7 +151,7 @@ def test_down_without_a_supervisor_ends_all_also_what_is_on_no_record(running: H
     assert running.status()["hub"]["state"] == "stopped"
 
 
-@pytest.mark.field  # it waits until the supervisor has lost its patience
+@pytest.mark.soak  # it waits until the supervisor has lost its patience
 def test_media_that_was_stopped_is_shown_with_the_remedy(running: Hub) -> None:
     media = running.pids()["media"]
     os.kill(media, signal.SIGSTOP)

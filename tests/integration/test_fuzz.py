@@ -18,8 +18,13 @@ REACHED = {
 
 
 @pytest.mark.field
-@pytest.mark.long
-@pytest.mark.parametrize("mode", REACHED)
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param(mode, marks=[pytest.mark.soak, pytest.mark.long] if mode == "applications" else ())
+        for mode in REACHED
+    ],
+)
 def test_no_request_is_answered_otherwise_than_the_document_says(mode: str) -> None:
     found = fuzz(mode, seed=1, examples=12)
     assert not found.failed, found.report

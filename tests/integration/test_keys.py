@@ -211,7 +211,7 @@ def test_hub_without_a_supervisor_keeps_its_keys(running: Hub) -> None:
     assert running.pids() == pids
 
 
-@pytest.mark.field
+@pytest.mark.soak
 async def test_hub_killed_during_rotations_goes_on_with_its_call(running: Hub) -> None:
     """The command and the supervisor are killed at moments that are spread over a rotation. After the next `up`, every
     key that signed a token is accepted, and media was not restarted."""

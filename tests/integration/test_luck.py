@@ -5,7 +5,7 @@ import pytest
 from tests.kit.luck import try_luck
 
 
-@pytest.mark.field
+@pytest.mark.soak
 @pytest.mark.long
 @pytest.mark.anyio
 async def test_nothing_is_left_over_lost_or_cut_in_any_order_of_bad_luck() -> None:

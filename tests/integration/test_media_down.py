@@ -26,6 +26,7 @@ def health(hub: Hub) -> int:
     return httpx.get(f"http://127.0.0.1:{hub.ports['web']}/api/health", trust_env=False).status_code
 
 
+@pytest.mark.soak
 async def test_tokens_are_given_and_seats_and_webhooks_are_right_afterwards(hub: Hub) -> None:
     application = Application()
     listening = await asyncio.start_server(application, "127.0.0.1", 0)
@@ -78,6 +79,7 @@ def told(application: Application) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.soak
 async def test_media_that_hangs_delays_no_token_and_is_named(hub: Hub) -> None:
     hub.write_spec(ROOMS)
     await asyncio.to_thread(hub.up, "--no-verify")

@@ -76,6 +76,7 @@ async def test_server_that_is_started_again_loses_no_seat_and_no_event(hub: Hub,
     listening.close()
 
 
+@pytest.mark.soak
 def test_server_that_stops_answering(hub: Hub, server: Postgres, url: str) -> None:
     write_spec(hub, url)
     hub.up("--no-verify")

@@ -19,7 +19,7 @@ def cuts() -> Iterator[PowerCuts]:
         yield made
 
 
-@pytest.mark.field
+@pytest.mark.soak
 def test_random_files_are_damaged(cuts: PowerCuts) -> None:
     files = cuts.list_files()
     for _ in range(CUTS):

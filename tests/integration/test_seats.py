@@ -219,7 +219,7 @@ async def test_two_hundred_real_participants_sit_where_livekit_has_them(hub: Hub
     store.close()
 
 
-@pytest.mark.field
+@pytest.mark.soak
 async def test_seats_outlive_media_that_is_killed(hub: Hub) -> None:
     """Who comes back has the same seat, nobody gets it meanwhile, and who does not come back gives it up."""
     hub.write_spec("rooms: [{match: voice, capacity: 2, overflow: reject}]\n")

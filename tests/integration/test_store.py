@@ -177,6 +177,7 @@ def test_file_that_is_damaged_in_one_place(running: Hub) -> None:
     check_recovers(running)
 
 
+@pytest.mark.soak
 def test_file_that_another_program_holds(running: Hub) -> None:
     with closing(sqlite3.connect(running.state / "store.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")

@@ -273,6 +273,7 @@ def test_redis_that_cannot_be_used_is_named_before_anything_is_interrupted(runni
     assert running.pids()["media"] != before["media"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("how", "said"), [("ends", "Connection refused"), ("hangs", "it has not answered within 1s")], ids=["ends", "hangs"]
 )

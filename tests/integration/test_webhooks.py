@@ -84,7 +84,7 @@ async def test_call_is_told_in_its_order(hub: Hub) -> None:
         assert len({event["id"] for event in application.events}) == len(application.events)
 
 
-@pytest.mark.field
+@pytest.mark.soak
 async def test_what_happens_while_the_service_is_away_is_found(hub: Hub) -> None:
     """It is away for longer than LiveKit tries, so the events themselves are lost."""
     async with applying(hub) as application:
@@ -106,7 +106,7 @@ async def test_what_happens_while_the_service_is_away_is_found(hub: Hub) -> None
         await ann.leave()
 
 
-@pytest.mark.field
+@pytest.mark.soak
 async def test_what_happens_while_the_service_starts_again_arrives(hub: Hub) -> None:
     """LiveKit's requests wait at the port, which the supervisor keeps, also those that it has given up by then."""
     async with applying(hub) as application:

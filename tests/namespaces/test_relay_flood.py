@@ -95,6 +95,7 @@ def test_one_address_with_many_people_leaves_some_for_others(lan: Lan, hub: Hub)
     wait_until(lambda: ports(hub)["held"] == 0, "everything is back", 10)
 
 
+@pytest.mark.soak
 def test_what_a_killed_media_process_leaves_behind_ends_and_the_call_goes_on(lan: Lan, hub: Hub) -> None:
     with dropping(lan.hub, *NO_MEDIA), call_from(on_client(hub, lan.client), "room") as call:
         call.wait_connected("relay", "relay")

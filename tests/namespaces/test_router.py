@@ -189,6 +189,7 @@ def test_a_hub_that_runs_renews_what_is_due(
         assert "router-mapping-ends" not in find_codes(hub)
 
 
+@pytest.mark.soak
 @with_each_protocol
 def test_a_router_that_is_restarted_gets_its_mappings_from_a_hub_that_runs(
     network: HomeNetwork, hub: Hub, protocols: dict[str, bool], means: str

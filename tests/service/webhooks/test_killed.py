@@ -123,7 +123,7 @@ async def post(client: httpx.AsyncClient, url: str, room: str, number: int) -> N
 
 @pytest.mark.parametrize(
     ("rooms", "events", "kills", "patience"),
-    [(60, 3, 2, 1), pytest.param(500, 20, 3, 1000, marks=[pytest.mark.field, pytest.mark.long])],
+    [(60, 3, 2, 1), pytest.param(500, 20, 3, 1000, marks=[pytest.mark.soak, pytest.mark.long])],
     ids=["few", "many"],
 )
 async def test_every_event_arrives_in_the_order_of_its_room(
