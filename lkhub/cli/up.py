@@ -85,7 +85,11 @@ def up(
         from lkhub.cli.shared.summary import show_examined
         from lkhub.hub.examine import examine_hub
 
-        examined = examine_hub(paths, progress, verify=not no_verify)
+        try:
+            examined = examine_hub(paths, progress, verify=not no_verify)
+        except KeyboardInterrupt:
+            say("the hub has the spec, and runs on; `lkhub status` says how it is", "note", "cyan")
+            raise
         require_report(paths)  # otherwise this would report on a hub that was stopped meanwhile
     show_examined(hub.plan, examined, link=link, pending=outcome.pending, json=json)
     raise typer.Exit(EXIT_UNWELL if examined.failed else 0)

@@ -262,3 +262,16 @@ def test_hub_whose_supervisor_is_killed_is_not_said_to_be_down_while_its_process
     assert done.code == 1
     assert "the hub's supervisor has ended; still running without it: media, serve" in done.err
     assert "`lkhub up` takes them over" in done.err
+
+
+def test_ctrl_c_while_the_hub_is_examined_says_that_it_runs_on(
+    run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while a web site is built."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(examine, "examine_hub", interrupt)
+    done = run("up")
+    assert (done.code, "the hub has the spec, and runs on" in done.err) == (130, True)
