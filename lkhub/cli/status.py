@@ -32,6 +32,7 @@ def show_status(hub: HubStatus) -> None:
     out.print(f"{hub.applied.name if hub.applied else 'hub'} is {hub.state}")
     urls = hub.urls
     rows = {name: url for name, url in urls.items() if url}
+    rows |= {f"site {name}": ", ".join(addresses) for name, addresses in hub.sites.items()}
     for process in hub.processes:
         rows[process.name] = _describe(process)
     for process in hub.retired:

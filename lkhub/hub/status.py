@@ -171,6 +171,11 @@ class HubStatus:
         }
 
     @property
+    def sites(self) -> dict[str, tuple[str, ...]]:
+        """The addresses of the web sites of the hub in force, by their names."""
+        return dict(self.applied.sites) if self.applied else {}
+
+    @property
     def _stopped(self) -> dict[str, int | None]:
         """The pid of each process that a signal has stopped, by the process's name."""
         names = self.supervisor.stopped if self.supervisor else ()
@@ -268,6 +273,7 @@ class HubStatus:
                 "spec": applied.spec if applied else None,
             },
             "urls": self.urls,
+            **({"sites": sites} if (sites := self.sites) else {}),
             "processes": [{key: getattr(process, key) for key in _OF_A_PROCESS} for process in self.processes],
             **({"retired": retired} if retired else {}),
             "verified": verified.as_json() if verified else None,

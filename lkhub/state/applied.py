@@ -66,6 +66,7 @@ class AppliedRecord:
     `names` has to lead to this machine. `told` are the addresses that clients are told, each with the address of this
     machine that it leads to. `external_turn` are the servers of turn.external, as `host:port`. `rendered` has a digest
     of each rendered file as it was written, and `begun` those of a change that has begun and is not in force yet.
+    `sites` has the addresses of each web site, by its name.
     """
 
     name: str
@@ -89,6 +90,7 @@ class AppliedRecord:
     rendered: Mapping[str, str] = field(default_factory=dict)
     begun: Mapping[str, str] = field(default_factory=dict)
     builds: tuple[AppliedBuild, ...] = ()
+    sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # The firewall's table, packed, since its classes import the plan. lkhub.state.contents reads it.
     firewall: Mapping[str, object] | None = None
     # The plan's findings, packed: one that this version can't read must not hide the rest of the record.

@@ -9,6 +9,7 @@ from lkhub.plan.endpoints import describe_endpoints, list_external_turn, list_po
 from lkhub.plan.leads import list_led_names
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface
+from lkhub.plan.sites import site_origins
 from lkhub.source.typed import pack
 from lkhub.state.applied import AppliedBuild, AppliedRecord, AppliedUrls, Endpoints, OwnCertificate
 
@@ -38,6 +39,7 @@ def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interfac
         external_turn=tuple(list_external_turn(plan)),
         names=list_led_names(plan),
         builds=tuple(_list_builds(plan)),
+        sites={site.name: site_origins(plan.edge, site) for site in plan.edge.sites} if plan.edge else {},
         told=tuple((str(address.external), str(address.local)) for address in plan.media.addresses),
         firewall=pack(firewall_table(plan, interfaces)),
         findings=tuple(pack(finding) for finding in lasting),

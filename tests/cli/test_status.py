@@ -52,6 +52,14 @@ def test_stopped_hub_keeps_its_name_and_addresses(run: Run, applied: StatePaths)
     assert done.json["findings"] == []
 
 
+def test_addresses_of_web_sites_are_shown(run: Run, applied: StatePaths) -> None:
+    record = json.loads(Path(applied.applied).read_text())
+    addresses = ["https://page.example.com", "https://rtc.example.com:3001"]
+    Path(applied.applied).write_text(json.dumps({**record, "sites": {"page": addresses}}))
+    assert " ".join(run("status").out.split()).count(f"site page {', '.join(addresses)}") == 1
+    assert run("status", "--json").json["sites"] == {"page": addresses}
+
+
 def test_processes_without_a_supervisor_are_a_finding(run: Run, applied: StatePaths) -> None:
     leave_running(applied)
     done = run("status")

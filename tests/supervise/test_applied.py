@@ -12,7 +12,7 @@ from lkhub.source.typed import pack
 from lkhub.spec.load import load_spec
 from lkhub.state.applied import load_applied
 from lkhub.state.contents import find_table
-from lkhub.state.describe import list_certified
+from lkhub.state.describe import describe_applied, list_certified
 from tests.machines import INSTALLATION, MACHINES
 from tests.supervise.conftest import MakeHub, supervising
 
@@ -113,3 +113,10 @@ def test_names_whose_certificate_takes_a_while_are_waited_for(text: str, certifi
     plan = build_plan(load_spec(text.encode()), facts, INSTALLATION)
     assert plan
     assert list_certified(plan) == certified
+
+
+def test_record_has_the_addresses_of_web_sites() -> None:
+    text = "reach: public\ndomain: rtc.example.com\nsites: [{name: page, root: dist, port: 3001}]"
+    plan = build_plan(load_spec(text.encode()), MACHINES["vps"], INSTALLATION)
+    assert plan
+    assert describe_applied(plan, None, (), 1.0).sites == {"page": ("https://rtc.example.com:3001",)}
