@@ -157,6 +157,7 @@ def test_build_that_stops_what_runs_it_ends_with_the_unit(
     assert service.run("pgrep --full '^sleep 98765'").stdout == ""
     assert read_page(service, network[1]) == page
     service.must(f"rm -r {drop_in} && systemctl daemon-reload")
+    service.must(f"cat >/srv/hub/page/build.sh <<'END'\n{BUILD}END\nlkhub install")
 
 
 def test_both_are_there_again_after_a_reboot(
