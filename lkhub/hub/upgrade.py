@@ -157,12 +157,12 @@ class Upgrade:
             self.progress.tell(f"waiting until {until} (--now does not wait)")
             self.machine.sleep(POLL_SECONDS)
 
-    def _wait_for_change(self, record: UpgradeRecord) -> Condition:
+    def _wait_for_change(self, record: UpgradeRecord, *, anew: bool) -> Condition:
         """Wait until the new version has made its change, and return how the hub is then. Somebody may have come, or
         the spec been changed, in the second before the switch: then the new media may need the ports of an earlier one,
         which still has its calls, while the one in between takes new ones. So it is not a hub without people that is
         waited for."""
-        while (condition := self.machine.ask_condition(record.target)).pending and not self.now:
+        while (condition := self.machine.ask_condition(record.target, anew=anew)).pending and not self.now:
             self.progress.tell(
                 "waiting for the end of the calls that the change would interrupt (`lkhub status` shows them)"
             )
@@ -211,13 +211,14 @@ class Upgrade:
         machine.remove_record()
 
     def _compare(self, record: UpgradeRecord) -> tuple[str, ...]:
-        """What is worse than before. It has to be so for a while."""
+        """What is worse than before. It has to be so for a while, also in calls that are made later: the first ones are
+        made while everything else starts."""
         worse: tuple[str, ...] = ()
         for look in range(LOOKS):
             if look:
                 self.machine.sleep(LOOK_SECONDS)
             self.progress.tell("comparing with what was well before")
-            condition = self._wait_for_change(record)
+            condition = self._wait_for_change(record, anew=look > 0)
             if not (worse := find_worse(record.before, condition)):
                 return ()
         return worse

@@ -36,6 +36,7 @@ class Machine:
     steps: list[str] = field(default_factory=list)
     killed: int = -1
     dead: bool = False
+    told: dict[str, Condition] = field(default_factory=dict)
 
     def _step(self, *words: str) -> None:
         if self.dead or len(self.steps) == self.killed:
@@ -79,10 +80,13 @@ class Machine:
         self._step("try", folder)
 
     def ask_condition(self, folder: str, *, anew: bool = False) -> Condition:
-        assert anew == (self.record is None), "an old verification proves nothing"
+        assert anew or self.record is not None, "an old verification proves nothing"
         self._step("ask", folder)
-        left = self.conditions.get(folder, [WELL])
-        return left.pop(0) if len(left) > 1 else left[0]
+        left, last = self.conditions.get(folder, [WELL]), self.told.get(folder)
+        if last and not last.pending and not anew:  # the same verification
+            return last
+        self.told[folder] = left.pop(0) if len(left) > 1 else left[0]
+        return self.told[folder]
 
     def count_people(self) -> int | None:
         return self.people.pop(0) if self.people else 0
