@@ -16,9 +16,9 @@ _COPIES_MODE = 0o755
 _MARK = "# lkhub install wrote this, and writes it again. sha256:"
 
 
-def write_unit(path: str, text: str, mode: int, copies: str, progress: Progress) -> bool:
-    """Put a unit in place, and a copy of it into the folder `copies`; whether the unit changed. One that was edited is
-    kept beside it. Raises MachineError."""
+def write_unit(path: str, text: str, mode: int, copies: str, progress: Progress) -> None:
+    """Put a unit in place, and a copy of it into the folder `copies`. One that was edited is kept beside it. Raises
+    MachineError."""
     before = read_text(path)
     wanted = _mark(text)
     if before is not None and before != wanted and is_edited_text(before):
@@ -26,12 +26,11 @@ def write_unit(path: str, text: str, mode: int, copies: str, progress: Progress)
         write_private(kept, before, mode)
         name = os.path.basename(path)
         progress.warn(f"{name} was edited; it is written again, and the edit is kept as {kept}")
-    changed = write_private(path, wanted, mode)
+    write_private(path, wanted, mode)
     with explain_os_errors(copies, "write"):
         os.makedirs(copies, exist_ok=True)
         os.chmod(copies, _COPIES_MODE)
     write_private(_name_copy(path, copies), wanted, mode)
-    return changed
 
 
 def remove_unit(path: str, copies: str) -> None:
