@@ -7,6 +7,7 @@ from typing import Literal
 
 from lkhub.findings.catalogue.sites import site_build_failed, site_token_ends, site_token_key
 from lkhub.findings.finding import Finding, Fix
+from lkhub.plan.service import name_unit
 from lkhub.wire.site_build import Builder, name_site_process
 
 KeyState = Literal["current", "retiring", "revoked"]
@@ -58,7 +59,7 @@ def _find_out(site: BuiltSite) -> tuple[Fix, ...]:
     match site.missing:
         case "unit":
             return (
-                Fix("see why its unit does not run", f"systemctl status lkhub-{name}.service"),
+                Fix("see why its unit does not run", f"systemctl status {name_unit(name)}"),
                 Fix("write and start the units that are missing", "lkhub install"),
             )
         case "container":

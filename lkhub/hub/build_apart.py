@@ -14,6 +14,7 @@ from lkhub.errors import MachineError
 from lkhub.host.build import REST_SECONDS, read_output
 from lkhub.host.build_socket import find_user, offered, receive, send
 from lkhub.host.trees import opened
+from lkhub.plan.service import name_unit
 from lkhub.shown import quote
 from lkhub.wire.message import dump_message, parse_message
 from lkhub.wire.site_build import (
@@ -24,7 +25,7 @@ from lkhub.wire.site_build import (
     BuildRequest,
     BuildResult,
     SiteBuild,
-    describe_builder,
+    name_site_process,
 )
 
 # The other end ends a build that takes too long, and says so. `up` waits a little longer (lkhub/hub/builds.py).
@@ -93,7 +94,9 @@ def _accept(offer: socket.socket, build: SiteBuild, seconds: float) -> socket.so
 
 
 def _name(build: SiteBuild) -> str:
-    return describe_builder(build.builder, build.name)
+    """What asks for the build, for people."""
+    name = name_site_process(build.name)
+    return f"the service {name} of the compose file" if build.builder == "container" else f"the unit {name_unit(name)}"
 
 
 def _has_ended(builder: socket.socket) -> bool:

@@ -118,12 +118,6 @@ def name_site_file(site: str) -> str:
     return f"{name_site_process(site)}.json"
 
 
-def describe_builder(builder: Builder, site: str) -> str:
-    """What asks the hub for the build of this site, for people."""
-    name = name_site_process(site)
-    return f"the service {name} of the compose file" if builder == "container" else f"the unit lkhub-{name}.service"
-
-
 def dump_site_build(build: SiteBuild) -> str:
     return dump_message(build, indent=2)
 
