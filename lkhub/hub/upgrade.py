@@ -162,11 +162,14 @@ class Upgrade:
         the spec been changed, in the second before the switch: then the new media may need the ports of an earlier one,
         which still has its calls, while the one in between takes new ones. So it is not a hub without people that is
         waited for."""
-        while (condition := self.machine.ask_condition(record.target, anew=anew)).pending and not self.now:
+        condition = self.machine.ask_condition(record.target, anew=anew)
+        while condition.pending and not self.now:
             self.progress.tell(
                 "waiting for the end of the calls that the change would interrupt (`lkhub status` shows them)"
             )
             self.machine.sleep(LOOK_SECONDS)
+            # Not anew: the change itself starts what was verified before it.
+            condition = self.machine.ask_condition(record.target)
         return condition
 
     def _finish(self) -> Version | None:
