@@ -234,8 +234,8 @@ def _copy_tree(
     stay links, and what is no file is left out; otherwise the two are a MachineError, and so are too many files and
     bytes. Folders that are too deep are one in either case: `judge_project` has not seen those of packages."""
     made = "the project has" if links else "the build made"
-    most, left = (MOST_COPIED_FILES, MOST_COPIED_BYTES) if links else (MOST_FILES, MOST_BYTES)
-    number = 0
+    most_files, most_bytes = (MOST_COPIED_FILES, MOST_COPIED_BYTES) if links else (MOST_FILES, MOST_BYTES)
+    number, left = 0, most_bytes
 
     def copy_entry(name: str, at: int, path: str, folder_owner: int) -> None:
         nonlocal left
@@ -251,7 +251,7 @@ def _copy_tree(
             with _opened_file(name, at, path, owner, folder_owner if links else None) as file:
                 left -= os.fstat(file.fileno()).st_size
                 if left < 0:
-                    raise MachineError(f"{made} more than {(MOST_COPIED_BYTES if links else MOST_BYTES) >> 30} GB")
+                    raise MachineError(f"{made} more than {most_bytes >> 30} GB")
                 _copy_file(file, to, 0o777 if links else 0o600)
         elif links and stat.S_ISLNK(mode):
             os.symlink(os.readlink(name, dir_fd=at), to)
@@ -267,8 +267,8 @@ def _copy_tree(
             if path in skipped or entry.name in without:
                 continue
             number += 1
-            if number > most:
-                raise MachineError(f"{made} more than {most} files")
+            if number > most_files:
+                raise MachineError(f"{made} more than {most_files} files")
             try:
                 copy_entry(entry.name, at, path, folder_owner)
             except OSError as error:

@@ -71,18 +71,21 @@ def list_descendants() -> set[psutil.Process]:
 
 def end_user(uid: int) -> None:
     """As root, kill all processes of a user that has none but those of other people's code."""
-    # One call of the kernel, which no code outruns that starts processes without end. It leaves out the shell itself.
-    kill_all = ["/bin/sh", "-c", "kill -KILL -1"]
     ends = time.monotonic() + _END_SECONDS
-    while True:
-        try:
-            subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
-        except (OSError, subprocess.SubprocessError):
-            # No process can be started: that code may have taken all there are.
-            if time.monotonic() < ends:
-                _end_those_listed(uid, ends)
-                continue
-        return
+    # No process can be started where that code has taken all there are.
+    while not _kill_at_once(uid) and time.monotonic() < ends:
+        _end_those_listed(uid, ends)
+
+
+def _kill_at_once(uid: int) -> bool:
+    """By one call of the kernel, which no code outruns that starts processes without end. It leaves out the shell that
+    makes it. False where that can't be started."""
+    kill_all = ["/bin/sh", "-c", "kill -KILL -1"]
+    try:
+        subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
 
 
 def _end_those_listed(uid: int, ends: float) -> None:

@@ -15,10 +15,9 @@ def agents_not_apart(names: Sequence[str]) -> Says:
     **What to do.** Nothing if you trust that code as you trust the hub. Else start the hub as root: each agent then has
     a user of its own.
     """
-    of = "the agent" if len(names) == 1 else "the agents"
-    runs, can = ("runs", "can") if len(names) == 1 else ("run", "can")
+    of, runs = ("the agent", "runs") if len(names) == 1 else ("the agents", "run")
     return Says(
-        f"{of} {', '.join(names)} {runs} as the hub's own user, and {can} read the hub's keys",
+        f"{of} {', '.join(names)} {runs} as the hub's own user, and can read the hub's keys",
         "only root can start a program as another user",
     )
 
