@@ -1,4 +1,4 @@
-"""A stand-in for systemctl."""
+"""A stand-in for systemctl, and one for a progress."""
 
 from typing import Any
 
@@ -33,3 +33,16 @@ def systemctl(monkeypatch: pytest.MonkeyPatch) -> Systemctl:
     made = Systemctl()
     monkeypatch.setattr(systemd, "run_command", made)
     return made
+
+
+class Told:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def tell(self, step: str, detail: str = "") -> None:
+        self.lines.append(step)
+
+    def warn(self, text: str) -> None:
+        self.lines.append(text)

@@ -22,17 +22,7 @@ from lkhub.plan.service import Service, user_service
 from lkhub.state.upgrade import Condition, name_lock
 from lkhub.wire.control import HubReport, ProcessReport, StatusRequest
 from lkhub.wire.engine import MediaStatus, Room
-
-
-class Told:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def tell(self, step: str, detail: str = "") -> None:
-        self.lines.append(step)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
+from tests.hub.conftest import Told
 
 
 @pytest.fixture

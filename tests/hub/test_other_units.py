@@ -8,20 +8,7 @@ import pytest
 from lkhub.host import systemd
 from lkhub.hub.other_units import remove_others, start_others
 from lkhub.plan.service import Service, user_service
-from tests.hub.conftest import Systemctl
-
-
-class Told:
-    """A progress that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def tell(self, step: str, detail: str = "") -> None:
-        self.steps.append(step)
-
-    def warn(self, text: str) -> None:
-        self.steps.append(text)
+from tests.hub.conftest import Systemctl, Told
 
 
 @pytest.fixture
@@ -45,7 +32,7 @@ def test_agent_that_is_gone_finishes_its_calls_before_its_unit_goes(service: Ser
     told = Told()
     remove_others(service, systemd.Systemd(), told, {"lkhub-agent-a.service"})
     assert systemctl.acts == ["stop lkhub-agent-b.service", "reset-failed lkhub-agent-b.service"]
-    assert "may finish its calls" in told.steps[0]
+    assert "may finish its calls" in told.lines[0]
     left = os.listdir(os.path.dirname(service.unit_file))
     assert left == ["lkhub-agent-a.service"]
 
@@ -56,7 +43,7 @@ def test_build_of_a_site_that_is_gone_has_no_calls(service: Service, systemctl: 
     told = Told()
     remove_others(service, systemd.Systemd(), told, {"lkhub-agent-a.service", "lkhub-agent-b.service"})
     assert "stop lkhub-site-bmo.service" in systemctl.acts
-    assert not [step for step in told.steps if "calls" in step]
+    assert not [step for step in told.lines if "calls" in step]
 
 
 def test_now_does_not_wait_for_its_calls(service: Service, systemctl: Systemctl) -> None:

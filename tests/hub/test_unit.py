@@ -8,19 +8,9 @@ from lkhub.checks.drift import EditedFile
 from lkhub.hub.install import remove_programs
 from lkhub.hub.unit import find_edited, is_edited_text, remove_unit, write_unit
 from lkhub.plan.service import Service, user_service
+from tests.hub.conftest import Told
 
 FIRST, SECOND = (f"[Service]\nTimeoutStopSec={number}\n" for number in (1, 2))
-
-
-class Told:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def tell(self, text: str, more: str = "") -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture

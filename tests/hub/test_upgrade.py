@@ -9,7 +9,8 @@ from lkhub.errors import InputError, MachineError, UnwellError
 from lkhub.hub.upgrade import LOOKS, describe_look, judge_version
 from lkhub.state.upgrade import Condition, UpgradeRecord
 from lkhub.wire.upgrade import Look, ReplacedProcess, StoreChange
-from tests.hub.upgrading import NEW, OLD, UNWELL, WAITING, WELL, Killed, Machine, Told, upgrade
+from tests.hub.conftest import Told
+from tests.hub.upgrading import NEW, OLD, UNWELL, WAITING, WELL, Killed, Machine, upgrade
 
 
 def test_everything_is_judged_before_the_first_change() -> None:

@@ -7,6 +7,7 @@ from packaging.version import Version
 from lkhub.hub.upgrade import Upgrade, Wanted
 from lkhub.state.upgrade import Condition, UpgradeRecord
 from lkhub.wire.upgrade import Look, ReplacedProcess
+from tests.hub.conftest import Told
 
 OLD, NEW = "0.1.0", "0.2.0"
 WELL = Condition(running=True, proved=("udp",))
@@ -114,17 +115,6 @@ class Machine:
 
     def sleep(self, seconds: float) -> None:
         self._step("sleep")
-
-
-@dataclass
-class Told:
-    lines: list[str] = field(default_factory=list)
-
-    def tell(self, step: str, detail: str = "") -> None:
-        self.lines.append(step)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def upgrade(machine: Machine, *, now: bool = False, version: str = NEW, told: Told | None = None) -> Version:
