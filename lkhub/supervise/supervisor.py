@@ -226,8 +226,8 @@ class Supervisor:
                 self.say(f"the change that waited failed: {error.message}")
                 return
         if not outcome.pending:
-            restarted = f": {', '.join(outcome.restarted)} restarted" if outcome.restarted else ""
-            self.say(f"the change that waited is in force{restarted}")
+            made = outcome.describe_made()
+            self.say(f"the change that waited is in force{f': {made}' if made else ''}")
             for line in outcome.describe_uncut():
                 self.say(line)
             self.in_force.tell_notes(before)
@@ -256,7 +256,7 @@ class Supervisor:
             self.fleet.write(wanted.files)
             self._put_in_force(wanted)
             return Outcome(())
-        replaced = differences.replaced
+        replaced, new, gone = differences.replaced, self._list_new(differences), differences.gone
         # One that is down has no calls, and one beside which it ran may have some for hours.
         up = [name for name in differences.ended if name in self.children and self.children[name].process]
         plans = self.fleet.list_plans(up)
@@ -271,7 +271,7 @@ class Supervisor:
         if in_the_way and not now:
             retired = tuple(each.process.pid for each in in_the_way)
             self.pending = Pending(asked, PendingChange(replaced, people, retired=retired))
-            return Outcome(replaced, pending=True, people=people, retired=retired)
+            return Outcome(replaced, pending=True, people=people, retired=retired, new=new, gone=gone)
         plans += tuple(each.plan for each in in_the_way)
         if people != 0:
             self.calls.expect_back()
@@ -287,6 +287,8 @@ class Supervisor:
             reloaded=differences.reloaded,
             only_through=only_through,
             beside=differences.beside,
+            new=new,
+            gone=gone,
         )
 
     async def _wait_for_calls(
@@ -298,8 +300,10 @@ class Supervisor:
         if split is None or self._find_in_the_way(wanted, split[0]):
             only_through = list_only_through(self.fleet.list_plans(differences.ended))
             self.pending = Pending(asked, PendingChange(differences.replaced, people, only_through))
-            return Outcome(differences.replaced, pending=True, people=people)
+            new = self._list_new(differences)
+            return Outcome(differences.replaced, pending=True, people=people, new=new, gone=differences.gone)
         first, later = split
+        new = self._list_new(first)
         if first != Differences():
             await Change(self.fleet, wanted, first).make()
         if self.in_force.hub is None or self.in_force.hub.fingerprints != wanted.fingerprints:
@@ -313,7 +317,13 @@ class Supervisor:
             reloaded=first.reloaded,
             beside=first.beside,
             later=later,
+            new=new,
+            gone=first.gone,
         )
+
+    def _list_new(self, differences: Differences) -> tuple[str, ...]:
+        """The processes that the change starts in the place of none."""
+        return tuple(name for name in differences.changed if name not in self.children)
 
     def _find_in_the_way(self, wanted: PreparedHub, differences: Differences) -> list[Predecessor]:
         """The processes of an earlier change that still have their calls, on the ports of what starts now."""

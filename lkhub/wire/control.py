@@ -144,10 +144,11 @@ class StatusRequest(Request[HubReport], frozen=True):
 class Outcome(Struct, frozen=True):
     """What an `apply` did. `changed` are the processes that it started or, if the change is `pending`, that the change
     will start; then `people` are in a call, or None if their number is not known. `cut` people lost their connection
-    for a moment, `only_through` as in PendingChange. `reloaded` are the processes that took their change over without
-    a restart. `beside` are those of `changed` that run beside the process before them, which keeps its calls.
-    `retired`: the change waits only for the end of such processes (pids), which have the `people`. `later`: the spec
-    is in force, and only these of `changed` wait, which still run the earlier programs."""
+    for a moment, `only_through` as in PendingChange. `new` are those of `changed` that take the place of none, and
+    `gone` those that are no longer wanted. `reloaded` are the processes that took their change over without a restart.
+    `beside` are those of `changed` that run beside the process before them, which keeps its calls. `retired`: the
+    change waits only for the end of such processes (pids), which have the `people`. `later`: the spec is in force, and
+    only these of `changed` wait, which still run the earlier programs."""
 
     changed: tuple[str, ...]
     pending: bool = False
@@ -158,11 +159,24 @@ class Outcome(Struct, frozen=True):
     beside: tuple[str, ...] = ()
     retired: tuple[int, ...] = ()
     later: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
     @property
     def restarted(self) -> tuple[str, ...]:
         """Those of `changed` that took the place of the process before them at once, or will."""
-        return tuple(name for name in self.changed if name not in (*self.beside, *self.later))
+        others = (*self.beside, *self.later, *self.new, *self.gone)
+        return tuple(name for name in self.changed if name not in others)
+
+    def describe_made(self) -> str:
+        """What was restarted, started and ended, for people; "" where nothing was."""
+        parts = (("restarted", self.restarted), ("started", self.new), ("ended", self.gone))
+        return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
+
+    def describe_waiting(self) -> str:
+        """What the change that waits will restart, start and end, for people."""
+        parts = (("restart", self.restarted), ("start", self.new), ("end", self.gone))
+        return ", ".join(f"{', '.join(names)} would {verb}" for verb, names in parts if names)
 
     def describe_uncut(self) -> list[str]:
         """What else was done, without a restart, in lines for people."""

@@ -115,6 +115,15 @@ def test_dev_takes_no_spec(run: Run, supervisor: FakeSupervisor) -> None:
         ),
         ({"changed": [], "reloaded": ["edge"]}, "edge took its change over without a restart\n"),
         ({"changed": ["serve"], "reloaded": ["edge"]}, "restarted serve\nedge took its change over"),
+        ({"changed": ["agent-a"], "new": ["agent-a"]}, "\nstarted agent-a\n"),
+        (
+            {"changed": ["serve", "agent-a", "relay"], "new": ["agent-a"], "gone": ["relay"], "cut": 1},
+            "restarted serve; started agent-a; ended relay; 1 person is in a call and had to reconnect",
+        ),
+        (
+            {"changed": ["media", "relay"], "gone": ["relay"], "pending": True, "people": 2},
+            "pending: media would restart, relay would end, and 2 people are in a call",
+        ),
     ],
 )
 def test_up_says_what_it_did(run: Run, supervisor: FakeSupervisor, outcome: dict[str, Any], said: str) -> None:

@@ -96,7 +96,7 @@ async def test_pending_change_is_made_when_nobody_is_left(
         os.kill(media.pid, signal.SIGKILL)
         await until(lambda: supervisor.pending is None, "the change")
         assert "new" in Path(paths.log("media")).read_text()
-        assert any("the change that waited is in force: media" in line for line in said)
+        assert any("the change that waited is in force: restarted media" in line for line in said)
 
 
 async def test_pending_change_that_fails_is_reported_and_forgotten(

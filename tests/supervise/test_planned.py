@@ -131,7 +131,8 @@ async def test_process_of_any_name_is_started_watched_taken_over_and_ended(
         "others": [] if CAN_CHANGE_USER else ["PRIVATE_TO_THE_SUPERVISOR"],
     }
     async with supervising(paths, said, leave=True) as first:
-        assert await first.apply(hub) == Outcome(("media", "serve", "jwt-service"))
+        started = ("media", "serve", "jwt-service")
+        assert await first.apply(hub) == Outcome(started, new=started)
         assert await ask(site) == told
         assert [row["name"] for row in status_of(first)["processes"]] == ["media", "serve", "jwt-service"]
         before = pids(first)["jwt-service"]

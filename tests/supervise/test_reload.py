@@ -248,7 +248,7 @@ async def test_edge_that_is_being_restarted_is_not_reloaded(
 async def test_edge_that_is_new_is_started(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}))
-        assert await supervisor.apply(make_hub(media={}, edge={})) == Outcome(("edge",))
+        assert await supervisor.apply(make_hub(media={}, edge={})) == Outcome(("edge",), new=("edge",))
 
 
 async def test_edge_that_dies_after_a_reload_comes_back_with_the_new_configuration(

@@ -58,7 +58,7 @@ class Run:
 async def test_hub_runs_until_it_is_told_to_stop(make_hub: MakeHub, paths: StatePaths) -> None:
     ran = Run()
     await ran.run(make_hub(), "stop")
-    assert ran.applied == Outcome(("media", "relay", "serve"))
+    assert ran.applied == Outcome(("media", "relay", "serve"), new=("media", "relay", "serve"))
     assert list_running(paths) == []
     with hold_lock(paths):
         pass

@@ -39,7 +39,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_hub_is_started_as_planned(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
-        assert await supervisor.apply(make_hub()) == Outcome(("media", "relay", "serve"))
+        all_of_it = ("media", "relay", "serve")
+        assert await supervisor.apply(make_hub()) == Outcome(all_of_it, new=all_of_it)
         assert states(supervisor) == {"media": "running", "relay": "running", "serve": "running"}
         assert len(list_running(paths)) == 3
     assert list_running(paths) == []
@@ -134,7 +135,7 @@ async def test_only_what_changed_is_restarted(paths: StatePaths, said: list[str]
 async def test_what_is_no_longer_planned_is_ended(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub())
-        assert (await supervisor.apply(make_hub(media={}, serve={}))).changed == ("relay",)
+        assert await supervisor.apply(make_hub(media={}, serve={})) == Outcome(("relay",), gone=("relay",))
         assert not os.path.exists(paths.socket("relay")), "nothing would answer there"
         assert os.path.exists(paths.socket("media"))
         assert set(states(supervisor)) == {"media", "serve"}

@@ -6,12 +6,12 @@ from lkhub.wire.control import Outcome
 
 
 def show_outcome(outcome: Outcome, now: str = "--now") -> None:
-    """Say on stderr which processes were restarted, what waits, and how many people it has cut off. `now` is what does
-    not wait."""
-    names = ", ".join(outcome.restarted)
+    """Say on stderr which processes were restarted, started and ended, what waits, and how many people it has cut off.
+    `now` is what does not wait."""
+    made = outcome.describe_made()
     if outcome.later:
-        if names:
-            err.print(f"restarted {names}")
+        if made:
+            err.print(made)
         people, later = describe_people(outcome.people), " and ".join(outcome.later)
         err.print(
             f"the spec is in force; {people}: {later} can get the new program {_say_when(outcome)}, or with {now}"
@@ -20,11 +20,12 @@ def show_outcome(outcome: Outcome, now: str = "--now") -> None:
         err.print(f"pending: {describe_retired(outcome.people, outcome.retired)}; applied then, or with {now}")
     elif outcome.pending:
         people = describe_people(outcome.people)
-        err.print(f"pending: {names} would restart, and {people}; applied {_say_when(outcome)}, or with {now}")
+        waiting = outcome.describe_waiting()
+        err.print(f"pending: {waiting}, and {people}; applied {_say_when(outcome)}, or with {now}")
     elif outcome.cut:
-        err.print(f"restarted {names}; {describe_cut(outcome.cut, outcome.only_through)}")
-    elif names:
-        err.print(f"restarted {names}")
+        err.print(f"{made}; {describe_cut(outcome.cut, outcome.only_through)}")
+    elif made:
+        err.print(made)
     for line in outcome.describe_uncut():
         err.print(line)
 
