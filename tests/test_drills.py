@@ -119,6 +119,7 @@ def write_generated(tree: Path, command: str) -> None:
         run_pytest(tree, command.removeprefix("pytest "), REWRITE_GOLDEN="1")
 
 
+@pytest.mark.field
 @pytest.mark.parametrize("name", DRILLS)
 def test_recipe_names_every_file_that_its_change_needs(tmp_path: Path, name: str) -> None:
     drill, patch = DRILLS[name], PATCHES / f"{name}.patch"

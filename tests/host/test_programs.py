@@ -84,6 +84,7 @@ def test_copy_takes_no_module_from_the_working_folder(copy: Path, tmp_path: Path
     assert (done.returncode, done.stdout) == (0, f"lkhub {__version__}\n")
 
 
+@pytest.mark.soak
 @pytest.mark.integration
 def test_copy_that_does_not_run_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after an upgrade of the system, whose Python is another one."""

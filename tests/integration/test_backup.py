@@ -128,6 +128,7 @@ def test_hub_is_the_same_on_another_machine_after_a_backup_under_load(running: H
         running.up("--no-verify")
 
 
+@pytest.mark.soak
 def test_backup_for_a_key_of_ssh_is_opened_with_it_alone(running: Hub) -> None:
     folder = running.folder
     for name in ("own", "other"):
@@ -151,6 +152,7 @@ def test_backup_for_a_key_of_ssh_is_opened_with_it_alone(running: Hub) -> None:
         assert machine.spec.read_text() == running.spec.read_text()
 
 
+@pytest.mark.soak
 def test_what_can_not_be_restored_changes_nothing(running: Hub) -> None:
     made = backup(running)
     raw = made.read_bytes()
@@ -177,6 +179,7 @@ def test_what_can_not_be_restored_changes_nothing(running: Hub) -> None:
         assert not machine.spec.exists()
 
 
+@pytest.mark.soak
 def test_hub_that_is_there_is_kept(running: Hub) -> None:
     made = backup(running)
     before = describe(running)

@@ -48,6 +48,7 @@ async def test_two_participants_exchange_audio_and_video(running: Hub) -> None:
         await bob.leave()
 
 
+@pytest.mark.calls
 async def test_who_is_in_a_call_stays_in_it_when_the_edge_dies(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Signalling is resumed and sound goes on. A client that is refused while the edge restarts would join anew."""
     hub.write_spec(hub.tls_lines)
@@ -112,6 +113,7 @@ async def test_a_killed_supervisor_interrupts_no_call_and_the_next_adopts_its_pr
     assert running.status()["hub"]["state"] == "running"
 
 
+@pytest.mark.calls
 async def test_a_change_of_media_waits_until_the_call_is_over(running: Hub) -> None:
     before = await run_sync(running.pids)
     ann, bob = await start_call(running)
@@ -131,6 +133,7 @@ async def test_a_change_of_media_waits_until_the_call_is_over(running: Hub) -> N
     assert running.findings() == []
 
 
+@pytest.mark.calls
 async def test_up_now_does_not_wait_and_says_how_many_it_cuts(running: Hub) -> None:
     before = await run_sync(running.pids)
     ann, bob = await start_call(running)
@@ -146,6 +149,7 @@ async def test_up_now_does_not_wait_and_says_how_many_it_cuts(running: Hub) -> N
         await bob.leave()
 
 
+@pytest.mark.calls
 async def test_a_stop_waits_for_calls_for_as_long_as_the_spec_says(hub: Hub) -> None:
     """And not longer, with a participant who does not leave. Another limit is in force without a restart."""
     hub.write_spec("drain: 5m")

@@ -46,6 +46,7 @@ async def reconnect(person: Person, scenario: int, hears: str) -> None:
     await person.wait_heard(hears)
 
 
+@pytest.mark.calls
 async def test_whole_rotation_with_a_call_in_progress(running: Hub) -> None:
     """No packet is lost, nobody reconnects, and the old key works until it is revoked, and then not once more."""
     url = (await run_sync(running.env))["LIVEKIT_URL"]

@@ -20,7 +20,7 @@ from tests.integration.test_backup import another_machine, create_key, make_key
 from tests.kit.hub import Hub, kill_supervisor, make_hub
 from tests.kit.kills import Killer
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 KILLS = int(os.environ.get("KILLS", "10"))
 
@@ -160,7 +160,6 @@ def test_restore_leaves_one_hub_or_the_other(
             assert set(list_left(machine)) <= {"hub.yaml.restored"}, killed.moment
 
 
-@pytest.mark.soak
 def test_restore_on_a_new_machine_is_gone_on_with(
     two: tuple[Hub, dict[str, dict[str, Any]], dict[str, list[str]]], killer: Killer, temporary: Path
 ) -> None:
@@ -187,7 +186,6 @@ def test_restore_on_a_new_machine_is_gone_on_with(
     assert describe(machine) == described["second"]
 
 
-@pytest.mark.soak
 def test_rotation_of_a_hub_that_is_down_leaves_keys_that_it_starts_with(hub: Hub, killer: Killer) -> None:
     hub.up("--no-verify")
     assert hub.run("env", "--write", "app.env").returncode == 0
@@ -208,7 +206,6 @@ def test_rotation_of_a_hub_that_is_down_leaves_keys_that_it_starts_with(hub: Hub
         hub.run("down", "--now")
 
 
-@pytest.mark.soak
 def test_supervisor_that_is_killed_during_a_change_leaves_the_rest_to_the_next(hub: Hub, killer: Killer) -> None:
     """It is killed while it starts, over what another one that was killed has left, and with another spec."""
     paths, argv = StatePaths(str(hub.state)), hub.command("up", "--no-verify")

@@ -11,6 +11,9 @@ from tests.kit.power_cut import Damage, PowerCuts, make_power_cuts
 CUTS = 4
 
 
+pytestmark = pytest.mark.soak
+
+
 @pytest.fixture(scope="module")
 def cuts() -> Iterator[PowerCuts]:
     seed = int.from_bytes(os.urandom(4))
@@ -19,7 +22,6 @@ def cuts() -> Iterator[PowerCuts]:
         yield made
 
 
-@pytest.mark.soak
 def test_random_files_are_damaged(cuts: PowerCuts) -> None:
     files = cuts.list_files()
     for _ in range(CUTS):
@@ -51,7 +53,6 @@ def test_no_file_with_the_keys_is_whole(cuts: PowerCuts) -> None:
     assert cuts.cut(damages).endswith("says what it needs")
 
 
-@pytest.mark.field
 def test_root_and_store_are_damaged_and_the_hub_says_so(cuts: PowerCuts) -> None:
     said = cuts.cut([Damage("ca/root.key", 50, zeros=False), Damage("store.db", 0, zeros=False)])
     assert said.endswith("runs, root-changed, store-fails")

@@ -27,6 +27,7 @@ def closed(hub: Hub) -> Hub:
     return hub
 
 
+@pytest.mark.calls
 def test_hub_whose_rooms_are_opened_by_its_operator_is_verified_and_says_how(closed: Hub) -> None:
     done = closed.run("up", "--detach", "--link")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -82,6 +83,7 @@ def test_sub_rooms_follow_the_room_that_the_operator_opened(hub: Hub) -> None:
     }
 
 
+@pytest.mark.calls
 def test_room_of_the_operator_and_its_call_outlive_media_that_is_killed(hub: Hub) -> None:
     hub.write_spec(CLOSED + 'rooms: [{match: "hall-*", capacity: 5, empty_timeout: 2m, metadata: m}]\n')
     hub.up("--no-verify")
@@ -179,6 +181,7 @@ def watching(hub: Hub) -> Iterator[Watcher]:
     assert process.returncode == 0
 
 
+@pytest.mark.calls
 def test_operator_sees_a_call_and_ends_it_piece_by_piece(hub: Hub) -> None:
     hub.write_spec("livekit: {room: {enable_remote_unmute: true}}\n")
     hub.up("--no-verify")

@@ -132,6 +132,7 @@ async def test_a_changed_setting_interrupts_no_call(hub: Hub, redis: RedisServer
             await person.leave()
 
 
+@pytest.mark.calls
 async def test_call_through_the_edge_goes_on_and_the_next_one_reaches_the_new_process(
     hub: Hub, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ async def test_call_through_the_edge_goes_on_and_the_next_one_reaches_the_new_pr
             await person.leave()
 
 
+@pytest.mark.soak
 async def test_killed_supervisor_leaves_both_to_the_next(hub: Hub, redis: RedisServer) -> None:
     write_spec(hub, redis)
     await run_sync(hub.up, "--no-verify")
@@ -191,6 +193,7 @@ async def test_killed_supervisor_leaves_both_to_the_next(hub: Hub, redis: RedisS
     assert "max_participants: 8" in (hub.state / "rendered/livekit.yaml").read_text()
 
 
+@pytest.mark.soak
 async def test_the_next_supervisor_starts_a_changed_media_beside(hub: Hub, redis: RedisServer) -> None:
     """It has the signalling socket from the process that runs."""
     write_spec(hub, redis)
@@ -216,6 +219,7 @@ async def test_the_next_supervisor_starts_a_changed_media_beside(hub: Hub, redis
             await person.leave()
 
 
+@pytest.mark.soak
 async def test_killed_in_the_middle_of_the_change(hub: Hub, redis: RedisServer) -> None:
     """At several moments: whatever the supervisor had done by then, the next one has a hub without a gap."""
     write_spec(hub, redis)
