@@ -7,6 +7,7 @@ import (
 
 	"github.com/livekit/livekit-server/pkg/agent"
 	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/livekit/livekit-server/pkg/rtc"
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/rpc"
 	"github.com/redis/go-redis/v9"
@@ -22,16 +23,23 @@ const lookAgain = 100 * time.Millisecond
 
 // keepRoomsKnown has Redis know which rooms are here, until the context ends. livekit-server writes that when a room
 // begins. Where Redis has lost it, whoever joined such a room would open another one of the same name on another
-// process, and so would its agent. While Redis is away no agent is asked for, since none can be called without it.
+// process, and so would its agent. While Redis is away no agent is asked for, since none can be called without it. What
+// livekit-server could not write meanwhile is written afterwards.
 func (s *Server) keepRoomsKnown(ctx context.Context) {
+	mender := newMender(s.server.RoomManager(), s.redis, s.node)
 	for {
-		err, isAway, wait := s.noteRooms(ctx), s.away.Load() != 0, telling
+		rooms := s.openRooms()
+		mender.note(rooms, time.Now())
+		err, isAway, wait := s.noteRooms(ctx, rooms), s.away.Load() != 0, telling
+		if err == nil && !isAway {
+			err = mender.mend(ctx, rooms, time.Now(), false)
+		}
 		switch {
 		case err != nil && !isAway:
 			slog.Warn("Redis does not answer; no agent is asked for until it does", "error", err)
 			s.away.Store(time.Now().Unix())
 			s.keys.agents.Hold()
-		case err == nil && isAway && s.askRedis(ctx) == "":
+		case err == nil && isAway && s.askRedis(ctx) == "" && mender.mend(ctx, s.openRooms(), time.Now(), true) == nil:
 			slog.Info("Redis answers again")
 			s.away.Store(0)
 			s.lookForWorkers(ctx)
@@ -70,10 +78,9 @@ func (s *Server) callItself(ctx context.Context) {
 	}
 }
 
-func (s *Server) noteRooms(ctx context.Context) error {
+func (s *Server) noteRooms(ctx context.Context, rooms []*rtc.Room) error {
 	ctx, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
-	rooms := s.openRooms()
 	if len(rooms) == 0 {
 		return nil
 	}

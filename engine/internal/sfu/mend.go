@@ -1,0 +1,146 @@
+package sfu
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/livekit/livekit-server/pkg/rtc"
+	"github.com/livekit/livekit-server/pkg/service"
+	"github.com/livekit/protocol/livekit"
+	"github.com/redis/go-redis/v9"
+
+	"lkhub/engine/internal/private"
+)
+
+const (
+	// mending is how often the lists in Redis are compared with the rooms.
+	mending = 5 * time.Second
+	// closing is longer than livekit-server takes to delete a room from Redis, or to fail.
+	closing = 10 * time.Second
+)
+
+// mender corrects what Redis lists of the rooms of this process. livekit-server writes each change once, and what it can
+// not write it forgets (roommanager.go). A participant that left while Redis did not answer would stay on the list of
+// its room, and a room that ended then on the list of rooms, for as long as Redis runs.
+type mender struct {
+	store service.ObjectStore
+	redis redis.UniversalClient
+	node  string
+	open  []*rtc.Room
+	ended map[*rtc.Room]time.Time
+	next  time.Time
+}
+
+// newMender relies on a field of livekit-server. If it is renamed, tests/integration/test_lost_writes.py fails.
+func newMender(rooms *service.RoomManager, client redis.UniversalClient, node string) *mender {
+	store := *private.Field[service.ObjectStore](rooms, "roomStore")
+	return &mender{store: store, redis: client, node: node, ended: map[*rtc.Room]time.Time{}}
+}
+
+// note remembers which rooms are open, and which have ended.
+func (m *mender) note(rooms []*rtc.Room, now time.Time) {
+	for _, room := range m.open {
+		if !slices.Contains(rooms, room) {
+			m.ended[room] = now
+		}
+	}
+	m.open = rooms
+}
+
+// mend does all if it is time. anew: now, and it also writes all participants again, whose last changes may be lost.
+func (m *mender) mend(ctx context.Context, rooms []*rtc.Room, now time.Time, anew bool) error {
+	if !anew && now.Before(m.next) {
+		return nil
+	}
+	m.next = now.Add(mending)
+	for _, room := range rooms {
+		if err := m.mendRoom(ctx, room, anew); err != nil {
+			return err
+		}
+	}
+	for room, at := range m.ended {
+		// A room that is closed also takes the next one of its name from the list, which is open all the same.
+		if now.Sub(at) < closing || !room.IsClosed() {
+			continue
+		}
+		if err := m.remove(ctx, room); err != nil {
+			return err
+		}
+		delete(m.ended, room)
+	}
+	return nil
+}
+
+// mendRoom relies on the order of livekit-server: a participant that joins is in the room before it is written, and one
+// that leaves is out of it before it is deleted.
+func (m *mender) mendRoom(ctx context.Context, room *rtc.Room, anew bool) error {
+	listed, err := m.redis.HKeys(ctx, service.RoomParticipantsPrefix+string(room.Name())).Result()
+	if err != nil {
+		return err
+	}
+	for _, each := range listed {
+		if err := m.deleteGone(ctx, room, livekit.ParticipantIdentity(each)); err != nil {
+			return err
+		}
+	}
+	for _, participant := range room.GetParticipants() {
+		identity := participant.Identity()
+		if !anew && slices.Contains(listed, string(identity)) {
+			continue
+		}
+		if err := m.store.StoreParticipant(ctx, room.Name(), participant.ToProto()); err != nil {
+			return err
+		}
+		if err := m.deleteGone(ctx, room, identity); err != nil { // it left meanwhile
+			return err
+		}
+	}
+	if !anew || room.IsClosed() {
+		return nil
+	}
+	return m.store.StoreRoom(ctx, room.ToProto(), room.Internal()) // if it ends meanwhile, remove finds it
+}
+
+func (m *mender) deleteGone(ctx context.Context, room *rtc.Room, identity livekit.ParticipantIdentity) error {
+	if room.GetParticipant(identity) != nil {
+		return nil
+	}
+	if err := m.store.DeleteParticipant(ctx, room.Name(), identity); err != nil {
+		return err
+	}
+	if back := room.GetParticipant(identity); back != nil {
+		return m.store.StoreParticipant(ctx, room.Name(), back.ToProto())
+	}
+	return nil
+}
+
+// remove deletes a room that has ended, unless there is another one of its name.
+func (m *mender) remove(ctx context.Context, room *rtc.Room) error {
+	name := room.Name()
+	known, _, err := m.store.LoadRoom(ctx, name, false)
+	switch {
+	case errors.Is(err, service.ErrRoomNotFound):
+	case err != nil:
+		return err
+	case known.GetSid() != string(room.ID()):
+		return nil
+	default:
+		if err := m.store.DeleteRoom(ctx, name); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(m.open, func(other *rtc.Room) bool { return other.Name() == name }) {
+		return nil
+	}
+	at, err := m.redis.HGet(ctx, routing.NodeRoomKey, string(name)).Result()
+	if err == nil && at == m.node {
+		err = m.redis.HDel(ctx, routing.NodeRoomKey, string(name)).Err()
+	}
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return err
+}
