@@ -42,15 +42,21 @@ class Examined:
 
 
 def examine_hub(
-    paths: StatePaths, progress: Progress, *, verify: bool, is_stopping: Callable[[], bool] = lambda: False
+    paths: StatePaths,
+    progress: Progress,
+    *,
+    verify: bool,
+    is_stopping: Callable[[], bool] = lambda: False,
+    tell: Callable[[Examined], None] = lambda _: None,
 ) -> Examined:
     """Gather the surroundings of a running hub. With `verify` also call the hub through every path, once it has its
-    certificates, unless `is_stopping` says by then that it is being stopped. Then wait until its web sites are built.
-    Raises UnwellError if the hub is stopped during a wait."""
+    certificates, unless `is_stopping` says by then that it is being stopped. `tell` hears what came of that. Then wait
+    until its web sites are built, which may take minutes. Raises UnwellError if the hub is stopped during a wait."""
     if verify:
         wait_for_certificates(paths, progress)
     surroundings = gather_surroundings(paths, read_sightings(paths))
     verified = verify_hub(paths, surroundings, progress=progress) if verify and not is_stopping() else None
+    tell(Examined(surroundings, verified, ()))
     built = wait_for_sites(paths, progress) if not is_stopping() else ()
     return Examined(surroundings, verified, tuple(check_sites(built, datetime.now(UTC))))
 

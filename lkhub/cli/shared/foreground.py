@@ -34,14 +34,20 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
             show_error(outcome)
         # Imported here: media answers 50 ms sooner without what examines a hub.
         from lkhub.cli.shared.summary import describe_examined, show_examined
-        from lkhub.hub.examine import examine_hub
+        from lkhub.hub.examine import Examined, examine_hub
 
-        examined = examine_hub(hub.plan.paths, progress, verify=verify, is_stopping=lambda: supervisor.stopping)
+        def tell_status(examined: Examined) -> None:
+            if not supervisor.stopping:
+                tell_manager(STATUS=describe_examined(examined))
+
+        examined = examine_hub(
+            hub.plan.paths, progress, verify=verify, is_stopping=lambda: supervisor.stopping, tell=tell_status
+        )
         progress.clear()
         if supervisor.stopping:
             return  # the hub is gone, so there is nothing to report
         pending = isinstance(outcome, Outcome) and outcome.pending
-        tell_manager(STATUS=describe_examined(examined))
+        tell_status(examined)
         show_examined(hub.plan, examined, link=link, pending=pending, json=json)
 
     async def ready(supervisor: Supervisor, outcome: Outcome | HubError) -> None:

@@ -47,10 +47,15 @@ def test_supervisor_answers_while_it_is_told_what_runs(
 ) -> None:
     plan = build_plan(load_spec(b""), make_facts(), make_installation(applied.root))
     asked: list[str] = []
+    told: list[str] = []
 
     async def status(_: StatusRequest, __: object) -> HubReport:
         asked.append("status")
         return hub_report(STATUS)
+
+    def wait_for_sites(*_: object) -> tuple[()]:
+        told.append("sites are built")
+        return ()
 
     async def run_hub(hub: Any, say: object, ready: Any) -> None:
         """As the real one: commands are answered by the loop that `ready` is awaited in."""
@@ -67,8 +72,13 @@ def test_supervisor_answers_while_it_is_told_what_runs(
     monkeypatch.setattr(examine, "verify_hub", verify_hub)
     monkeypatch.setattr(examine, "wait_for_certificates", lambda *_: ask(applied.control, StatusRequest()))
     monkeypatch.setattr(examine, "gather_surroundings", lambda *_: UNSEEN)
+    monkeypatch.setattr(examine, "wait_for_sites", wait_for_sites)
+    monkeypatch.setattr(foreground, "tell_manager", lambda **fields: told.append(fields["STATUS"]))
     hub: Any = SimpleNamespace(plan=plan)
     assert foreground.run_foreground(hub, Progress(), verify=verify, link=False, json=json) == 0
+    result = told[-1]
+    assert told == ["the processes run", result, "sites are built", result], "a build takes minutes"
+    assert ("was not tried" in result) is not verify
     shown = capsys.readouterr()
     assert asked
     assert "does not answer" not in shown.err
