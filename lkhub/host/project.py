@@ -45,8 +45,14 @@ def find_missing(folder: str) -> str:
     except FileNotFoundError:
         return "there is no such folder" + (", and ~ is not expanded" if "~" in folder.split(os.sep) else "")
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return describe_refusal(error, folder)
     return "" if is_folder else "it is not a folder"
+
+
+def describe_refusal(error: OSError, folder: str) -> str:
+    """Why the system refused something in a folder, which the caller names."""
+    reason = (error.strerror or str(error)).lower()
+    return reason if error.filename in (None, folder) else f"{error.filename}: {reason}"
 
 
 def judge_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
@@ -63,7 +69,7 @@ def judge_project(project: str, skipped: Collection[str] = (), without: Collecti
             if files > MOST_FILES or bytes_ > MOST_BYTES:
                 return f"it has more than {MOST_FILES:,} files, or more than {MOST_BYTES >> 30} GB"
     except OSError as error:
-        return f"{error.filename or project}: {(error.strerror or str(error)).lower()}"
+        return describe_refusal(error, project)
     return ""
 
 

@@ -1,10 +1,10 @@
 """Whether a folder can be served as a web site."""
 
 import os
-import stat
 from collections.abc import Iterator
 
 from lkhub.host.link_makers import opened_of_others
+from lkhub.host.project import describe_refusal, find_missing
 from lkhub.host.trees import list_tree
 
 # A site of more files than this is no site: `root` is then `/`, or a folder with all that somebody has.
@@ -14,10 +14,9 @@ MOST_FILES = 100_000
 def judge_root(root: str, private: tuple[str, ...]) -> str:
     """Why the folder can't be served, "" where it can. `private` are paths of files that must not be in it; all paths
     are absolute."""
+    if missing := find_missing(root):
+        return missing
     try:
-        mode = os.stat(root).st_mode
-        if not stat.S_ISDIR(mode):
-            return "it is not a folder"
         with opened_of_others(root):  # the edge refuses what this refuses
             pass
         inside = os.path.realpath(root)
@@ -25,10 +24,8 @@ def judge_root(root: str, private: tuple[str, ...]) -> str:
             if _is_within(os.path.realpath(path), inside):
                 return f"{path} is in it, and visitors must not get that"
         return _judge_files(inside)
-    except FileNotFoundError:
-        return "there is no such folder"
     except OSError as error:
-        return f"{error.filename or root}: {(error.strerror or str(error)).lower()}"
+        return describe_refusal(error, root)
 
 
 def _judge_files(root: str) -> str:
