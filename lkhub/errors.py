@@ -27,6 +27,9 @@ START = "`lkhub up` starts it"
 ANOTHER = "if another hub is meant, name its state directory: --state DIR, or LKHUB_STATE"
 """The hints of an error about a hub that is not up."""
 
+OTHER_USER = "the hub belongs to another user: type the command as that user, or as root"
+"""The hint of an error about a hub that this user may not reach."""
+
 
 class HubError(Exception):
     """A failure, with what the user can do about it.

@@ -58,7 +58,7 @@ def init(
     chosen = {"name": name, "reach": reach.value, **({"domain": domain} if domain else {})}
     text = render_spec(chosen | (_SINGLE_PORT if single_port else {}))
     written = load_spec(text.encode(), str(path)).require_sound()
-    with explain_os_errors(path, "write"):
+    with explain_os_errors(path, "write", "with --spec FILE"):
         path.write_text(text)
     # A service has a spec of its own, and takes another one only by its name.
     default = str(path) == DEFAULT_SPEC and find_service(find_paths(None)) is None

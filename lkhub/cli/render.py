@@ -9,11 +9,20 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.options import Spec, State
-from lkhub.cli.shared.rendered import Rendered, find_left, is_known, keep_edit, read_rendered, show_left, write_rendered
+from lkhub.cli.shared.rendered import (
+    PLACE,
+    Rendered,
+    find_left,
+    is_known,
+    keep_edit,
+    read_rendered,
+    show_left,
+    write_rendered,
+)
 from lkhub.cli.shared.show import err, say
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.acting import acting_as_owner
-from lkhub.host.files import digest, explain_os_errors, named_by, read_bytes, user_name, write_private
+from lkhub.host.files import digest, explain_os_errors, read_bytes, user_name, write_private
 from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
 from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_hub
@@ -92,8 +101,7 @@ def render(
         if differs or left:
             raise typer.Exit(EXIT_UNWELL)
         return
-    with named_by("-o DIR"):
-        _write(files, known, recorded, output, left)
+    _write(files, known, recorded, output, left)
     show_left(left, output)
 
 
@@ -103,7 +111,7 @@ def _write(files: tuple[RenderedFile, ...], known: Rendered, recorded: str, outp
     before = known.get(recorded, {})
     written = {file.name: digest(file.text.encode()) for file in files if not file.kept}
     others = {name: before.get(name, "") for name in names.union(left)}
-    with explain_os_errors(output, "create"):
+    with explain_os_errors(output, "create", PLACE):
         output.mkdir(parents=True, exist_ok=True)
     # Before the first one: where this is cut off, files of both kinds are here, and none of them was edited.
     either = {name: ",".join(filter(None, sorted({before.get(name, ""), text}))) for name, text in written.items()}
@@ -113,10 +121,10 @@ def _write(files: tuple[RenderedFile, ...], known: Rendered, recorded: str, outp
         if file.kept and os.path.exists(path):
             err.print(f"{path}: kept")
             continue
-        with explain_os_errors(output, "create"):
+        with explain_os_errors(output, "create", PLACE):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         kept = keep_edit(known, file, output)
-        changed = write_private(path, file.text, file.mode)
+        changed = write_private(path, file.text, file.mode, place=PLACE)
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
         if kept:
             was = "was edited" if is_known(known, file) else "was there, and nothing says that lkhub wrote it"

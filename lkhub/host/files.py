@@ -36,10 +36,14 @@ FREE_SPACE = "free some space (`df -h` shows where), then run it again"
 """What to do about a disk that is full."""
 
 
+STATE_PLACE = "with --state DIR"
+"""How the user chooses another state directory, in a hint."""
+
+
 @contextlib.contextmanager
-def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
-    """Turn an OSError on `path` into a MachineError that says what to do about it. Its reason code is READ_ONLY where
-    the file system is."""
+def explain_os_errors(path: str | Path, doing: str, place: str = STATE_PLACE) -> Iterator[None]:
+    """Turn an OSError on `path` into a MachineError that says what to do about it. `place` says how the user chooses
+    another place. The reason code is READ_ONLY where the file system is."""
     try:
         yield
     except OSError as error:
@@ -50,20 +54,10 @@ def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
                 reason, hints = "the disk is full", (FREE_SPACE,)
             case errno.EROFS:
                 reason, code = "the file system is read-only", READ_ONLY
-                hints = ("choose another place with --state DIR", "or remount it writable")
+                hints = (f"choose another place {place}", "or remount it writable")
             case errno.EACCES | errno.EPERM:
-                reason, hints = "permission denied", ("choose a folder of your own with --state DIR",)
+                reason, hints = "permission denied", (f"choose a folder of your own {place}",)
         raise MachineError(f"can't {doing} {path}: {reason}", hints=hints, code=code) from error
-
-
-@contextlib.contextmanager
-def named_by(option: str) -> Iterator[None]:
-    """In what follows, the file or folder that can't be written is named by this option of the command."""
-    try:
-        yield
-    except MachineError as error:
-        error.hints = tuple(hint.replace("--state DIR", option) for hint in error.hints)
-        raise
 
 
 def require_space(folder: str, needed: int, what: str, *hints: str) -> None:
@@ -138,15 +132,17 @@ def check_socket_path(path: str) -> None:
         )
 
 
-def write_private(path: str, text: str, mode: int = FILE_MODE, owner: tuple[int, int] | None = None) -> bool:
+def write_private(
+    path: str, text: str, mode: int = FILE_MODE, owner: tuple[int, int] | None = None, place: str = STATE_PLACE
+) -> bool:
     """Write `text` to `path` in one step, readable by this user alone. False where the file had this text already. Root
-    may leave a new file to another `owner` (uid, gid)."""
+    may leave a new file to another `owner` (uid, gid). `place` as of `explain_os_errors`."""
     with contextlib.suppress(OSError, MachineError):
         status = os.stat(path)
         is_theirs = owner is None or (status.st_uid, status.st_gid) == owner
         if read_text(path) == text and status.st_mode & 0o777 == mode and is_theirs:
             return False
-    with _written_beside(path, text, mode, owner) as temporary:
+    with _written_beside(path, text, mode, owner, place) as temporary:
         os.replace(temporary, path)
     return True
 
@@ -176,11 +172,13 @@ def create_private(path: str, text: str) -> bool:
 
 
 @contextlib.contextmanager
-def _written_beside(path: str, text: str, mode: int, owner: tuple[int, int] | None = None) -> Iterator[str]:
+def _written_beside(
+    path: str, text: str, mode: int, owner: tuple[int, int] | None = None, place: str = STATE_PLACE
+) -> Iterator[str]:
     """A new file with this text in the folder of `path`; afterwards it is removed, unless it was renamed."""
     temporary = None
     try:
-        with explain_os_errors(path, "write"):
+        with explain_os_errors(path, "write", place):
             handle, temporary = make_half_written(path)
             with os.fdopen(handle, "w") as file:
                 file.write(text)

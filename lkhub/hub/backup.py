@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 import lkhub
-from lkhub.errors import InputError, MachineError
+from lkhub.errors import ANOTHER, OTHER_USER, InputError, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.archive import MANIFEST, ArchiveWriter
 from lkhub.host.files import (
@@ -132,15 +132,9 @@ def _require_place(file: str) -> None:
 
 def _require_hub(paths: StatePaths) -> None:
     if not os.access(paths.root, os.R_OK | os.X_OK) and os.path.lexists(paths.root):
-        raise MachineError(
-            f"can't read {paths.root}: permission denied",
-            hints=("the hub belongs to another user: type the command as that user, or as root",),
-        )
+        raise MachineError(f"can't read {paths.root}: permission denied", hints=(OTHER_USER,))
     if not os.path.lexists(paths.managed_keys) and not os.path.lexists(paths.keys):
-        raise InputError(
-            f"there is no hub in {paths.root}",
-            hints=("if another hub is meant, name its state directory: --state DIR, or LKHUB_STATE",),
-        )
+        raise InputError(f"there is no hub in {paths.root}", hints=(ANOTHER,))
 
 
 def _find_backed_spec(paths: StatePaths, given: Path | None, service: Service | None) -> str | None:
@@ -278,12 +272,12 @@ def _describe_store(store: IO[bytes]) -> BackedUpFile:
 def _write(file: str, manifest: Manifest, contents: _Contents, keys: SealKeys) -> None:
     """Encrypt it into a file beside its place, then put it there."""
     folder, name = os.path.split(os.path.abspath(file))
-    with explain_os_errors(file, "write"):
+    with explain_os_errors(file, "write", "for FILE"):
         remove_left(folder, name)
         require_space(folder, manifest.size, "the backup", "or name a file on another disk")
         handle, temporary = make_half_written(os.path.join(folder, name))
     try:
-        with explain_os_errors(file, "write"):
+        with explain_os_errors(file, "write", "for FILE"):
             with encrypting(handle, keys) as pipe:
                 archive = ArchiveWriter(pipe, manifest.made)
                 text = dump_manifest(manifest).encode()

@@ -229,7 +229,7 @@ def _placed_beside(paths: StatePaths, contents: Mapping[str, bytes], *, force: b
 
 def _place_beside(target: str, content: bytes) -> None:
     mode, owner = FILE_MODE, None
-    with explain_os_errors(target, "write"):
+    with explain_os_errors(target, "write", "with --spec FILE"):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         user = SYSTEM.installation.user
         if target == SYSTEM.spec and has_user(user):
@@ -303,7 +303,7 @@ def _move_spec(target: str) -> None:
         if os.geteuid() == 0:
             return
         raise _describe_unfinished(target)
-    with explain_os_errors(target, "write"):
+    with explain_os_errors(target, "write", "with --spec FILE"):
         if os.path.lexists(target):
             os.replace(target, f"{target}{_BEFORE}")
         os.replace(prepared, target)

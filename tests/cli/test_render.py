@@ -278,12 +278,12 @@ def test_render_that_was_cut_off_makes_no_edit(run: Run, monkeypatch: pytest.Mon
     assert run("render", "compose", "-o", "out").code == 0
     written: list[str] = []
 
-    def fail(path: str, *rest: Any) -> bool:
+    def fail(path: str, text: str, mode: int, *, place: str) -> bool:
         written.append(os.path.basename(path))
         # The record is written before and after the files.
         if written[-1] == at and (at == "Dockerfile" or written.count(at) == 2):
             raise MachineError("the disk is full")
-        return write_private(path, *rest)
+        return write_private(path, text, mode, place=place)
 
     Path("hub.yaml").write_text("drain: 20s\n")
     with monkeypatch.context() as patched:
@@ -318,8 +318,8 @@ def test_file_that_is_none_of_lkhubs_is_kept(run: Run) -> None:
 def test_folder_that_may_not_be_written_is_named_by_its_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("hub.yaml").touch()
 
-    def refuse(path: str, *_: Any) -> bool:
-        with explain_os_errors(path, "write"):
+    def refuse(path: str, *_: Any, place: str) -> bool:
+        with explain_os_errors(path, "write", place):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         return False
 

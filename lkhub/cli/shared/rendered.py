@@ -22,6 +22,9 @@ _HEADER = (
     "edited.\n"
 )
 
+PLACE = "with -o DIR"
+"""How the user chooses another folder, in a hint."""
+
 Rendered = Mapping[str, Mapping[str, str]]
 """The files of each target, by their names in the folder, each with a digest of its text, or with several, separated by
 commas, where it may have one of these; "" where an earlier version has written none."""
@@ -60,7 +63,8 @@ def keep_edit(known: Rendered, file: RenderedFile, folder: Path) -> str:
     if before is None or before == file.text.encode() or digest(before) in written:
         return ""
     kept = next(each for number in count(1) if not os.path.lexists(each := name_edited(path, number)))
-    with explain_os_errors(kept, "write"), open(kept, "xb", opener=partial(os.open, mode=file.mode)) as copy:
+    make = partial(os.open, mode=file.mode)
+    with explain_os_errors(kept, "write", PLACE), open(kept, "xb", opener=make) as copy:
         copy.write(before)
     return kept
 
@@ -74,7 +78,7 @@ def write_rendered(known: Rendered, target: str, files: Mapping[str, str], folde
     """Record the files of this target, with the digests of their texts."""
     now = {**known, target: files}
     lines = sorted(f"{each} {name} {written}".rstrip() + "\n" for each in now for name, written in now[each].items())
-    write_private(str(folder / RECORD), _HEADER + "".join(lines), 0o644)
+    write_private(str(folder / RECORD), _HEADER + "".join(lines), 0o644, place=PLACE)
 
 
 def show_left(names: Iterable[str], folder: Path) -> None:
