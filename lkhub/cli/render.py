@@ -77,7 +77,6 @@ def render(
     if alone is None and output is None and chosen.forms:
         alone = chosen.forms.first
     plan, made_from = _plan(spec, state, chosen)
-    chosen.require_renderable(plan)
     files = chosen.render(plan, made_from, alone)
     if output is None:
         if diff or len(files) > 1:
@@ -145,7 +144,7 @@ def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, 
     if target.elsewhere and target.installation:
         planned = plan_elsewhere(found, target.installation)
     else:
-        planned = plan_hub(found, where, target.installation)
+        planned = plan_hub(found, where, target.installation, starts=target.starts)
     return planned.plan, Given(planned.network.interfaces, planned.raw)
 
 

@@ -13,6 +13,7 @@ from lkhub.host.agent_home import NOT_COPIED, OTHER_STATE, judge_way_to
 from lkhub.host.programs import is_copy
 from lkhub.host.project import digest_project, find_link_out, find_missing, judge_project
 from lkhub.plan.agents import IMAGE_FIX, IMAGE_REFUSED, PROJECT_FIX, PROJECT_REFUSED
+from lkhub.plan.installation import Installation
 from lkhub.plan.model import AgentPlan, Plan
 from lkhub.secret import FromFile
 from lkhub.source.path import Path
@@ -24,9 +25,24 @@ ENTRIES = ("agent.py", "src/agent.py")
 PROJECT_FILE = "pyproject.toml"
 
 
+def judge_kinds(loaded: LoadedSpec, plan: Plan) -> None:
+    """Add a fault to `loaded` for each agent that the plan's installation can't run."""
+    for index, agent in enumerate(plan.agents):
+        if not _can_run(agent, plan.installation):
+            key, why, fix = (
+                ("image", IMAGE_REFUSED, IMAGE_FIX) if agent.image else ("project", PROJECT_REFUSED, PROJECT_FIX)
+            )
+            loaded.add(("agents", index, key), keys_conflict(why), fix)
+
+
+def _can_run(agent: AgentPlan, installation: Installation) -> bool:
+    return installation.runs_images if agent.image else installation.runs_projects or not agent.project
+
+
 def judge_agents(loaded: LoadedSpec, plan: Plan, private: Collection[str] = ()) -> Plan:
     """The plan with what is known of the projects on this machine. Faults are added to `loaded`. `private` are the
     absolute paths of files that no agent may read but one whose own secrets they are."""
+    judge_kinds(loaded, plan)
     agents = tuple(_judge(loaded, plan, index, agent, private) for index, agent in enumerate(plan.agents))
     return replace(plan, agents=agents)
 
@@ -43,12 +59,7 @@ def keep_agents(plan: Plan, before: Plan) -> Plan:
 
 def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan, private: Collection[str]) -> AgentPlan:
     where: Path = ("agents", index, "project")
-    if agent.image or not agent.project:
-        if agent.image and not plan.installation.runs_images:
-            loaded.add(("agents", index, "image"), keys_conflict(IMAGE_REFUSED), IMAGE_FIX)
-        return agent
-    if not plan.installation.runs_projects:
-        loaded.add(where, keys_conflict(PROJECT_REFUSED), PROJECT_FIX)
+    if agent.image or not agent.project or not _can_run(agent, plan.installation):
         return agent
     if missing := find_missing(agent.project):
         loaded.add(where, value_wrong(f"{agent.project}: {missing}"), "write the folder of the agent's code")

@@ -34,7 +34,7 @@ from lkhub.plan.media import needs_domain
 from lkhub.plan.model import REDIS_PASSWORD, Plan
 from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.plan.process import Fingerprint, ProcessPlan
-from lkhub.prepare.agents import judge_agents, keep_agents
+from lkhub.prepare.agents import judge_agents, judge_kinds, keep_agents
 from lkhub.prepare.certificates import establish_authority, judge_files
 from lkhub.prepare.given import list_given
 from lkhub.prepare.managed_keys import read_kept_keys
@@ -119,22 +119,29 @@ def prepare_again(hub: PreparedHub) -> PreparedHub:
     return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.plan.installation, hub.environ, before=hub.plan)
 
 
-def plan_hub(spec: str | None, state: str, installation: Installation | None = None) -> PlannedHub:
-    """The plan alone, and what it was made from. Needs no keys, and writes nothing. With `installation` the
-    plan is for that one, on this machine."""
+def plan_hub(
+    spec: str | None, state: str, installation: Installation | None = None, *, starts: bool = False
+) -> PlannedHub:
+    """The plan alone, and what it was made from. Needs no keys, and writes nothing. With `installation` the plan is for
+    that one, on this machine. `starts`: that installation starts the hub, so it must be able to run its agents."""
     raw = b"" if spec is None else read_input(spec)
     loaded, network, plan = _plan(raw, spec or "hub.yaml", find_installation(state, spec), installation)
+    if plan is not None and starts:
+        judge_kinds(loaded, plan)
     loaded.require_sound()
     assert plan is not None
     return PlannedHub(plan, network, raw)
 
 
 def plan_elsewhere(spec: str | None, installation: Installation) -> PlannedHub:
-    """The plan for an installation on another machine, whose network is not known here. Nothing is asked."""
+    """The plan for an installation that starts the hub on another machine, whose network is not known here. Nothing is
+    asked."""
     raw = b"" if spec is None else read_input(spec)
     loaded = load_spec(raw, spec or "hub.yaml")
     network = imagine_network(loaded.spec)
     plan = build_plan(loaded, network, installation)
+    if plan is not None:
+        judge_kinds(loaded, plan)
     loaded.require_sound()
     assert plan is not None
     return PlannedHub(plan, network, raw)

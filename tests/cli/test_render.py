@@ -327,3 +327,35 @@ def test_folder_that_may_not_be_written_is_named_by_its_option(run: Run, monkeyp
         monkeypatch.setattr(module, "write_private", refuse)
     done = run("render", "compose", "-o", "out")
     assert (done.code, "choose another place with -o DIR" in done.err) == (3, True)
+
+
+UNITS = {"systemd", "nixos", "launchd", "cloud-init"}
+SPEC = "reach: lan\nagents:\n"
+
+
+@pytest.mark.parametrize("target", sorted(UNITS))
+def test_agents_that_are_images_are_faults_where_no_container_runs(run: Run, target: str) -> None:
+    Path("hub.yaml").write_text(
+        f"{SPEC}- {{name: bmo, image: a}}\n- {{name: code, project: a}}\n- {{name: c, image: b}}\n"
+    )
+    done = run("render", target, "-o", "out")
+    assert (done.code, os.path.exists("out")) == (2, False)
+    said = " ".join(done.err.split())
+    for place in ("hub.yaml:3: agents[0].image", "hub.yaml:5: agents[2].image"):
+        assert f"{place}: an agent that is an image needs a hub in containers" in said
+    assert "agents[1]" not in said
+    assert "`lkhub render compose`" in said
+
+
+def test_agents_that_are_projects_are_faults_in_kubernetes(run: Run) -> None:
+    Path("hub.yaml").write_text(f"{SPEC}- {{name: bmo, image: a}}\n- {{name: code, project: a}}\n")
+    done = run("render", "kubernetes", "-o", "out")
+    assert (done.code, os.path.exists("out")) == (2, False)
+    assert "hub.yaml:4: agents[1].project: in Kubernetes an agent is an image" in done.err
+    assert "write image: NAME in place of project" in done.err
+
+
+@pytest.mark.parametrize("target", ["compose", "firewall"])
+def test_no_kind_of_agent_is_a_fault_elsewhere(run: Run, target: str) -> None:
+    Path("hub.yaml").write_text(f"{SPEC}- {{name: bmo, image: a}}\n- {{name: code, project: a}}\n")
+    assert run("render", target, "-o", "out").code == 0

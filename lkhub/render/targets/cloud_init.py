@@ -94,5 +94,5 @@ CLOUD_INIT = Target(
     _render,
     installation=INSTALLED,
     elsewhere=True,
-    refuses="images",
+    starts=True,
 )

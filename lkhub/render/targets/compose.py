@@ -264,4 +264,5 @@ COMPOSE = Target(
     "a compose file and a Dockerfile, for a hub in a container on the host's network.",
     _render,
     installation=CONTAINED,
+    starts=True,
 )

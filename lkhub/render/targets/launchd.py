@@ -56,5 +56,5 @@ LAUNCHD = Target(
     "launchd",
     "the daemon of macOS that runs the lkhub which is typed, with its paths; it was never loaded on a Mac.",
     _render,
-    refuses="images",
+    starts=True,
 )

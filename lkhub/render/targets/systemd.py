@@ -126,5 +126,5 @@ SYSTEMD = Target(
     "puts them in place.",
     _render,
     installation=INSTALLED,
-    refuses="images",
+    starts=True,
 )

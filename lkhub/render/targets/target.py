@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from lkhub.errors import InputError
-from lkhub.plan.agents import IMAGE_FIX, IMAGE_REFUSED, PROJECT_FIX, PROJECT_REFUSED
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface
@@ -39,8 +37,7 @@ class Target:
 
     `judges_keys`: the spec's keys, certificates and raw keys are judged too, as for `up`. `installation`: the plan is
     for this installation, and not for the one that runs the command; with `elsewhere` it is also for another machine,
-    whose network is not known here. `refuses` is a kind of agents that what is rendered can't run; None: what is
-    rendered can run all, or has none in it.
+    whose network is not known here. `starts`: what is rendered starts the hub and its agents.
     """
 
     name: str
@@ -50,7 +47,7 @@ class Target:
     judges_keys: bool = False
     installation: Installation | None = None
     elsewhere: bool = False
-    refuses: Literal["projects", "images"] | None = None
+    starts: bool = False
 
     def require_form(self, option: str, form: str | None) -> None:
         """Raise InputError where `form`, given with `option`, is not a form of this target."""
@@ -58,20 +55,3 @@ class Target:
         if form is not None and form not in known:
             hints = (f"of {self.name}: {', '.join(known)}",) if known else ()
             raise InputError(f"{self.name} has no {option} {printable(form)}", hints=hints)
-
-    def require_renderable(self, plan: Plan) -> None:
-        """Raise InputError where the plan has agents that this target can't run."""
-        if self.refuses is None:
-            return
-        key, why, fix = _REFUSED[self.refuses]
-        places = [
-            f"agents[{index}].{key}" for index, agent in enumerate(plan.agents) if bool(agent.image) == (key == "image")
-        ]
-        if places:
-            raise InputError(f"{', '.join(places)}: {why}", hints=(fix,))
-
-
-_REFUSED = {
-    "images": ("image", IMAGE_REFUSED, IMAGE_FIX),
-    "projects": ("project", PROJECT_REFUSED, PROJECT_FIX),
-}

@@ -47,44 +47,6 @@ def test_form_that_is_none_of_the_target_is_refused(target: Target, option: str)
     target.require_form(option, None)
 
 
-CONTAINERS = {"compose", "kubernetes"}
-UNITS = {"systemd", "nixos", "launchd", "cloud-init"}
-
-
-@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-def test_agent_that_is_an_image_is_refused_where_no_container_runs(target: Target) -> None:
-    agents = "[{name: code, project: a}, {name: bmo, image: a}, {name: other, image: b}]"
-    if target.name in CONTAINERS:
-        agents = "[{name: bmo, image: a}]"
-    plan, _ = make_plan(f"agents: {agents}")
-    if target.name not in UNITS:
-        target.require_renderable(plan)
-        return
-    with pytest.raises(InputError) as refused:
-        target.require_renderable(plan)
-    assert (
-        refused.value.message == "agents[1].image, agents[2].image: an agent that is an image needs a hub in containers"
-    )
-    assert "`lkhub render compose`" in refused.value.hints[0]
-    assert "`project`" in refused.value.hints[0]
-
-
-@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-def test_agent_that_is_a_project_is_refused_in_kubernetes_alone(target: Target) -> None:
-    plan, _ = make_plan(
-        "agents: [{name: bmo, image: a}, {name: code, project: a}]"
-        if target.name in CONTAINERS
-        else "agents: [{name: code, project: a}]"
-    )
-    if target.name != "kubernetes":
-        target.require_renderable(plan)
-        return
-    with pytest.raises(InputError) as refused:
-        target.require_renderable(plan)
-    assert refused.value.message.startswith("agents[1].project: in Kubernetes an agent is an image")
-    assert "write image: NAME in place of project" in refused.value.hints[0]
-
-
 @pytest.mark.parametrize("target", ["systemd", "nixos", "compose", "kubernetes"])
 def test_build_is_given_out_where_something_asks_for_it(target: str) -> None:
     """Elsewhere the hub makes it, and says that nothing keeps it from the hub's files."""

@@ -82,5 +82,5 @@ KUBERNETES = Target(
     Forms("--format", NETWORKS),
     installation=INSTALLATION,
     elsewhere=True,
-    refuses="projects",
+    starts=True,
 )

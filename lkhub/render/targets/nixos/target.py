@@ -59,5 +59,5 @@ NIXOS = Target(
     "a module of NixOS, and the hub's configuration for it; evaluated, and never booted.",
     _render,
     installation=INSTALLED,
-    refuses="images",
+    starts=True,
 )
