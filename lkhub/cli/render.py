@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import stat
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -162,12 +163,15 @@ def _require_readable(spec: str, state: str) -> None:
 
 
 def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:
-    """Print a unified diff of what is in the folder against what would be; whether there is one."""
+    """Print how what is in the folder differs from what would be, permissions included; whether it does."""
     differs = False
     for file in files:
         path = str(folder / file.name)
         if file.kept and os.path.exists(path):
             continue
+        if os.path.exists(path) and (mode := stat.S_IMODE(os.stat(path).st_mode)) != file.mode:
+            print(f"{path}: old mode {mode:04o}\n{path}: new mode {file.mode:04o}")
+            differs = True
         old = (read_bytes(path) or b"").decode(errors="replace").splitlines(keepends=True)
         for line in difflib.unified_diff(old, file.text.splitlines(keepends=True), path, f"{path} (rendered)"):
             print(line, end="")

@@ -359,3 +359,17 @@ def test_agents_that_are_projects_are_faults_in_kubernetes(run: Run) -> None:
 def test_no_kind_of_agent_is_a_fault_elsewhere(run: Run, target: str) -> None:
     Path("hub.yaml").write_text(f"{SPEC}- {{name: bmo, image: a}}\n- {{name: code, project: a}}\n")
     assert run("render", target, "-o", "out").code == 0
+
+
+def test_permissions_that_differ_are_a_difference(run: Run) -> None:
+    Path("hub.yaml").touch()
+    assert run("render", "compose", "-o", "out").code == 0
+    mode = Path("out/lkhub.sh").stat().st_mode & 0o777
+    Path("out/lkhub.sh").chmod(0o600)
+    done = run("render", "compose", "-o", "out", "--diff")
+    assert (done.code, done.out) == (1, f"out/lkhub.sh: old mode 0600\nout/lkhub.sh: new mode {mode:04o}\n")
+    assert run("render", "compose", "-o", "out").code == 0
+    assert (run("render", "compose", "-o", "out", "--diff").code, Path("out/lkhub.sh").stat().st_mode & 0o777) == (
+        0,
+        mode,
+    )
