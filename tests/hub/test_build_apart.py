@@ -1,8 +1,7 @@
-"""A build that the hub gives out, over the real socket: to the program that units run, and to one that is hostile."""
+"""A build that the hub gives out, over the real socket, to the program that units run."""
 
 import contextlib
 import errno
-import io
 import json
 import os
 import signal
@@ -10,39 +9,21 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from lkhub.errors import MachineError
-from lkhub.host.build_socket import connect, offered, receive, send
+from lkhub.host.build_socket import offered, send
 from lkhub.host.project import publish
-from lkhub.hub import build_apart
-from lkhub.hub.build_apart import Built, give_out
 from lkhub.hub.builder import run_next_build
-from lkhub.wire.site_build import SOCKET, BuildRequest, SiteBuild
+from lkhub.wire.site_build import SOCKET
+from tests.hub.given_builds import TOKEN, build, given, no_output, output, project
 from tests.waiting import wait_until
 
-TOKEN = "a-token-of-the-site"
-
-BUILD = SiteBuild("bmo", "", "", "dist", (), (), "", builder="unit")
-
-
-@pytest.fixture
-def given(tmp_path: Path) -> Path:
-    (tmp_path / "for-sites/bmo").mkdir(parents=True)
-    return tmp_path / "for-sites/bmo"
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "project/src").mkdir(parents=True)
-    (tmp_path / "project/src/title").write_text("hello")
-    (tmp_path / "project/link").symlink_to("src/title")
-    return tmp_path / "project"
+__all__ = ["given", "no_output", "project"]
 
 
 @pytest.fixture
@@ -68,21 +49,6 @@ def builder(given: Path, tmp_path: Path, manager: socket.socket) -> Iterator[sub
     finally:
         process.kill()
         process.wait()
-
-
-def build(given: Path, project: Path, command: str, come: float = 30.0) -> contextlib.AbstractContextManager[Built]:
-    wanted = SiteBuild(**{**{name: getattr(BUILD, name) for name in BUILD.__struct_fields__}, "given": str(given)})
-    request = BuildRequest(command, "dist", {"NAME": "bmo"}, {"TOKEN": TOKEN})
-    return give_out(wanted, str(project), request, output, come)
-
-
-output = io.BytesIO()
-
-
-@pytest.fixture(autouse=True)
-def _no_output() -> None:
-    output.seek(0)
-    output.truncate()
 
 
 COMMAND = """
@@ -274,131 +240,7 @@ def test_builder_that_is_killed_is_given_the_build_again(
             process.kill()
 
 
-Act = Callable[[socket.socket], None]
-
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_apart, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(build_apart, "REST_SECONDS", 0.2)
-
-
-def _answer(text: bytes, *descriptors: int) -> Act:
-    return lambda hub: send(hub, text, descriptors)
-
-
-def _dribble(hub: socket.socket) -> None:
-    hub.send(b"\0\1\0\0")
-    for _ in range(500):  # until the hub has closed the connection
-        hub.send(b"x")
-        time.sleep(0.01)
-
-
-ACTS: dict[str, Act] = {
-    "ends": lambda _: None,
-    "sends garbage": lambda hub: hub.sendall(b"GET / HTTP/1.1\r\n\r\n"),
-    "says a size and no more": lambda hub: hub.sendall(b"\0\0\1\0half"),
-    "answers in another language": _answer(b"<html>"),
-    "answers with other types": _answer(b'{"problem": [1]}'),
-    "answers in another version": _answer(b'{"version": 9, "problem": ""}'),
-    "has built and has no folder": _answer(b'{"problem": ""}'),
-}
-
-
-@contextlib.contextmanager
-def played(given: Path, act: Act) -> Iterator[None]:
-    """A program at the other end that asks for the build again and again. No descriptor is left open."""
-    over = threading.Event()
-
-    def play() -> None:
-        while not over.wait(0.02):
-            if hub := connect(str(given)):
-                with hub, contextlib.suppress(OSError):
-                    for descriptor in receive(hub, 2, 5)[1]:
-                        os.close(descriptor)
-                    act(hub)
-
-    before = len(os.listdir("/proc/self/fd"))
-    thread = threading.Thread(target=play)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= before, "the end of every descriptor")
-
-
-@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_builder_that_keeps_to_no_rule_costs_a_bounded_time(given: Path, project: Path, act: Act) -> None:
-    with (
-        played(given, act),
-        pytest.raises(MachineError, match="3 times, and has not answered"),
-        build(given, project, "true"),
-    ):
-        raise AssertionError
-
-
-@pytest.mark.usefixtures("short")
-@pytest.mark.parametrize(
-    "act",
-    [lambda hub: hub.recv(1), _dribble, lambda _: time.sleep(0.3)],
-    ids=["is silent", "sends byte after byte", "comes again and again"],
-)
-def test_builder_that_never_answers_has_one_time_for_all_tries(given: Path, project: Path, act: Act) -> None:
-    with (
-        played(given, act),
-        pytest.raises(MachineError, match="was given the build, and has not answered within"),
-        build(given, project, "true"),
-    ):
-        raise AssertionError
-
-
-def test_what_comes_too_late_is_not_read() -> None:
-    """However fast it goes on to come."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        send(theirs, b"x" * 10, ())
-        with pytest.raises(TimeoutError):
-            receive(ours, 0, 0)
-        assert receive(ours, 0, 5) == (b"x" * 10, [])
-
-
-@pytest.mark.usefixtures("short")
-def test_more_descriptors_than_belong_there_are_closed(given: Path, project: Path) -> None:
-    def act(hub: socket.socket) -> None:
-        with open("/dev/null") as null:
-            send(hub, b'{"problem": ""}', [null.fileno()] * 200)
-
-    with played(given, act), contextlib.suppress(MachineError), build(given, project, "true") as built:
-        # One may get through, and is no folder.
-        assert not os.path.isdir(f"/proc/self/fd/{built.folder}")
-
-
 @pytest.mark.usefixtures("builder")
 def test_problem_of_a_build_is_told_whole(given: Path, project: Path) -> None:
     with build(given, project, "kill -9 $$") as built:
         assert built.problem == "it was killed by signal 9, which the kernel sends where memory is short"
-
-
-@pytest.mark.usefixtures("short")
-def test_problem_that_says_nothing_is_no_success(given: Path, project: Path) -> None:
-    with (
-        played(given, _answer(b'{"problem": "\\n "}')),
-        pytest.raises(MachineError, match="3 times, and has not answered"),
-        build(given, project, "true"),
-    ):
-        raise AssertionError
-
-
-@pytest.mark.usefixtures("short")
-def test_problem_of_a_builder_is_short_and_printable(given: Path, project: Path) -> None:
-    answer = json.dumps({"problem": "\x1b[2J" + "x" * 10_000}).encode()
-
-    def act(hub: socket.socket) -> None:
-        send(hub, answer, ())
-        hub.recv(1)
-
-    with played(given, act), build(given, project, "true") as built:
-        assert "\x1b" not in built.problem
-        assert len(built.problem) < 300
