@@ -8,7 +8,7 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors
@@ -291,7 +291,7 @@ def _scan(at: int, folder: str) -> Iterator[os.DirEntry[str]]:
         with os.scandir(at) as entries:
             yield from entries
     except OSError as error:
-        _refuse(error, folder)
+        raise _explain(error, "read", f"the folder {folder or '.'}") from error
 
 
 @contextlib.contextmanager
@@ -299,16 +299,11 @@ def _entered(name: str, at: int, folder: str) -> Iterator[int]:
     try:
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
     except OSError as error:
-        _refuse(error, folder)
+        raise _explain(error, "read", f"the folder {folder or '.'}") from error
     try:
         yield inner
     finally:
         os.close(inner)
-
-
-def _refuse(error: OSError, folder: str) -> NoReturn:
-    why = (error.strerror or str(error)).lower()
-    raise MachineError(f"can't read the folder {folder or '.'}: {why}") from error
 
 
 @contextlib.contextmanager
