@@ -1,6 +1,7 @@
 """Builds a web site: the work of `lkhub build-site`, which the supervisor starts."""
 
 import contextlib
+import fcntl
 import os
 import sys
 import tempfile
@@ -37,6 +38,31 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
     """Build a site, and lead visitors to its files, if that has not been done. A build that fails is noted in its
     record, and visitors get the files of the one before. Raises MachineError where this machine prevents it."""
     paths = StatePaths(build.state)
+    ensure_private_dir(paths.sites)
+    ensure_private_dir(paths.site(build.name))
+    with _one_at_a_time(paths.site(build.name), say):
+        _build_once(build, paths, make_grant, say)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Each build removes what an earlier one has left, and that one may still go on: a supervisor that was killed has
+    started it."""
+    with explain_os_errors(folder, "lock"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with explain_os_errors(folder, "lock"):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("another build of this site goes on, and ends first")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _build_once(build: SiteBuild, paths: StatePaths, make_grant: MakeGrant, say: Callable[[str], None]) -> None:
     before = find_site_build(paths, build.name)
     served = before.served if before and os.path.exists(paths.site_files(build.name)) else None
     done = before is not None and (before.problem or (served and _is_whole(paths, build.name, served)))
@@ -46,8 +72,6 @@ def build_site(build: SiteBuild, make_grant: MakeGrant, say: Callable[[str], Non
     if not build.apart and os.geteuid() == 0:
         raise MachineError(f"{build.name} would be built as root", hints=("`lkhub up` plans a user for it",))
     now = time.time()
-    ensure_private_dir(paths.sites)
-    ensure_private_dir(paths.site(build.name))
     tokens, key = _make_tokens(build, paths, make_grant, now)
     say(f"building {build.name} in a copy of {build.project}: {build.command}")
     with _scratch(paths, build) as (scratch, opened, note):

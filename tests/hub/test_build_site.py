@@ -1,5 +1,6 @@
 """A build of the hub's own, and what is noted of it."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -56,3 +57,24 @@ def test_folder_of_a_build_that_was_not_begun_is_removed(tmp_path: Path, monkeyp
     monkeypatch.setattr(module, "copy_project", fail)
     build_site(build, _no_token, print)
     assert os.listdir(paths.site("bmo")) == [os.path.basename(paths.site_record("bmo"))]
+
+
+def test_build_waits_for_the_one_that_a_killed_supervisor_has_left(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    paths = StatePaths(str(tmp_path / "state"))
+    os.makedirs(paths.site("bmo"), mode=0o700)
+    Path(paths.root).chmod(0o700)
+    other = os.open(paths.site("bmo"), os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if len(said) == 1:
+            os.close(other)
+
+    uid = FIRST_UID if os.geteuid() == 0 else None
+    command = "mkdir dist; touch dist/index.html"
+    build_site(SiteBuild("bmo", command, str(tmp_path / "project"), "dist", (), (), paths.root, uid), _no_token, say)
+    assert said[0] == "another build of this site goes on, and ends first"
+    assert said[-1].startswith("built, and served from now on")
