@@ -31,7 +31,9 @@ type mender struct {
 	node  string
 	open  []*rtc.Room
 	ended map[*rtc.Room]time.Time
-	next  time.Time
+	// anew: all participants are written again. The last changes of some were lost in an outage.
+	anew bool
+	next time.Time
 }
 
 // newMender relies on a field of livekit-server. If it is renamed, tests/integration/test_lost_writes.py fails.
@@ -50,14 +52,13 @@ func (m *mender) note(rooms []*rtc.Room, now time.Time) {
 	m.open = rooms
 }
 
-// mend does all if it is time. anew: now, and it also writes all participants again, whose last changes may be lost.
-func (m *mender) mend(ctx context.Context, rooms []*rtc.Room, now time.Time, anew bool) error {
-	if !anew && now.Before(m.next) {
+// mend corrects the lists if it is time. What fails is tried again at the next call.
+func (m *mender) mend(ctx context.Context, rooms []*rtc.Room, now time.Time) error {
+	if !m.anew && now.Before(m.next) {
 		return nil
 	}
-	m.next = now.Add(mending)
 	for _, room := range rooms {
-		if err := m.mendRoom(ctx, room, anew); err != nil {
+		if err := m.mendRoom(ctx, room); err != nil {
 			return err
 		}
 	}
@@ -71,12 +72,17 @@ func (m *mender) mend(ctx context.Context, rooms []*rtc.Room, now time.Time, ane
 		}
 		delete(m.ended, room)
 	}
+	m.anew, m.next = false, now.Add(mending)
 	return nil
 }
 
 // mendRoom relies on the order of livekit-server: a participant that joins is in the room before it is written, and one
 // that leaves is out of it before it is deleted.
-func (m *mender) mendRoom(ctx context.Context, room *rtc.Room, anew bool) error {
+func (m *mender) mendRoom(ctx context.Context, room *rtc.Room) error {
+	at, err := m.nodeOf(ctx, room.Name())
+	if err != nil || (at != "" && at != m.node) { // of another process, with participants of its own
+		return err
+	}
 	listed, err := m.redis.HKeys(ctx, service.RoomParticipantsPrefix+string(room.Name())).Result()
 	if err != nil {
 		return err
@@ -88,7 +94,7 @@ func (m *mender) mendRoom(ctx context.Context, room *rtc.Room, anew bool) error 
 	}
 	for _, participant := range room.GetParticipants() {
 		identity := participant.Identity()
-		if !anew && slices.Contains(listed, string(identity)) {
+		if !m.anew && slices.Contains(listed, string(identity)) {
 			continue
 		}
 		if err := m.store.StoreParticipant(ctx, room.Name(), participant.ToProto()); err != nil {
@@ -98,7 +104,7 @@ func (m *mender) mendRoom(ctx context.Context, room *rtc.Room, anew bool) error 
 			return err
 		}
 	}
-	if !anew || room.IsClosed() {
+	if !m.anew || room.IsClosed() {
 		return nil
 	}
 	return m.store.StoreRoom(ctx, room.ToProto(), room.Internal()) // if it ends meanwhile, remove finds it
@@ -135,12 +141,18 @@ func (m *mender) remove(ctx context.Context, room *rtc.Room) error {
 	if slices.ContainsFunc(m.open, func(other *rtc.Room) bool { return other.Name() == name }) {
 		return nil
 	}
+	at, err := m.nodeOf(ctx, name)
+	if err != nil || at != m.node {
+		return err
+	}
+	return m.redis.HDel(ctx, routing.NodeRoomKey, string(name)).Err()
+}
+
+// nodeOf is the node to which Redis leads those who join a room; "" for none.
+func (m *mender) nodeOf(ctx context.Context, name livekit.RoomName) (string, error) {
 	at, err := m.redis.HGet(ctx, routing.NodeRoomKey, string(name)).Result()
-	if err == nil && at == m.node {
-		err = m.redis.HDel(ctx, routing.NodeRoomKey, string(name)).Err()
-	}
 	if errors.Is(err, redis.Nil) {
-		return nil
+		return "", nil
 	}
-	return err
+	return at, err
 }

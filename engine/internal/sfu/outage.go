@@ -31,23 +31,23 @@ func (s *Server) keepRoomsKnown(ctx context.Context) {
 		rooms := s.openRooms()
 		mender.note(rooms, time.Now())
 		err, isAway, wait := s.noteRooms(ctx, rooms), s.away.Load() != 0, telling
-		if err == nil && !isAway {
-			err = mender.mend(ctx, rooms, time.Now(), false)
-		}
 		switch {
 		case err != nil && !isAway:
 			slog.Warn("Redis does not answer; no agent is asked for until it does", "error", err)
 			s.away.Store(time.Now().Unix())
 			s.keys.agents.Hold()
-		case err == nil && isAway && s.askRedis(ctx) == "" && mender.mend(ctx, s.openRooms(), time.Now(), true) == nil:
+		case err == nil && isAway && s.askRedis(ctx) == "":
 			slog.Info("Redis answers again")
 			s.away.Store(0)
 			s.lookForWorkers(ctx)
 			s.keys.agents.AskAgain()
+			mender.anew = true
 		}
 		if s.away.Load() != 0 {
 			wait = lookAgain
 			s.callItself(ctx)
+		} else if err := mender.mend(ctx, rooms, time.Now()); err != nil {
+			slog.Debug("what Redis lists of the rooms is not corrected yet", "error", err)
 		}
 		select {
 		case <-ctx.Done():
