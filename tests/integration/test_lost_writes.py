@@ -1,5 +1,7 @@
 """Redis lacks what livekit-server could not write while it did not answer; the hub's lists are right all the same."""
 
+import os
+import signal
 import subprocess
 
 import pytest
@@ -31,30 +33,55 @@ def command(redis: RedisServer, *words: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
-KEYS = ("rooms", "room_node_map", "room_participants:short", "room_participants:long")
+ROOMS = ("rooms", "room_node_map", "room_participants:short", "room_participants:other", "room_participants:long")
+
+SPEC = "livekit: {room: {departure_timeout: 1}}\n"
 
 
 async def test_lists_are_corrected(hub: Hub) -> None:
     """Writes are taken back here that livekit-server has made, so that it is certain which are lost."""
     with run_redis() as redis:
-        write_spec(hub, redis, "rooms: [{match: short, departure_timeout: 1s}]\n")
+        write_spec(hub, redis, SPEC)
         await run_sync(hub.up, "--no-verify")
-        ann, bob, cem = [
-            await join(hub, room, who) for room, who in (("long", "ann"), ("long", "bob"), ("short", "cem"))
-        ]
-        assert await run_sync(list_open, hub) == {"long", "short"}
-        for key in KEYS:
+        ann, bob = [await join(hub, "long", who) for who in ("ann", "bob")]
+        cem, eve = [await join(hub, room, "cem") for room in ("short", "other")]
+        assert await run_sync(list_open, hub) == {"long", "short", "other"}
+        for key in ROOMS:
             command(redis, "COPY", key, f"kept {key}", "REPLACE")
-        await bob.leave()
-        await cem.leave()
+        for person in (bob, cem, eve):
+            await person.leave()
         await until(lambda: list_in(hub, "long") == {"ann"}, "bob has left")
-        await until(lambda: list_open(hub) == {"long"}, "the other room has ended")
-        for key in KEYS:
+        await until(lambda: list_open(hub) == {"long"}, "the other rooms have ended")
+        for key in ROOMS:
             command(redis, "COPY", f"kept {key}", key, "REPLACE")
         command(redis, "HDEL", "room_participants:long", "ann")
-        assert list_open(hub) == {"long", "short"}
+        assert list_open(hub) == {"long", "short", "other"}
         assert list_in(hub, "long") == {"bob"}
+        # livekit-server gives this room the SID of the one that has ended.
+        dan = await join(hub, "short", "dan")
         await until(lambda: list_in(hub, "long") == {"ann"}, "those who are there are listed")
-        await until(lambda: list_open(hub) == {"long"}, "a room that has ended is not listed")
-        assert (await run_sync(command, redis, "HKEYS", "room_node_map")).split() == ["long"]
+        await until(lambda: list_open(hub) == {"long", "short"}, "a room that has ended is not listed")
+        assert list_in(hub, "short") == {"dan"}
+        assert sorted((await run_sync(command, redis, "HKEYS", "room_node_map")).split()) == ["long", "short"]
+        command(redis, "FLUSHALL")
+        await until(lambda: list_open(hub) == {"long", "short"}, "rooms that Redis has lost are listed")
+        await until(lambda: list_in(hub, "short") == {"dan"}, "and who is in them")
+        for person in (ann, dan):
+            await person.leave()
+
+
+async def test_rooms_of_a_killed_media_end_when_no_one_comes_back(hub: Hub) -> None:
+    """A seat in such a room would be taken for as long as Redis runs."""
+    with run_redis() as redis:
+        write_spec(hub, redis)
+        await run_sync(hub.up, "--no-verify")
+        ann, bob = [await join(hub, room, who) for room, who in (("stays", "ann"), ("left", "bob"))]
+        media = (await run_sync(hub.pids))["media"]
+        os.kill(media, signal.SIGSTOP)
+        await bob.leave()
+        os.kill(media, signal.SIGKILL)
+        await until(lambda: hub.pids().get("media") not in (None, media), "another media")
+        assert await run_sync(list_open, hub) == {"stays", "left"}
+        await until(lambda: list_open(hub) == {"stays"}, "the room without participants has ended")
+        assert await run_sync(list_in, hub, "stays") == {"ann"}
         await ann.leave()

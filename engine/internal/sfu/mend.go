@@ -26,11 +26,14 @@ const (
 // not write it forgets (roommanager.go). A participant that left while Redis did not answer would stay on the list of
 // its room, and a room that ended then on the list of rooms, for as long as Redis runs.
 type mender struct {
+	rooms *service.RoomManager
 	store service.ObjectStore
 	redis redis.UniversalClient
 	node  string
 	open  []*rtc.Room
 	ended map[*rtc.Room]time.Time
+	// left has when rooms were first seen that Redis leads to this node, and that are not here.
+	left map[livekit.RoomName]time.Time
 	// anew: all participants are written again. The last changes of some were lost in an outage.
 	anew bool
 	next time.Time
@@ -39,7 +42,7 @@ type mender struct {
 // newMender relies on a field of livekit-server. If it is renamed, tests/integration/test_lost_writes.py fails.
 func newMender(rooms *service.RoomManager, client redis.UniversalClient, node string) *mender {
 	store := *private.Field[service.ObjectStore](rooms, "roomStore")
-	return &mender{store: store, redis: client, node: node, ended: map[*rtc.Room]time.Time{}}
+	return &mender{rooms: rooms, store: store, redis: client, node: node, ended: map[*rtc.Room]time.Time{}, left: map[livekit.RoomName]time.Time{}}
 }
 
 // note remembers which rooms are open, and which have ended.
@@ -72,8 +75,61 @@ func (m *mender) mend(ctx context.Context, rooms []*rtc.Room, now time.Time) err
 		}
 		delete(m.ended, room)
 	}
+	if err := m.removeLeft(ctx, now); err != nil {
+		return err
+	}
 	m.anew, m.next = false, now.Add(mending)
 	return nil
+}
+
+// removeLeft deletes the rooms of a process of this node that was killed. livekit-server deletes no room but its own, and
+// the participants of such a room would have its seats for as long as Redis runs.
+func (m *mender) removeLeft(ctx context.Context, now time.Time) error {
+	nodes, err := m.redis.HGetAll(ctx, routing.NodeRoomKey).Result()
+	if err != nil {
+		return err
+	}
+	left := map[livekit.RoomName]time.Time{}
+	for each, node := range nodes {
+		name := livekit.RoomName(each)
+		if node != m.node || m.isOpen(ctx, name) {
+			continue
+		}
+		since, ok := m.left[name]
+		switch {
+		case !ok:
+			left[name] = now
+		case now.Sub(since) < closing: // somebody may be about to join it again
+			left[name] = since
+		default:
+			if err := m.store.DeleteRoom(ctx, name); err != nil {
+				return err
+			}
+			if err := m.forget(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	m.left = left
+	return nil
+}
+
+// isOpen tells whether a room of this name is here, also one that is missing from livekit-server's own list.
+func (m *mender) isOpen(ctx context.Context, name livekit.RoomName) bool {
+	for room := range m.ended {
+		if room.Name() == name && !room.IsClosed() {
+			return true
+		}
+	}
+	return m.rooms.GetRoom(ctx, name) != nil
+}
+
+// forget has Redis lead nobody to this node for a room, unless it has begun here meanwhile: mendRoom writes that one.
+func (m *mender) forget(ctx context.Context, name livekit.RoomName) error {
+	if m.isOpen(ctx, name) {
+		return nil
+	}
+	return m.redis.HDel(ctx, routing.NodeRoomKey, string(name)).Err()
 }
 
 // mendRoom relies on the order of livekit-server: a participant that joins is in the room before it is written, and one
@@ -104,8 +160,9 @@ func (m *mender) mendRoom(ctx context.Context, room *rtc.Room) error {
 			return err
 		}
 	}
-	if !m.anew || room.IsClosed() {
-		return nil
+	isListed, err := m.store.RoomExists(ctx, room.Name())
+	if err != nil || (isListed && !m.anew) || room.IsClosed() {
+		return err
 	}
 	return m.store.StoreRoom(ctx, room.ToProto(), room.Internal()) // if it ends meanwhile, remove finds it
 }
@@ -123,9 +180,14 @@ func (m *mender) deleteGone(ctx context.Context, room *rtc.Room, identity liveki
 	return nil
 }
 
-// remove deletes a room that has ended, unless there is another one of its name.
+// remove deletes a room that has ended, unless there is another one of its name. livekit-server gives that one the SID
+// of the room that is still on the list.
 func (m *mender) remove(ctx context.Context, room *rtc.Room) error {
 	name := room.Name()
+	at, err := m.nodeOf(ctx, name)
+	if err != nil || (at != "" && at != m.node) || m.isOpen(ctx, name) {
+		return err
+	}
 	known, _, err := m.store.LoadRoom(ctx, name, false)
 	switch {
 	case errors.Is(err, service.ErrRoomNotFound):
@@ -138,14 +200,10 @@ func (m *mender) remove(ctx context.Context, room *rtc.Room) error {
 			return err
 		}
 	}
-	if slices.ContainsFunc(m.open, func(other *rtc.Room) bool { return other.Name() == name }) {
+	if at == "" {
 		return nil
 	}
-	at, err := m.nodeOf(ctx, name)
-	if err != nil || at != m.node {
-		return err
-	}
-	return m.redis.HDel(ctx, routing.NodeRoomKey, string(name)).Err()
+	return m.forget(ctx, name)
 }
 
 // nodeOf is the node to which Redis leads those who join a room; "" for none.
