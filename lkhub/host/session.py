@@ -3,15 +3,31 @@
 import contextlib
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Collection, Iterator
 
 import psutil
 
 from lkhub.host.processes import ProcessId, has_its_pid, identify, is_alive
+from lkhub.plan.users import choose_killer
 
 # How long descendants are ended. Only what runs as our own user, and starts processes without end, takes longer.
 _END_SECONDS = 5.0
+
+# A process may signal those that have its effective user as their real or saved one. So this one, which has the user
+# that it kills as its effective one alone, can be neither killed nor stopped by that user.
+_KILL_ALL = """
+import os, signal, sys
+uid, own = map(int, sys.argv[1:])
+os.setgroups([])
+os.setresgid(uid, uid, uid)
+os.setresuid(own, uid, own)
+try:
+    os.kill(-1, signal.SIGKILL)
+except ProcessLookupError:
+    pass
+"""
 
 
 class Session:
@@ -72,17 +88,20 @@ def list_descendants() -> set[psutil.Process]:
 def end_user(uid: int) -> None:
     """As root, kill all processes of a user that has none but those of other people's code."""
     ends = time.monotonic() + _END_SECONDS
-    # No process can be started where that code has taken all there are.
-    while not _kill_at_once(uid) and time.monotonic() < ends:
-        _end_those_listed(uid, ends)
+    while True:
+        killed = _kill_at_once(uid)
+        if not _list_of(uid) or time.monotonic() > ends:
+            return
+        if not killed:  # no process can be started where that code has taken all there are
+            _end_those_listed(uid, ends)
 
 
 def _kill_at_once(uid: int) -> bool:
-    """By one call of the kernel, which no code outruns that starts processes without end. It leaves out the shell that
-    makes it. False where that can't be started."""
-    kill_all = ["/bin/sh", "-c", "kill -KILL -1"]
+    """By one call of the kernel, which no code outruns that starts processes without end. False where the process that
+    makes it failed, or could not be started."""
+    argv = [sys.executable, "-I", "-S", "-c", _KILL_ALL, str(uid), str(choose_killer(uid))]
     try:
-        subprocess.run(kill_all, env={}, stderr=subprocess.DEVNULL, user=uid, group=uid, extra_groups=())
+        subprocess.run(argv, env={}, check=True, capture_output=True, timeout=_END_SECONDS)
     except (OSError, subprocess.SubprocessError):
         return False
     return True
@@ -104,7 +123,10 @@ def _end_those_listed(uid: int, ends: float) -> None:
 
 
 def _list_of(uid: int) -> set[psutil.Process]:
-    return {each for each in psutil.process_iter(["uids"]) if each.info["uids"] and each.info["uids"].real == uid}
+    """The processes of a user, without those that have ended."""
+    found = psutil.process_iter(["uids", "status"])
+    own = {each for each in found if each.info["uids"] and each.info["uids"].real == uid}
+    return {each for each in own if each.info["status"] != psutil.STATUS_ZOMBIE}
 
 
 def end_descendants(kept: Collection[psutil.Process] = ()) -> None:

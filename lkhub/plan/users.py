@@ -11,6 +11,11 @@ FIRST_UID, UIDS = 2_000_000_000, 100_000_000
 FIRST_LOW_UID, LOW_UIDS = 50_000, 10_000
 
 
+def choose_killer(uid: int) -> int:
+    """A user of no process but the one that kills those of `uid`, and that no code can have."""
+    return FIRST_LOW_UID + LOW_UIDS if uid < FIRST_UID else FIRST_UID + UIDS
+
+
 def choose_uid(folder: str, *, low: bool = False) -> int:
     """The user, and the group, of the code that is kept in this folder: always the same. `low`: this machine has no
     users with high numbers."""

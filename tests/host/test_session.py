@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +60,25 @@ def test_process_that_has_left_the_session_is_a_member() -> None:
         assert session.find_members() == (member,)
         subprocess.run(["kill", str(member.pid)], check=True)
         wait_until(lambda: session.find_members() == (), "its end")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+@pytest.mark.parametrize("number", ["KILL", "STOP"])
+def test_user_that_signals_all_its_processes_is_ended(tmp_path: Path, number: str) -> None:
+    """A chain of processes: each one signals all others of its user, leaves a mark, and starts the next one."""
+    uid, marks = 2_000_000_000 + os.getpid(), tmp_path / "marks"
+    # The chain is not endless, so that a test that fails leaves none.
+    argv = ["perl", "-e", f"for (1..20000) {{ kill {number} => -1; syswrite STDOUT, 'x'; exit if fork }}"]
+    with marks.open("ab") as out:
+        first = subprocess.Popen(
+            argv, stdout=out, user=uid, group=uid, extra_groups=(), start_new_session=True, stderr=subprocess.DEVNULL
+        )
+    wait_until(lambda: marks.stat().st_size > 10, "the chain")
+    end_user(uid)
+    size = marks.stat().st_size
+    first.wait(10)
+    time.sleep(0.2)
+    assert marks.stat().st_size == size, "it goes on"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
