@@ -14,6 +14,7 @@ from lkhub.errors import MachineError
 from lkhub.host.files import explain_os_errors
 from lkhub.host.link_makers import opened_of_others
 from lkhub.host.trees import list_tree, opened, remove_tree
+from lkhub.shown import escape
 
 # Folders of downloaded packages. They follow from the lock file beside them, and have ten thousands of files.
 DOWNLOADED = frozenset({"node_modules"})
@@ -38,6 +39,10 @@ MOST_COPIED_BYTES = 10 << 30
 _NOT_OURS = "let the user that the hub runs as read it, or move it out of the project"
 
 
+# The owner of a file may have put a link in its place since it was looked at, or a pipe that would be waited for.
+_NO_LINK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
 def find_missing(folder: str) -> str:
     """Why a folder can't be used, "" where it is there. One that can't be reached may be there."""
     try:
@@ -52,7 +57,7 @@ def find_missing(folder: str) -> str:
 def describe_refusal(error: OSError, folder: str) -> str:
     """Why the system refused something in a folder, which the caller names."""
     reason = (error.strerror or str(error)).lower()
-    return reason if error.filename in (None, folder) else f"{error.filename}: {reason}"
+    return reason if error.filename in (None, folder) else f"{escape(error.filename)}: {reason}"
 
 
 def judge_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
@@ -85,31 +90,40 @@ def find_link_out(project: str, without: Collection[str] = ()) -> str | None:
 
 def digest_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
     """A digest of the names and contents of a project's files; see `judge_project`. Of a link, its text is read, and
-    never what it leads to, which may be a file that only root may read. Raises MachineError."""
+    never what it leads to, which may be a file that only root may read: also where the owner of the project puts a link
+    in the place of a folder meanwhile. Raises MachineError."""
     whole, left, reads = hashlib.sha256(), MOST_BYTES, project
     try:
-        for path in list_files(project, skipped, without):
-            reads = path
-            digest, size = _digest_file(path)
-            whole.update(os.path.relpath(path, project).encode(errors="surrogateescape") + b"\0" + digest)
-            left -= size
-            if left < 0:
-                raise MachineError(f"{project} has more than {MOST_BYTES >> 30} GB")
+        with opened_of_others(project) as source:
+            for path in list_files(project, skipped, without):
+                reads = path
+                name = os.path.relpath(path, project)
+                with opened(os.path.dirname(name), source) as folder:
+                    digest, size = _digest_file(os.path.basename(name), folder)
+                whole.update(name.encode(errors="surrogateescape") + b"\0" + digest)
+                left -= size
+                if left < 0:
+                    raise MachineError(f"{project} has more than {MOST_BYTES >> 30} GB")
     except OSError as error:
-        raise _explain(error, "read", error.filename or reads) from error
+        named = error.filename and os.path.isabs(error.filename)
+        raise _explain(error, "read", error.filename if named else reads) from error
     return whole.hexdigest()
 
 
-def _digest_file(path: str) -> tuple[bytes, int]:
-    """A digest of a file or a link, and how much was read for it: what the file had when it was opened. Its owner may
-    make it longer meanwhile, for ever."""
-    mode = os.lstat(path).st_mode
+def _digest_file(name: str, folder: int) -> tuple[bytes, int]:
+    """A digest of a file or a link in an open folder, and how much was read for it: what the file had when it was
+    opened. Its owner may make it longer meanwhile, for ever."""
+    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
-        return b"link" + hashlib.sha256(os.readlink(path).encode(errors="surrogateescape")).digest(), 0
+        target = os.readlink(name, dir_fd=folder)
+        return b"link" + hashlib.sha256(target.encode(errors="surrogateescape")).digest(), 0
     executable = b"x" if mode & 0o111 else b"-"
     digest = hashlib.sha256()
-    with open(path, "rb", opener=_open_no_link) as file:
-        size = os.fstat(file.fileno()).st_size
+    with open(os.open(name, _NO_LINK, dir_fd=folder), "rb") as file:
+        about = os.fstat(file.fileno())
+        size = about.st_size
+        if not stat.S_ISREG(about.st_mode):
+            raise MachineError(f"{escape(name)} was a file, and is none any more")
         if size > MOST_BYTES:
             return b"", size
         for part in _read_parts(file, size):
@@ -121,13 +135,7 @@ def _explain(error: OSError, doing: str, path: str) -> MachineError:
     """What happened to a file of a project, which its owner may change meanwhile."""
     reason = "it was removed meanwhile" if error.errno == errno.ENOENT else (error.strerror or str(error)).lower()
     hints = (_NOT_OURS,) if error.errno in (errno.EACCES, errno.EPERM) else ()
-    return MachineError(f"can't {doing} {path}: {reason}", hints=hints)
-
-
-def _open_no_link(path: str, flags: int) -> int:
-    """Its owner may have put a link in the place of a file since that was looked at, or a pipe that would be waited
-    for."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    return MachineError(f"can't {doing} {escape(path)}: {reason}", hints=hints)
 
 
 def find_in_project(project: str, paths: Iterable[str]) -> tuple[str, ...]:
@@ -249,20 +257,21 @@ def _copy_tree(
         to = os.path.join(target, path)
         if stat.S_ISDIR(mode):
             if path.count(os.sep) >= MOST_LEVELS:
-                raise MachineError(f"{made} {_TOO_DEEP}, in {path.split(os.sep)[0]}")
+                raise MachineError(f"{made} {_TOO_DEEP}, in {escape(path.split(os.sep)[0])}")
             os.mkdir(to, 0o777 if links else 0o700)
             with _entered(name, at, path) as inner:
                 copy_folder(inner, path)
         elif stat.S_ISREG(mode):
             with _opened_file(name, at, path, owner, folder_owner if links else None) as file:
-                left -= os.fstat(file.fileno()).st_size
+                about = os.fstat(file.fileno())
+                left -= about.st_size
                 if left < 0:
                     raise MachineError(f"{made} more than {most_bytes >> 30} GB")
-                _copy_file(file, to, 0o777 if links else 0o600)
+                _copy_file(file, about, to, 0o777 if links else 0o600)
         elif links and stat.S_ISLNK(mode):
             os.symlink(os.readlink(name, dir_fd=at), to)
         elif not links:
-            raise MachineError(f"{made} {path}, which is no file, and a site has files alone")
+            raise MachineError(f"{made} {escape(path)}, which is no file, and a site has files alone")
 
     def copy_folder(at: int, folder: str) -> None:
         nonlocal number
@@ -309,25 +318,24 @@ def _entered(name: str, at: int, folder: str) -> Iterator[int]:
 @contextlib.contextmanager
 def _opened_file(name: str, at: int, path: str, owner: int | None, folder_owner: int | None) -> Iterator[BinaryIO]:
     """A file of the user `owner`; None: of any user. `folder_owner` is the user who could have put the file there."""
-    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    handle = os.open(name, _NO_LINK, dir_fd=at)
     with open(handle, "rb") as file:
         about = os.fstat(handle)
         if owner is None and not stat.S_ISREG(about.st_mode):
-            raise MachineError(f"{path} was a file, and is none any more")
+            raise MachineError(f"{escape(path)} was a file, and is none any more")
         if not stat.S_ISREG(about.st_mode) or owner not in (None, about.st_uid):
-            raise MachineError(f"the build made {path}, which is not a file of its own")
+            raise MachineError(f"the build made {escape(path)}, which is not a file of its own")
         # The owner of a folder can rename what root keeps in it, and where the kernel allows it, give a name there to a
         # file of another user. Root would read it for them.
         foreign = folder_owner is not None and folder_owner not in (0, about.st_uid)
         if foreign and os.geteuid() == 0 and not about.st_mode & stat.S_IROTH:
             why = "its folder belongs to another user, and not everybody may read it"
-            raise MachineError(f"can't copy {path}: {why}", hints=("give it to that user, or move it away",))
+            raise MachineError(f"can't copy {escape(path)}: {why}", hints=("give it to that user, or move it away",))
         yield file
 
 
-def _copy_file(source: BinaryIO, target: str, rights: int) -> None:
-    """`rights` are those that the copy has at most."""
-    about = os.fstat(source.fileno())
+def _copy_file(source: BinaryIO, about: os.stat_result, target: str, rights: int) -> None:
+    """Copy as much as the file had when it was looked at. `rights` are those that the copy has at most."""
     with open(target, "xb") as copy:
         for part in _read_parts(source, about.st_size):
             copy.write(part)

@@ -16,6 +16,7 @@ from lkhub.plan.agents import IMAGE_FIX, IMAGE_REFUSED, PROJECT_FIX, PROJECT_REF
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import AgentPlan, Plan
 from lkhub.secret import FromFile
+from lkhub.shown import escape
 from lkhub.source.path import Path
 from lkhub.spec.load import LoadedSpec
 
@@ -137,7 +138,7 @@ def _digest(folder: str) -> str:
         raise InputError(f"{folder}: {problem}", hints=(hint,))
     if link := find_link_out(folder, NOT_COPIED):
         raise InputError(
-            f"{link} is a link out of the project, and the hub runs a copy of it",
+            f"{escape(link)} is a link out of the project, and the hub runs a copy of it",
             hints=("put what it leads to into the project",),
         )
     return digest_project(folder, (), NOT_COPIED)

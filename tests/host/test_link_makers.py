@@ -8,13 +8,15 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.host import project as project_module
 from lkhub.host.agent_home import copy_files
 from lkhub.host.link_makers import opened_of_others
-from lkhub.host.project import copy_project, digest_project, judge_project
+from lkhub.host.project import copy_project, digest_project, judge_project, list_files
 
 SECRET = "a key of root's"
 ANN, BOB = 65533, 65534
@@ -182,20 +184,43 @@ def test_digest_waits_for_no_pipe_and_follows_no_link(
     project.mkdir()
     (tmp_path / "secret").write_text(SECRET)
     (project / "a").write_text("text")
-    lstat = os.lstat
+    stat = os.stat
 
-    def look(path: str) -> os.stat_result:
-        found = lstat(path)
-        os.unlink(path)
-        make(Path(path))
+    def look(path: str, **how: Any) -> os.stat_result:
+        found = stat(path, **how)
+        if path == "a":
+            os.unlink(project / path)
+            make(project / path)
         return found
 
-    monkeypatch.setattr(os, "lstat", look)
-    if make is _make_link:
-        with pytest.raises(MachineError, match="symbolic link"):
-            digest_project(str(project))
-    else:
+    monkeypatch.setattr(os, "stat", look)
+    with pytest.raises(MachineError, match="symbolic link" if make is _make_link else "is none any more"):
         digest_project(str(project))
+
+
+def test_digest_enters_no_folder_by_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner of the project puts it in the place of a folder whose files are about to be read."""
+    project, secret = tmp_path / "project", tmp_path / "secret"
+    for folder in (project / "a", secret):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text(SECRET)
+    opened: list[str] = []
+
+    def read_first(name: str, folder: int) -> tuple[bytes, int]:
+        opened.append(os.readlink(f"/proc/self/fd/{folder}"))
+        return b"", 0
+
+    def list_and_exchange(*given: Any) -> Iterator[str]:
+        for path in list_files(*given):
+            (project / "a").rename(tmp_path / "moved")
+            (project / "a").symlink_to(secret)
+            yield path
+
+    monkeypatch.setattr(project_module, "_digest_file", read_first)
+    monkeypatch.setattr(project_module, "list_files", list_and_exchange)
+    with pytest.raises(MachineError, match=r"can't read .*/project/a/file: "):
+        digest_project(str(project))
+    assert opened == []
 
 
 @pytest.mark.parametrize("copy", COPIES)

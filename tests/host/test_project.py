@@ -1,12 +1,14 @@
 """The project of a site: what belongs to it, its copy, and the files that a build has made."""
 
 import contextlib
+import errno
 import io
 import os
 import subprocess
 import sys
 import textwrap
 import types
+from collections import Counter
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
@@ -232,6 +234,39 @@ def test_project_that_grew_after_it_was_judged_fills_no_disk(project: Path, use:
         sparse.truncate(1 << 42)
     with pytest.raises(MachineError, match=r"has more than 10? GB"):
         use(str(project))
+
+
+def test_file_that_its_owner_makes_longer_is_copied_as_far_as_it_was_counted(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, look, looks = project / "package.json", os.fstat, Counter[int]()
+    size, number = file.stat().st_size, file.stat().st_ino
+
+    def look_and_grow(handle: int) -> os.stat_result:
+        found = look(handle)
+        looks[found.st_ino] += 1
+        if looks[number] == 2:  # its size is counted
+            os.truncate(file, 1 << 20)
+        return found
+
+    monkeypatch.setattr(module, "os", types.SimpleNamespace(**{**vars(os), "fstat": look_and_grow}))
+    copy_project(str(project), str(tmp_path / "copy"))
+    assert (tmp_path / "copy/package.json").stat().st_size == size
+
+
+def test_name_in_a_project_is_one_line_of_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "\x1b[2J\nerror: type `rm`"
+    said = module.describe_refusal(OSError(errno.EACCES, "Permission denied", f"{project}/{name}"), str(project))
+    assert said.isprintable()
+    (project / name).touch()
+
+    def refuse(*_: object) -> tuple[bytes, int]:
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    monkeypatch.setattr(module, "_digest_file", refuse)
+    with pytest.raises(MachineError) as refused:
+        digest_project(str(project))
+    assert refused.value.message.isprintable()
 
 
 def test_packages_are_bounded_by_number(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
