@@ -3,6 +3,7 @@
 import difflib
 import os
 import stat
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,7 @@ from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_hub
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.all import TARGETS
 from lkhub.render.targets.target import Given, Target
+from lkhub.shown import tame
 
 # mypy wants the members of an enum written out; these come from a table.
 TargetName = StrEnum("TargetName", list(TARGETS))  # type: ignore[misc]
@@ -172,8 +174,9 @@ def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:
         if os.path.exists(path) and (mode := stat.S_IMODE(os.stat(path).st_mode)) != file.mode:
             print(f"{path}: old mode {mode:04o}\n{path}: new mode {file.mode:04o}")
             differs = True
-        old = (read_bytes(path) or b"").decode(errors="replace").splitlines(keepends=True)
+        old = (read_bytes(path, PLACE) or b"").decode(errors="replace").splitlines(keepends=True)
         for line in difflib.unified_diff(old, file.text.splitlines(keepends=True), path, f"{path} (rendered)"):
-            print(line, end="")
+            end = "" if line.endswith("\n") else "\n\\ No newline at end of file\n"
+            print(tame(line) if sys.stdout.isatty() else line, end=end)
             differs = True
     return differs

@@ -237,10 +237,10 @@ def read_text(path: str) -> str | None:
     return text
 
 
-def read_bytes(path: str) -> bytes | None:
+def read_bytes(path: str, place: str) -> bytes | None:
     """What is in a file that may be no text, None where it does not exist. Raises MachineError, also for a pipe or a
-    device."""
-    with explain_os_errors(path, "read"):
+    device; `place` as of `explain_os_errors`."""
+    with explain_os_errors(path, "read", place):
         try:
             with open(path, "rb", opener=_open_at_once) as file:
                 regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)

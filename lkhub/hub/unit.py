@@ -3,6 +3,7 @@ of it lies with the programs, to show an edit by."""
 
 import glob
 import os
+import stat
 
 from lkhub.checks.drift import EditedFile
 from lkhub.host.files import digest, explain_os_errors, read_text, remove, write_private
@@ -23,7 +24,7 @@ def write_unit(path: str, text: str, mode: int, copies: str, progress: Progress)
     wanted = _mark(text)
     if before is not None and before != wanted and is_edited_text(before):
         kept = name_edited(path)
-        write_private(kept, before, mode)
+        write_private(kept, before, stat.S_IMODE(os.stat(path).st_mode))
         name = os.path.basename(path)
         progress.warn(f"{name} was edited; it is written again, and the edit is kept as {kept}")
     write_private(path, wanted, mode)

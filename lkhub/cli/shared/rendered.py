@@ -4,7 +4,6 @@ those that were edited."""
 import os
 import shlex
 from collections.abc import Iterable, Mapping
-from functools import partial
 from itertools import count
 from pathlib import Path, PurePosixPath
 
@@ -59,14 +58,22 @@ def keep_edit(known: Rendered, file: RenderedFile, folder: Path) -> str:
     written = {each for files in known.values() for each in files.get(file.name, "").split(",") if each}
     is_earlier = not written and is_known(known, file)
     # It may be no text.
-    before = None if is_earlier else read_bytes(path)
+    before = None if is_earlier else read_bytes(path, PLACE)
     if before is None or before == file.text.encode() or digest(before) in written:
         return ""
-    kept = next(each for number in count(1) if not os.path.lexists(each := name_edited(path, number)))
-    make = partial(os.open, mode=file.mode)
-    with explain_os_errors(kept, "write", PLACE), open(kept, "xb", opener=make) as copy:
-        copy.write(before)
-    return kept
+    for number in count(1):
+        kept = name_edited(path, number)
+        # Not a copy: that would need the owner and the rights of this one, and what a link leads to may be secret.
+        try:
+            os.link(path, kept, follow_symlinks=False)
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without hard links
+            with explain_os_errors(kept, "write", PLACE):
+                if not os.path.lexists(kept):
+                    os.rename(path, kept)
+        return kept
+    raise AssertionError
 
 
 def is_known(known: Rendered, file: RenderedFile) -> bool:
