@@ -13,7 +13,7 @@ from lkhub.cli.env import show_dotenv
 from lkhub.cli.logs import show_logs
 from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State
-from lkhub.cli.shared.show import err, out, say
+from lkhub.cli.shared.show import err, name_hub, out, say
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.table import show_table
 from lkhub.errors import InputError
@@ -119,15 +119,19 @@ def restart(name: Name, spec: HubSpec = None, state: State = None) -> None:
         err.print(f"asked for new workers of {name}, which start within seconds")
         return
     report = ask_running(paths, StatusRequest())
-    registered = {row.process.name for row in list_rows(paths, report) if row.process and row.worker}
+    rows = {row.process.name: row for row in list_rows(paths, report) if row.process}
     for process in _find_processes(report, name):
         ask(paths.control, RestartRequest(process))
-        how = (
-            "the earlier worker takes rooms until the new one has registered"
-            if process in registered
-            else f"no worker of it was registered: `lkhub agents logs {name}`"
-        )
-        err.print(f"restarted {process}; {how}")
+        err.print(name_hub(f"restarted {process}{_describe_earlier(report, rows.get(process), name)}"))
+
+
+def _describe_earlier(report: HubReport, row: AgentRow | None, name: str) -> str:
+    """What becomes of the earlier worker, where that is known."""
+    if row and row.worker:
+        return "; the earlier worker takes rooms until the new one has registered"
+    if report.media and report.media.agents and row and row.process and is_seen(row.process):
+        return f"; no worker of it was registered: `lkhub agents logs {name}`"
+    return ""
 
 
 @app.command()
