@@ -159,6 +159,19 @@ def test_restart_starts_every_replica_and_no_other_agent(run: Run, supervisor: F
     assert [request["name"] for request in supervisor.requests("restart")] == ["agent-bmo", "agent-bmo-2"]
 
 
+def test_restart_says_of_the_earlier_worker_what_is_known(run: Run, supervisor: FakeSupervisor) -> None:
+    address = "192.0.2.1:4000"
+    known = agent("agent-bmo", worker={"pid": 7, "since": NOW, "address": address, "ends": False})
+    tell(supervisor, known, workers=[worker("", address=address)])
+    said = run("agents", "restart", "bmo").err
+    assert said == "restarted agent-bmo; the earlier worker takes rooms until the new one has registered\n"
+    tell(supervisor, known)
+    said = run("agents", "restart", "bmo").err
+    assert said == "restarted agent-bmo; no worker of it was registered: `lkhub agents logs bmo`\n"
+    supervisor.answers["status"]["media"] = None
+    assert run("agents", "restart", "bmo").err == "restarted agent-bmo\n"
+
+
 def test_unknown_agent_is_refused_with_those_that_are_known(run: Run, supervisor: FakeSupervisor) -> None:
     tell(supervisor, agent("agent-bmo"), agent("agent-other"))
     done = run("agents", "restart", "nobody")

@@ -373,3 +373,29 @@ def test_permissions_that_differ_are_a_difference(run: Run) -> None:
         0,
         mode,
     )
+
+
+def test_file_that_is_kept_has_the_rights_that_it_had(run: Run) -> None:
+    """It may hold a secret, or be a link to one that its owner may not read."""
+    Path("hub.yaml").touch()
+    Path("out").mkdir()
+    Path("out/compose.yaml").write_text("password: secret\n")
+    Path("out/compose.yaml").chmod(0o600)
+    Path("secret").write_text("secret")
+    Path("out/Dockerfile").symlink_to("../secret")
+    Path("out/Dockerfile.edited").write_text("earlier")
+    assert run("render", "compose", "-o", "out").code == 0
+    kept = Path("out/compose.yaml.edited")
+    assert (kept.read_text(), kept.stat().st_mode & 0o777) == ("password: secret\n", 0o600)
+    assert Path("out/Dockerfile.edited").read_text() == "earlier"
+    [link] = [each for each in Path("out").iterdir() if each.is_symlink()]
+    assert (link.name, os.readlink(link)) == ("Dockerfile.edited-2", "../secret")
+    assert not Path("out/Dockerfile").is_symlink()
+
+
+def test_end_of_a_file_without_a_line_feed_is_shown(run: Run) -> None:
+    Path("hub.yaml").touch()
+    assert run("render", "compose", "-o", "out").code == 0
+    Path("out/.dockerignore").write_text("x")
+    done = run("render", "compose", "-o", "out", "--diff")
+    assert "-x\n\\ No newline at end of file\n+" in done.out
