@@ -15,10 +15,12 @@ APPLY = "lkhub up"
 
 class Typed(NamedTuple):
     """How commands about one hub are typed: with `options` that name it, as ` --state DIR`, "" for the default hub; and
-    with `apply` in place of `lkhub up`, which a service refuses."""
+    with `apply` in place of `lkhub up`, which a service refuses. `spec` is for `lkhub up` alone, as ` --spec FILE`, ""
+    where it takes the hub's spec by itself."""
 
     options: str = ""
     apply: str = APPLY
+    spec: str = ""
 
 
 DEFAULT_HUB = Typed()
@@ -62,9 +64,16 @@ class Fix:
 
 def _type(command: str, typed: Typed) -> str:
     words = command.split()
-    if typed.apply != APPLY and words[:2] == APPLY.split():
-        return type_apply(command, typed.apply)
+    if words[:2] == APPLY.split():
+        if typed.apply != APPLY:
+            return type_apply(command, typed.apply)
+        command = add_spec(command, typed.spec)
     return command if words[0] != "lkhub" or {"--state", "--url"} & set(words) else f"{command}{typed.options}"
+
+
+def add_spec(command: str, spec: str) -> str:
+    """A command that begins with APPLY, with the option that names the spec, unless it names one or takes none."""
+    return command if {"--spec", "--dev"} & set(command.split()) else f"{command}{spec}"
 
 
 def type_apply(command: str, apply: str) -> str:

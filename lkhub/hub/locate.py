@@ -1,12 +1,13 @@
 """Which hub a command is about: its spec, and its state directory. Light to import: every command needs this module."""
 
+import contextlib
 import os
 import shlex
 from pathlib import Path
 
 import platformdirs
 
-from lkhub.errors import InputError
+from lkhub.errors import HubError, InputError
 from lkhub.findings.finding import APPLY, Typed
 from lkhub.host.files import user_name
 from lkhub.plan.paths import StatePaths
@@ -62,7 +63,17 @@ def name_for_machine(paths: StatePaths, typed: str) -> str:
 
 def find_typed(paths: StatePaths) -> Typed:
     """How commands about this hub are typed."""
-    return Typed(name_state(paths), name_apply(paths))
+    return Typed(name_state(paths), name_apply(paths), name_spec(paths))
+
+
+def name_spec(paths: StatePaths) -> str:
+    """The option with which `lkhub up` takes the spec that the hub runs by, as ` --spec FILE`; "" where it does so
+    without it, or where that is not known. In another folder it would take the one there, or none."""
+    with contextlib.suppress(HubError):
+        applied = load_applied(paths)
+        if applied and applied.spec and applied.spec not in (paths.dev_spec, os.path.abspath(DEFAULT_SPEC)):
+            return f" --spec {shlex.quote(applied.spec)}"
+    return ""
 
 
 def name_apply(paths: StatePaths) -> str:

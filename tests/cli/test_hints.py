@@ -13,6 +13,7 @@ from lkhub.cli import main as main_module
 from lkhub.cli.shared.show import name_hub
 from lkhub.host.files import write_private
 from lkhub.hub import locate
+from lkhub.hub.locate import find_typed
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import SYSTEM, Service, user_service
 from tests.cli.conftest import Run
@@ -177,3 +178,32 @@ def test_commands_tell_of_a_service_what_it_takes(run: Run) -> None:
         said = run(*command).err
         assert "`lkhub install" in said, command
         assert "lkhub up" not in said, command
+
+
+STARTS = "`lkhub up --now` starts it"
+
+
+def set_spec(paths: StatePaths, spec: str) -> None:
+    record = json.loads(Path(paths.applied).read_text())
+    Path(paths.applied).write_text(json.dumps(record | {"spec": spec}))
+
+
+def test_hub_is_started_by_its_spec_where_this_folder_has_none(run: Run, applied: StatePaths) -> None:
+    set_spec(applied, "/srv/a b/hub.yaml")
+    arguments = ["status", "--state", applied.root]
+    named = "`lkhub up --now --spec '/srv/a b/hub.yaml'"
+    assert name_hub(STARTS, arguments).startswith(named)
+    assert find_typed(applied).spec == " --spec '/srv/a b/hub.yaml'"
+    assert "`lkhub up --spec '/srv/a b/hub.yaml'" in run("agents", "list").err
+    assert "--spec" not in name_hub(STARTS, ["up", "--spec", "new.yaml", *arguments[1:]]), "that one is meant"
+    Path("hub.yaml").touch()
+    assert "--spec" not in name_hub(STARTS, arguments), "it may be meant"
+
+
+@pytest.mark.parametrize("spec", ["here", "dev", "none"])
+def test_spec_is_not_named_where_it_is_taken_anyway(applied: StatePaths, run: Run, spec: str) -> None:
+    known = {"here": os.path.abspath("hub.yaml"), "dev": applied.dev_spec, "none": None}[spec]
+    record = json.loads(Path(applied.applied).read_text())
+    Path(applied.applied).write_text(json.dumps(record | {"spec": known}))
+    assert find_typed(applied).spec == ""
+    assert "--spec" not in name_hub(STARTS, ["status", "--state", applied.root])

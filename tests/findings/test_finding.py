@@ -35,6 +35,23 @@ def test_fix_of_a_service_is_applied_by_its_own_command(apply: str, command: str
     assert [fix.command for fix in typed.fix] == [f"{apply}{rest}", "lkhub upgrade --state /srv/hub"]
 
 
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [
+        ("lkhub up --now", "lkhub up --now --spec /srv/hub.yaml --state /srv/hub"),
+        ("lkhub up --spec other.yaml", "lkhub up --spec other.yaml --state /srv/hub"),
+        ("lkhub up --dev", "lkhub up --dev --state /srv/hub"),
+        ("lkhub down && lkhub up", "lkhub down --state /srv/hub && lkhub up --spec /srv/hub.yaml --state /srv/hub"),
+    ],
+)
+def test_fix_starts_the_hub_by_its_spec(command: str, typed: str) -> None:
+    """Typed in another folder, it would start the default hub in its place."""
+    finding = replace(FINDING, fix=(Fix("do it", command),))
+    assert [fix.command for fix in finding.as_typed(Typed(" --state /srv/hub", spec=" --spec /srv/hub.yaml")).fix] == [
+        typed
+    ]
+
+
 def test_finding_as_json_names_its_causes_once() -> None:
     causes = (Ref("process-fails", "media"), Ref("process-fails", "edge"))
     row = replace(FINDING, depends_on=causes, where=Where("hub.yaml", 3, "tls.listen")).as_json()

@@ -18,8 +18,8 @@ from rich.text import Text
 
 from lkhub.cli.shared.output import drop_output
 from lkhub.errors import ANOTHER, START, HubError
-from lkhub.findings.finding import APPLY, type_apply
-from lkhub.hub.locate import find_paths, name_apply, name_for_machine, name_state
+from lkhub.findings.finding import APPLY, add_spec, type_apply
+from lkhub.hub.locate import DEFAULT_SPEC, find_paths, name_apply, name_for_machine, name_spec, name_state
 from lkhub.plan.paths import StatePaths
 from lkhub.shown import QUOTED, tame, tame_line
 from lkhub.state.applied import load_applied
@@ -111,12 +111,16 @@ _APPLIES = re.compile(r"(?P<before>`|`[^`]*&& )(?P<command>lkhub up\b[^`]*)")
 
 def name_hub(hint: str, arguments: Sequence[str] | None = None) -> str:
     """The hint, with its commands as they are typed about the hub that the arguments of this command line name by
-    `--state`: `lkhub install` in place of `lkhub up` for a service, which refuses that, and `lkhub up --dev` for a hub
-    that was started so. Typed as they were, they would be refused, or act on another hub."""
+    `--state`: `lkhub install` in place of `lkhub up` for a service, which refuses that, `lkhub up --dev` for a hub that
+    was started so, and `lkhub up --spec FILE` where the hub has a spec and this folder has none. Typed as they were,
+    they would be refused, or act on another hub."""
     arguments = sys.argv[1:] if arguments is None else arguments
     paths = _find_asked(arguments)
     option = name_state(paths) if any(argument.partition("=")[0] == "--state" for argument in arguments) else ""
-    hint = _APPLIES.sub(lambda found: f"{found['before']}{_name_apply(found['command'], paths)}", hint)
+    # Where there is a spec, in this folder or on the command line, that one may be meant.
+    has_spec = os.path.exists(DEFAULT_SPEC) or any(each.partition("=")[0] == "--spec" for each in arguments)
+    spec = "" if has_spec else name_spec(paths)
+    hint = _APPLIES.sub(lambda found: f"{found['before']}{_name_apply(found['command'], paths, spec)}", hint)
     return _TYPED.sub(lambda found: f"`{' && '.join(_add(option, each) for each in found[1].split(' && '))}`", hint)
 
 
@@ -130,12 +134,13 @@ def _add(option: str, command: str) -> str:
     return f"{command}{option}" if _ABOUT_HUB.fullmatch(command) else command
 
 
-def _name_apply(command: str, paths: StatePaths) -> str:
-    """A command that begins with `lkhub up`, as it is typed about this hub."""
+def _name_apply(command: str, paths: StatePaths, spec: str) -> str:
+    """A command that begins with `lkhub up`, as it is typed about this hub. `spec` is the option that names a spec."""
     if "--dev" in command:
         return command
     if (apply := name_apply(paths)) != APPLY:
         return type_apply(command, apply)
+    command = add_spec(command, spec)
     return f"{APPLY} --dev{command.removeprefix(APPLY)}" if "--spec" not in command and _is_dev(paths) else command
 
 
