@@ -78,7 +78,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
     try:
         anyio.run(run_hub, hub, err.print, ready)
     finally:
-        progress.clear()
+        progress.end()
     err.print(f"{hub.plan.name} is down")
     return code
 

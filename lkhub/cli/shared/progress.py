@@ -12,6 +12,7 @@ class Progress:
     def __init__(self) -> None:
         self._live: Live | None = None
         self._step = ""
+        self._over = False
 
     def __enter__(self) -> "Progress":
         return self
@@ -21,6 +22,8 @@ class Progress:
 
     def tell(self, step: str, detail: str = "") -> None:
         """Show the step that begins now. `detail` may change during the step, and is shown on terminals alone."""
+        if self._over:
+            return
         if not is_screen(err):
             if step != self._step:
                 err.print(f"{step} …")
@@ -44,3 +47,9 @@ class Progress:
             self._live.stop()
             self._live = None
         self._step = ""
+
+    def end(self) -> None:
+        """Remove the line for good: a thread that nothing waits for may still tell steps, and what it drew would stay,
+        without a cursor."""
+        self._over = True
+        self.clear()

@@ -51,3 +51,17 @@ def test_on_a_terminal_a_step_takes_the_place_of_the_one_before_and_nothing_is_l
     assert capsys.readouterr().err.count("said meanwhile") == 1
     console.print("after")
     assert capsys.readouterr().err == "after\n"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_step_that_is_told_after_the_end_is_not_shown(
+    screen: Callable[[bool], Console], capsys: Captured, is_terminal: bool
+) -> None:
+    """By a thread that nothing waits for, as that of a foreground `lkhub up` which was stopped."""
+    screen(is_terminal)
+    progress = Progress()
+    progress.tell("building a site")
+    progress.end()
+    capsys.readouterr()
+    progress.tell("building a site", "1 s")
+    assert capsys.readouterr().err == ""
