@@ -61,13 +61,15 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
     meanwhile."""
     began = time.monotonic()
     lost: set[str] = set()
+    # Restarts of before say nothing: what kept the build from being noted may have been mended since.
+    before = {process.name: process.restarts for process in require_report(paths).processes}
     while names := [build.site for build in applied.builds if build.site not in lost and not _is_over(paths, build)]:
         if (waited := time.monotonic() - began) > _MOST_SECONDS:
             lost.update(names)
             break
         progress.tell(f"building {', '.join(names)}; a build may take {BUILD_SECONDS // 60} minutes", f"{waited:.0f} s")
         # Asked before the records are read again: a build writes its record before it ends.
-        ended = {process.name for process in require_report(paths).processes if _has_given_up(process)}
+        ended = {process.name for process in require_report(paths).processes if _has_given_up(process, before)}
         lost.update(
             build.site
             for build in applied.builds
@@ -82,8 +84,10 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
 _LOST = "what came of the build could not be noted"
 
 
-def _has_given_up(process: ProcessReport) -> bool:
-    return process.done or process.state == "failed" or process.restarts >= _MOST_RESTARTS
+def _has_given_up(process: ProcessReport, before: Mapping[str, int]) -> bool:
+    earlier = before.get(process.name, 0)
+    restarts = process.restarts - (earlier if process.restarts >= earlier else 0)
+    return process.done or process.state == "failed" or restarts >= _MOST_RESTARTS
 
 
 def _is_over(paths: StatePaths, build: AppliedBuild) -> bool:
