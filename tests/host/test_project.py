@@ -226,14 +226,27 @@ def test_file_that_grows_meanwhile_is_read_as_far_as_it_went() -> None:
 
 
 @pytest.mark.parametrize(
-    "use", [lambda path: copy_project(path, f"{path}-copy"), digest_project], ids=["copy", "digest"]
+    ("use", "most"),
+    [(lambda path: copy_project(path, f"{path}-copy"), "10 GB"), (digest_project, "1 GB")],
+    ids=["copy", "digest"],
 )
-def test_project_that_grew_after_it_was_judged_fills_no_disk(project: Path, use: Callable[[str], object]) -> None:
+def test_project_that_grew_after_it_was_judged_fills_no_disk(
+    project: Path, use: Callable[[str], object], most: str
+) -> None:
     assert judge_project(str(project), (), DOWNLOADED) == ""
     with open(project / "node_modules/image", "wb") as sparse:
         sparse.truncate(1 << 42)
-    with pytest.raises(MachineError, match=r"has more than 10? GB"):
+    with pytest.raises(MachineError, match=f"has more than {most}"):
         use(str(project))
+
+
+def test_packages_may_have_more_bytes_than_what_is_read_at_each_up(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 20)
+    (project / "node_modules/image").write_bytes(bytes(1000))
+    copy_project(str(project), str(tmp_path / "copy"))
+    assert (tmp_path / "copy/node_modules/image").stat().st_size == 1000
 
 
 def test_file_that_its_owner_makes_longer_is_copied_as_far_as_it_was_counted(
