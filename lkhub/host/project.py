@@ -38,7 +38,6 @@ MOST_COPIED_BYTES = 10 << 30
 
 _NOT_OURS = "let the user that the hub runs as read it, or move it out of the project"
 
-
 # The owner of a file may have put a link in its place since it was looked at, or a pipe that would be waited for.
 _NO_LINK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -119,11 +118,8 @@ def _digest_file(name: str, folder: int) -> tuple[bytes, int]:
         return b"link" + hashlib.sha256(target.encode(errors="surrogateescape")).digest(), 0
     executable = b"x" if mode & 0o111 else b"-"
     digest = hashlib.sha256()
-    with open(os.open(name, _NO_LINK, dir_fd=folder), "rb") as file:
-        about = os.fstat(file.fileno())
-        size = about.st_size
-        if not stat.S_ISREG(about.st_mode):
-            raise MachineError(f"{escape(name)} was a file, and is none any more")
+    with _opened_file(name, folder, name, None, None) as file:
+        size = os.fstat(file.fileno()).st_size
         if size > MOST_BYTES:
             return b"", size
         for part in _read_parts(file, size):
