@@ -42,7 +42,10 @@ type mender struct {
 // newMender relies on a field of livekit-server. If it is renamed, tests/integration/test_lost_writes.py fails.
 func newMender(rooms *service.RoomManager, client redis.UniversalClient, node string) *mender {
 	store := *private.Field[service.ObjectStore](rooms, "roomStore")
-	return &mender{rooms: rooms, store: store, redis: client, node: node, ended: map[*rtc.Room]time.Time{}, left: map[livekit.RoomName]time.Time{}}
+	return &mender{
+		rooms: rooms, store: store, redis: client, node: node,
+		ended: map[*rtc.Room]time.Time{}, left: map[livekit.RoomName]time.Time{},
+	}
 }
 
 // note remembers which rooms are open, and which have ended.
@@ -56,11 +59,11 @@ func (m *mender) note(rooms []*rtc.Room, now time.Time) {
 }
 
 // mend corrects the lists if it is time. What fails is tried again at the next call.
-func (m *mender) mend(ctx context.Context, rooms []*rtc.Room, now time.Time) error {
+func (m *mender) mend(ctx context.Context, now time.Time) error {
 	if !m.anew && now.Before(m.next) {
 		return nil
 	}
-	for _, room := range rooms {
+	for _, room := range m.open {
 		if err := m.mendRoom(ctx, room); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (s *Server) keepRoomsKnown(ctx context.Context) {
 		if s.away.Load() != 0 {
 			wait = lookAgain
 			s.callItself(ctx)
-		} else if err := mender.mend(ctx, rooms, time.Now()); err != nil {
+		} else if err := mender.mend(ctx, time.Now()); err != nil {
 			slog.Debug("what Redis lists of the rooms is not corrected yet", "error", err)
 		}
 		select {
