@@ -183,7 +183,7 @@ def test_commands_tell_of_a_service_what_it_takes(run: Run) -> None:
 STARTS = "`lkhub up --now` starts it"
 
 
-def set_spec(paths: StatePaths, spec: str) -> None:
+def set_spec(paths: StatePaths, spec: str | None) -> None:
     record = json.loads(Path(paths.applied).read_text())
     Path(paths.applied).write_text(json.dumps(record | {"spec": spec}))
 
@@ -202,8 +202,6 @@ def test_hub_is_started_by_its_spec_where_this_folder_has_none(run: Run, applied
 
 @pytest.mark.parametrize("spec", ["here", "dev", "none"])
 def test_spec_is_not_named_where_it_is_taken_anyway(applied: StatePaths, run: Run, spec: str) -> None:
-    known = {"here": os.path.abspath("hub.yaml"), "dev": applied.dev_spec, "none": None}[spec]
-    record = json.loads(Path(applied.applied).read_text())
-    Path(applied.applied).write_text(json.dumps(record | {"spec": known}))
+    set_spec(applied, {"here": os.path.abspath("hub.yaml"), "dev": applied.dev_spec, "none": None}[spec])
     assert find_typed(applied).spec == ""
     assert "--spec" not in name_hub(STARTS, ["status", "--state", applied.root])

@@ -355,10 +355,9 @@ def test_agents_that_are_projects_are_faults_in_kubernetes(run: Run) -> None:
     assert "write image: NAME in place of project" in done.err
 
 
-@pytest.mark.parametrize("target", ["compose", "firewall"])
-def test_no_kind_of_agent_is_a_fault_elsewhere(run: Run, target: str) -> None:
+def test_no_kind_of_agent_is_a_fault_elsewhere(run: Run) -> None:
     Path("hub.yaml").write_text(f"{SPEC}- {{name: bmo, image: a}}\n- {{name: code, project: a}}\n")
-    assert run("render", target, "-o", "out").code == 0
+    assert {run("render", target, "-o", "out").code for target in ("compose", "firewall")} == {0}
 
 
 def test_permissions_that_differ_are_a_difference(run: Run) -> None:
