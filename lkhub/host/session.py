@@ -33,19 +33,21 @@ except ProcessLookupError:
 class Session:
     """The session of `leader` and what descends from it in other sessions, apart from `leader` itself. The system gives
     the number of a session to no other process as long as one of the session's own is there; so what is found in it
-    counts only while one that was known before is still there."""
+    counts only while one that was known before is still there.
 
-    def __init__(self, leader: ProcessId) -> None:
-        self.leader = leader
-        # The leader's user, as it was last seen: an agent is the hub's until it is installed.
-        self.uid: int | None = None
+    `uid` is the leader's user: the one that it is said to become, until it is seen to have become one. An agent is ours
+    until it is installed, and may be killed before anybody has looked again."""
+
+    def __init__(self, leader: ProcessId, uid: int | None = None) -> None:
+        self.leader, self.uid = leader, uid
         self._known: tuple[ProcessId, ...] = ()
 
     def find_members(self) -> tuple[ProcessId, ...]:
         """The processes that run now. After the end of the leader: those that were found before, what descends from
         them, and their session. Raises OSError where this can't be determined."""
         uid = _find_uid(self.leader)
-        self.uid = self.uid if uid is None else uid
+        if self.uid is None or uid not in (None, os.geteuid()):
+            self.uid = uid
         inside = set(filter(None, (identify(pid) for pid in psutil.pids() if self._has(pid))))
         if not has_its_pid(self.leader) and not any(self._is_there(each) for each in self._known):
             inside = set()

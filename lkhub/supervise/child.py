@@ -28,7 +28,7 @@ from lkhub.supervise.life import watch_life
 from lkhub.supervise.recorded import Recorded
 from lkhub.supervise.shared import Shared
 from lkhub.supervise.spawn import spawn
-from lkhub.supervise.strays import end_strays
+from lkhub.supervise.strays import end_strays, follow_session
 from lkhub.wire.engine import ProcessStatus
 
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
@@ -191,7 +191,8 @@ class Child:
             self.shared.retire(self.plan, process, self._popen)
             self._is_retired = True
             return
-        session = Session(process) if self.plan.registers else None  # an agent is any program, such as a shell
+        # An agent is any program, such as a shell.
+        session = follow_session(process, self.plan) if self.plan.registers else None
         if session is not None:
             await anyio.to_thread.run_sync(session.find_members)
         with anyio.CancelScope() as ending:
@@ -306,7 +307,7 @@ class Child:
                 await self.shared.returned(self.plan)
             self._settled.set()
 
-        session = Session(process)
+        session = follow_session(process, self.plan)
         async with anyio.create_task_group() as tasks:
             if self.plan.registers:
                 tasks.start_soon(self._see_started, session)

@@ -15,7 +15,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
 from lkhub.state.identity import UNKNOWN_DRAIN
 from lkhub.supervise.ready import read_own
-from lkhub.supervise.strays import end_strays
+from lkhub.supervise.strays import end_strays, follow_session
 from lkhub.supervise.timings import USUAL, Timings
 from lkhub.wire.engine import DrainRequest
 from lkhub.wire.message import pack_message
@@ -73,7 +73,7 @@ async def end_left(
 ) -> None:
     """End a process that runs without a supervisor. An agent is any program, such as a shell, and what it has started
     ends with it."""
-    session = Session(process) if plan.registers else None
+    session = follow_session(process, plan) if plan.registers else None
     if session is not None:
         await to_thread.run_sync(session.find_members)
     await end_process(process, how, plan, timings)

@@ -12,13 +12,13 @@ import anyio.to_thread
 
 from lkhub.host import processes
 from lkhub.host.processes import ProcessId
-from lkhub.host.session import Session
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import UNKNOWN, ProcessPlan
 from lkhub.state.identity import Identity, remove_retired
 from lkhub.supervise.beside import Beside
 from lkhub.supervise.ending import end_session
 from lkhub.supervise.shared import Shared
+from lkhub.supervise.strays import follow_session
 from lkhub.supervise.succession import Succession
 
 
@@ -36,7 +36,7 @@ class RetiredProcess:
     alone: bool = False
 
     def __post_init__(self) -> None:
-        self.session = Session(self.process)
+        self.session = follow_session(self.process, self.plan)
 
     def identify(self, paths: StatePaths) -> Identity:
         """Its record."""

@@ -7,10 +7,17 @@ Where the hub is root, each agent is a user of its own, and all that runs as tha
 import os
 
 from lkhub.host.agent_home import find_home
-from lkhub.host.processes import is_alive
+from lkhub.host.processes import ProcessId, is_alive
 from lkhub.host.session import Session, end_user
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import ProcessPlan
 from lkhub.state.identity import Identity, list_records, list_retired
+
+
+def follow_session(process: ProcessId, plan: ProcessPlan) -> Session:
+    """The session of a process, whose user is known before the process has become that user, where it is an agent."""
+    found = [find_home(path) for path in plan.files] if plan.registers else []
+    return Session(process, next((each[1].uid for each in found if each is not None), None))
 
 
 def end_strays(session: Session, paths: StatePaths) -> None:

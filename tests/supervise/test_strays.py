@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from lkhub.host import session as session_module
 from lkhub.host.files import ensure_private_dir
 from lkhub.host.processes import ProcessId, identify, is_alive
 from lkhub.host.session import Session, end_user
@@ -86,13 +86,29 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
     os.close(made.handle)
 
 
+@pytest.fixture
+def rendered(tmp_path: Path) -> str:
+    """What the agent is told, with its user."""
+    config = AgentConfig("bmo", "/p", (), "/h", UID, 8081, {}, "0" * 64, "", "")
+    (tmp_path / "agent-bmo.json").write_text(dump_agent(config))
+    return str(tmp_path / "agent-bmo.json")
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["seen", "before anybody has seen its user"])
 @pytest.mark.parametrize("how", ["stops", "is killed", "is ended without a supervisor"])
 async def test_agent_of_another_user_leaves_nothing(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, agent: Agent, how: str
+    paths: StatePaths,
+    said: list[str],
+    make_hub: MakeHub,
+    agent: Agent,
+    rendered: str,
+    how: str,
+    is_seen: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hub = with_agent(make_hub(media={}, serve={}))
-    processes = (replace(each, argv=agent.argv) if each.registers else each for each in hub.plan.processes)
-    hub = replace(hub, plan=replace(hub.plan, processes=tuple(processes)))
+    hub = with_agent(make_hub(media={}, serve={}), argv=agent.argv, files=(rendered,))
+    if not is_seen:  # it was ours when anybody looked
+        monkeypatch.setattr(session_module, "_find_uid", lambda _: os.geteuid())
     async with supervising(paths, said, leave="without" in how) as supervisor:
         await supervisor.apply(hub)
         await until(agent.runs_away, "its start")
