@@ -74,7 +74,7 @@ def describe_retired(people: int | None, pids: Collection[int]) -> str:
 
 
 def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator[Finding]:
-    """A finding for a pending change. `waits` says what the change restarts; None where the supervisor does not say."""
+    """A finding for a pending change. `waits` says what the change does; None where the supervisor does not say."""
     if not pending:
         return
     if waits and waits.retired:
@@ -94,13 +94,13 @@ def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator
             )
         return
     people = waits.people if waits else None
-    restarts = ", ".join(waits.restarts) if waits else "processes that may carry calls"
+    change = waits.describe() if waits else "processes that may carry calls would restart"
     known = people is not None
     only_through = " or ".join(waits.only_through) if waits else ""
     interrupted = f"people who came through {only_through}" if only_through else "everyone in a call"
     yield change_pending(known).about(
         "hub",
-        detail=f"it restarts {restarts}, which {'interrupts' if known else 'would interrupt'} {interrupted}",
+        detail=f"{change}, which would interrupt {interrupted}",
         cause=describe_people(people) if waits else "people are in a call, or whether they are is not known",
         fix=(
             Fix(

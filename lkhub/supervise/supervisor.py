@@ -30,7 +30,7 @@ from lkhub.supervise.reload import reload
 from lkhub.supervise.shared import Say, Shared
 from lkhub.supervise.spawn import require_program
 from lkhub.supervise.timings import USUAL, Timings
-from lkhub.wire.control import KeysChanged, Outcome, PendingChange, Restarted
+from lkhub.wire.control import KeysChanged, Outcome, Restarted
 
 
 class Supervisor:
@@ -270,8 +270,9 @@ class Supervisor:
             people = await self.calls.count_of([(each.plan, each.process) for each in in_the_way])
         if in_the_way and not now:
             retired = tuple(each.process.pid for each in in_the_way)
-            self.pending = Pending(asked, PendingChange(replaced, people, retired=retired))
-            return Outcome(replaced, pending=True, people=people, retired=retired, new=new, gone=gone)
+            return self._wait(
+                asked, Outcome(replaced, pending=True, people=people, retired=retired, new=new, gone=gone)
+            )
         plans += tuple(each.plan for each in in_the_way)
         if people != 0:
             self.calls.expect_back()
@@ -299,9 +300,17 @@ class Supervisor:
         split = self.fleet.split(wanted, differences)
         if split is None or self._find_in_the_way(wanted, split[0]):
             only_through = list_only_through(self.fleet.list_plans(differences.ended))
-            self.pending = Pending(asked, PendingChange(differences.replaced, people, only_through))
-            new = self._list_new(differences)
-            return Outcome(differences.replaced, pending=True, people=people, new=new, gone=differences.gone)
+            return self._wait(
+                asked,
+                Outcome(
+                    differences.replaced,
+                    pending=True,
+                    people=people,
+                    only_through=only_through,
+                    new=self._list_new(differences),
+                    gone=differences.gone,
+                ),
+            )
         first, later = split
         new = self._list_new(first)
         if first != Differences():
@@ -309,17 +318,24 @@ class Supervisor:
         if self.in_force.hub is None or self.in_force.hub.fingerprints != wanted.fingerprints:
             self._put_in_force(wanted, but=later)
         only_through = list_only_through(self.fleet.list_plans(later))
-        self.pending = Pending(asked, PendingChange(later, people, only_through, programs=True))
-        return Outcome(
-            (*first.replaced, *later),
-            pending=True,
-            people=people,
-            reloaded=first.reloaded,
-            beside=first.beside,
-            later=later,
-            new=new,
-            gone=first.gone,
+        return self._wait(
+            asked,
+            Outcome(
+                (*first.replaced, *later),
+                pending=True,
+                people=people,
+                reloaded=first.reloaded,
+                only_through=only_through,
+                beside=first.beside,
+                later=later,
+                new=new,
+                gone=first.gone,
+            ),
         )
+
+    def _wait(self, asked: PreparedHub, outcome: Outcome) -> Outcome:
+        self.pending = Pending(asked, outcome.waiting)
+        return outcome
 
     def _list_new(self, differences: Differences) -> tuple[str, ...]:
         """The processes that the change starts in the place of none."""

@@ -74,13 +74,21 @@ class PendingChange(Struct, frozen=True):
     None: not known. `only_through`: only people who are connected through these processes are interrupted; (): all
     are. `retired`: the change waits for the end of these processes (pids) alone, which an earlier change has left to
     their calls, and `people` are in those. `programs`: the rest of the change is made, and these processes alone still
-    run the earlier programs."""
+    run the earlier programs. `new` are the processes that it starts in the place of none, and `gone` those that it
+    ends for good."""
 
     restarts: tuple[str, ...]
     people: int | None
     only_through: tuple[str, ...] = ()
     retired: tuple[int, ...] = ()
     programs: bool = False
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """What the change will restart, start and end, for people."""
+        parts = (("restart", self.restarts), ("start", self.new), ("end", self.gone))
+        return ", ".join(f"{', '.join(names)} would {verb}" for verb, names in parts if names)
 
 
 class HubReport(Struct, frozen=True):
@@ -173,10 +181,12 @@ class Outcome(Struct, frozen=True):
         parts = (("restarted", self.restarted), ("started", self.new), ("ended", self.gone))
         return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
 
-    def describe_waiting(self) -> str:
-        """What the change that waits will restart, start and end, for people."""
-        parts = (("restart", self.restarted), ("start", self.new), ("end", self.gone))
-        return ", ".join(f"{', '.join(names)} would {verb}" for verb, names in parts if names)
+    @property
+    def waiting(self) -> PendingChange:
+        """The change that waits, where one does."""
+        restarts = self.later or self.restarted
+        new, gone = ((), ()) if self.later else (self.new, self.gone)
+        return PendingChange(restarts, self.people, self.only_through, self.retired, bool(self.later), new, gone)
 
     def describe_uncut(self) -> list[str]:
         """What else was done, without a restart, in lines for people."""

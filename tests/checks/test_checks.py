@@ -31,13 +31,13 @@ def test_pending_change_names_the_command_that_applies_it_now() -> None:
         (
             PendingChange(("relay",), 1, ("relay",)),
             "until nobody is in a call",
-            "it restarts relay, which interrupts",
+            "relay would restart, which would interrupt",
             "1 person is in a call",
         ),
         (
             PendingChange(("media", "serve"), 12),
             "until nobody is in a call",
-            "it restarts media, serve",
+            "media, serve would restart",
             "12 people are",
         ),
         (
@@ -108,7 +108,11 @@ def test_pending_change_says_how_many_people_it_interrupts(
     restarts: list[str], only_through: list[str], interrupted: str
 ) -> None:
     [finding] = check_pending(True, PendingChange(tuple(restarts), 2, tuple(only_through)))
-    assert finding.detail == f"it restarts {', '.join(restarts)}, which interrupts {interrupted}"
+    assert finding.detail == f"{', '.join(restarts)} would restart, which would interrupt {interrupted}"
+    # What is new or removed does not restart.
+    more = PendingChange(tuple(restarts), 2, tuple(only_through), new=("edge",), gone=("agent",))
+    [finding] = check_pending(True, more)
+    assert f"{restarts[-1]} would restart, edge would start, agent would end, which would" in finding.detail
 
 
 def test_upgrade_that_goes_on_no_more_is_finished_or_settled_for() -> None:

@@ -118,7 +118,7 @@ def list_surroundings() -> Iterator[Finding]:
 def list_hub() -> Iterator[Finding]:
     yield from check_processes([process_report(state="backoff")], {"media": "exit 1"})
     yield from check_hanging({"relay": "no answer for 20 s"}, {"relay": 4711})
-    yield from check_pending(True, PendingChange(("media",), 2))
+    yield from check_pending(True, PendingChange(("media",), 2, new=("agent-bob",), gone=("relay",)))
     yield from check_pending(True, PendingChange(("media",), 1, retired=(4711,)))
     yield from check_pending(True, PendingChange(("relay",), 2, ("relay",), programs=True))
     yield from check_redis(RedisStatus("dial tcp 127.0.0.1:6379: connect: connection refused"))

@@ -36,7 +36,22 @@ async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: 
             "only_through": (),
             "retired": (),
             "programs": False,
+            "new": (),
+            "gone": (),
         }
+
+
+async def test_change_that_waits_says_what_it_would_restart_start_and_end(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, relay={}))
+        applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
+        names = ("media", "serve", "relay")
+        assert applied == Outcome(names, pending=True, people=2, new=("serve",), gone=("relay",))
+        assert supervisor.pending
+        assert supervisor.pending.change == PendingChange(("media",), 2, new=("serve",), gone=("relay",))
+        assert supervisor.pending.change.describe() == "media would restart, serve would start, relay would end"
 
 
 async def test_change_that_interrupts_no_call_is_not_pending(
@@ -78,6 +93,8 @@ async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said
             "only_through": (),
             "retired": (),
             "programs": False,
+            "new": (),
+            "gone": (),
         }
 
 

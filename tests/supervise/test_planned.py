@@ -21,7 +21,7 @@ from lkhub.plan.process import Health, HeldSocket, ProcessPlan, Variable
 from lkhub.prepare.hub import PreparedHub, fingerprint
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
-from lkhub.wire.control import Outcome
+from lkhub.wire.control import Outcome, PendingChange
 from tests.kit.ports import free_port
 from tests.supervise.conftest import IN_A_CALL, MakeHub, pids, states, status_of, supervising, watchers_of
 from tests.waiting import until
@@ -322,9 +322,9 @@ async def test_change_of_one_that_carries_calls_waits_and_says_who_comes_through
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(with_process(hub, agent))
         wanted = with_process(hub, replace(agent, argv=("/bin/sh", "-c", "exec sleep 61")))
-        assert await supervisor.apply(wanted) == Outcome(("agent",), pending=True, people=2)
-        pending = {"restarts": ("agent",), "people": 2, "only_through": ("agent",), "retired": (), "programs": False}
-        assert status_of(supervisor)["pending_change"] == pending
+        assert await supervisor.apply(wanted) == Outcome(("agent",), pending=True, people=2, only_through=("agent",))
+        assert supervisor.pending
+        assert supervisor.pending.change == PendingChange(("agent",), 2, ("agent",))
         assert await supervisor.apply(wanted, now=True) == Outcome(("agent",), cut=2, only_through=("agent",))
 
 

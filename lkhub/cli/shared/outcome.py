@@ -20,7 +20,7 @@ def show_outcome(outcome: Outcome, now: str = "--now") -> None:
         err.print(f"pending: {describe_retired(outcome.people, outcome.retired)}; applied then, or with {now}")
     elif outcome.pending:
         people = describe_people(outcome.people)
-        waiting = outcome.describe_waiting()
+        waiting = outcome.waiting.describe()
         err.print(f"pending: {waiting}, and {people}; applied {_say_when(outcome)}, or with {now}")
     elif outcome.cut:
         err.print(f"{made}; {describe_cut(outcome.cut, outcome.only_through)}")

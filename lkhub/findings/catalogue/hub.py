@@ -38,7 +38,8 @@ def upgrade_unfinished() -> Says:
 def change_pending(known: bool) -> Says:
     """A change of the spec waits until nobody is in a call, or until lkhub knows whether anybody is.
 
-    **Why.** The change restarts the processes that the detail names, which would interrupt people. lkhub checks every
+    **Why.** The change restarts processes that carry calls, which would interrupt people. The detail names them, and
+    those that it starts or ends. lkhub checks every
     two seconds whether the hub is empty. It does not know that where media does not say who is in a call, or where
     media was restarted a moment ago: the people who were in a call may be about to come back. The finding says so.
 

@@ -46,7 +46,14 @@ async def test_another_version_takes_the_calls_that_begin(
         before = pids(supervisor)
         new = newer(make_hub)
         done = await supervisor.apply(new)
-        assert done == Outcome(("media", "serve", "relay"), pending=True, people=2, beside=("media",), later=("relay",))
+        assert done == Outcome(
+            ("media", "serve", "relay"),
+            pending=True,
+            people=2,
+            beside=("media",),
+            only_through=("relay",),
+            later=("relay",),
+        )
         after = pids(supervisor)
         assert {name for name in before if before[name] == after[name]} == {"relay"}
         assert retired(supervisor) == [before["media"]]
@@ -56,7 +63,7 @@ async def test_another_version_takes_the_calls_that_begin(
         assert supervisor.in_force.hub.fingerprints == new.fingerprints
 
         again = await supervisor.apply(new)
-        assert again == Outcome(("relay",), pending=True, people=2, later=("relay",))
+        assert again == Outcome(("relay",), pending=True, people=2, only_through=("relay",), later=("relay",))
         await supervisor.apply_pending()
         assert pids(supervisor) == after
         calls.touch()
@@ -77,7 +84,9 @@ async def test_next_supervisor_lets_the_rest_of_another_version_wait(
         before, left = pids(first), retired(first)
     async with supervising(paths, said) as second:
         await adopt(second, new.plan.processes)
-        assert await second.apply(new) == Outcome(("relay",), pending=True, people=2, later=("relay",))
+        assert await second.apply(new) == Outcome(
+            ("relay",), pending=True, people=2, only_through=("relay",), later=("relay",)
+        )
         assert (pids(second), retired(second)) == (before, left)
 
 
@@ -90,10 +99,10 @@ async def test_another_version_waits_as_a_whole(
         before = pids(supervisor)
         if what == "another configuration":
             done = await supervisor.apply(newer(make_hub, relay={"say": "other"}))
-            assert done == Outcome(("media", "relay", "serve"), pending=True, people=2)
+            assert done == Outcome(("media", "relay", "serve"), pending=True, people=2, only_through=("relay",))
         elif what == "other arguments":
             done = await supervisor.apply(starting_relay(newer(make_hub), "--more"))
-            assert done == Outcome(("media", "relay", "serve"), pending=True, people=2)
+            assert done == Outcome(("media", "relay", "serve"), pending=True, people=2, only_through=("relay",))
         else:
             with pytest.raises(MachineError, match="the change was not made"):
                 await supervisor.apply(newer(make_hub, exit=3))

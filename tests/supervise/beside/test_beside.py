@@ -82,7 +82,7 @@ async def test_people_of_an_old_process_that_crashes_are_about_to_come_back(
         assert said == [f"media (pid {left}) was killed by signal 9, with its calls; see {log}"]
         assert await supervisor.calls.count() is None
         other = with_spare(make_hub(media={"say": "new", "drains": True}, relay={"say": "other"}, serve={}))
-        assert await supervisor.apply(other) == Outcome(("relay",), pending=True, people=None)
+        assert await supervisor.apply(other) == Outcome(("relay",), pending=True, people=None, only_through=("relay",))
 
 
 async def test_process_that_can_not_be_told_yet_is_told_later(
@@ -305,7 +305,7 @@ async def test_change_of_another_process_that_carries_calls_waits_for_both(
         await supervisor.apply(old)
         await supervisor.apply(hub_saying(make_hub, "new"))
         other = with_spare(make_hub(media={"say": "new", "drains": True}, relay={"say": "other"}, serve={}))
-        assert await supervisor.apply(other) == Outcome(("relay",), pending=True, people=2)
+        assert await supervisor.apply(other) == Outcome(("relay",), pending=True, people=2, only_through=("relay",))
         calls.touch()
         await until(lambda: not retired(supervisor), "its end")
         await supervisor.apply_pending()
