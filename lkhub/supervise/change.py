@@ -12,7 +12,7 @@ from lkhub.plan.model import Listener
 from lkhub.plan.process import HeldSocket, OwnPorts, ProcessPlan
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.child import Child
-from lkhub.supervise.fleet import Differences, Fleet
+from lkhub.supervise.fleet import Differences, Fleet, StoppingError
 from lkhub.supervise.predecessors import Predecessor
 from lkhub.supervise.reload import reload, take_back
 from lkhub.supervise.spawn import require_program
@@ -132,6 +132,8 @@ class Change:
             for failure in failures:
                 self._shared.say(failure)
             return error
+        if isinstance(error, StoppingError) and not failures:
+            return error
         if failures:
             why = "\n".join(failures)
             message = f"{error.message}\nand what ran before does not start again: {why}"
@@ -207,6 +209,8 @@ class Change:
     async def _stop_old(self) -> None:
         async def undo() -> None:
             self._texts.put_back()
+            if self._fleet.stopping:
+                return
             there = [child for name, child in self._old.items() if self._fleet.children.get(name) is child]
             await self._fleet.start((child for child in there if child.state == "stopped"), persist=True)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import anyio
 import anyio.abc
 
-from lkhub.errors import MachineError
+from lkhub.errors import MachineError, UnwellError
 from lkhub.host import files
 from lkhub.host.given import write_given
 from lkhub.plan.process import ProcessPlan, are_apart
@@ -57,6 +57,13 @@ def can_start_beside(plan: ProcessPlan, child: Child | None) -> bool:
 def _describe_start(plan: ProcessPlan) -> tuple[object, ...]:
     """How a process is started, but for where its program is."""
     return plan.argv[1:], plan.variables, plan.listens, plan.folder, plan.user
+
+
+class StoppingError(UnwellError):
+    """The hub is being stopped, so nothing is started or changed any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the hub is stopping", hints=("`lkhub up` starts it again once it is down",))
 
 
 class Fleet:
@@ -168,8 +175,8 @@ class Fleet:
         return write_given(path, text) if self.shared.paths.is_for_agent(path) else files.write_private(path, text)
 
     async def start(self, children: Iterable[Child], *, persist: bool = False) -> None:
-        """Start all of them at once. Raises MachineError with every reason if some did not start, or if the hub
-        stops: it may have ended them meanwhile."""
+        """Start all of them at once. Raises MachineError with every reason if some did not start, and StoppingError if
+        the hub stops: it may have ended them meanwhile."""
         self.require_going_on()
         failures: list[str] = []
 
@@ -187,9 +194,9 @@ class Fleet:
             raise MachineError("\n".join(failures))
 
     def require_going_on(self) -> None:
-        """Raise MachineError where the hub stops: what is started then would be left running."""
+        """Raise StoppingError where the hub stops: what is started then would be left running."""
         if self.stopping:
-            raise MachineError("the hub is stopping", hints=("`lkhub up` starts it again once it is down",))
+            raise StoppingError
 
     async def stop(self, children: Iterable[tuple[Child, Ending]]) -> list[str]:
         """End each of them. Returns why some could not be ended."""

@@ -52,7 +52,8 @@ async def run_hub(
     ready: Callable[[Supervisor, Outcome | HubError], Awaitable[None]],
     timings: Timings = USUAL,
 ) -> None:
-    """Run a hub until a signal or `lkhub down` ends it. `ready` is called once, with the outcome of the first apply.
+    """Run a hub until a signal or `lkhub down` ends it. `ready` is called once, with the outcome of the first apply. A
+    hub that is stopped before that ends without it.
 
     Raises HubError if the hub does not start. If the processes of an earlier supervisor were taken over and the change
     to them failed, they run on and `ready` gets the error instead.
@@ -70,14 +71,15 @@ async def run_hub(
             try:
                 outcome: Outcome | HubError = await supervisor.apply(hub)
             except HubError as error:
-                if not supervisor.children:
+                if not (supervisor.children or supervisor.stopping):
                     raise
                 outcome = error
             watchers.start()
             # Only now are other commands answered: a hub that is still starting gives them no answer.
             await answering.look()
             try:
-                await ready(supervisor, outcome)
+                if not supervisor.stopping:
+                    await ready(supervisor, outcome)
             except OSError as error:  # a full disk or a closed pipe: a failed message must not end a call
                 say(f"can't report on the start of the hub: {describe_error(error)}")
             await anyio.sleep_forever()

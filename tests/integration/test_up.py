@@ -171,6 +171,27 @@ def test_foreground_drains_at_the_first_signal_and_leaves_nothing(hub: Hub) -> N
     assert hub.status()["hub"]["state"] == "stopped"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("how", "code"), [((), 0), (("--detach",), 1)])
+def test_up_says_that_the_hub_was_stopped_while_it_was_starting(
+    hub: Hub, number: signal.Signals, how: tuple[str, ...], code: int
+) -> None:
+    engine = hub.folder / "livekit-server"
+    engine.write_text("#!/bin/sh\nexec sleep 600\n")
+    engine.chmod(0o755)
+    hub.spec.write_text(f"{hub.spec.read_text()}engine: {engine}\n")
+    with hub.start("up", *how) as process:
+        wait_until(lambda: list((hub.state / "run").glob("media*.json")), "media was started")
+        [supervisor] = psutil.Process(process.pid).children() if how else [process]
+        supervisor.send_signal(number)
+        assert process.wait(30) == code
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert "was stopped before it was up" in told
+    assert "the hub is stopping" not in told
+    assert ("error" in told) == bool(how)
+
+
 def test_foreground_ends_its_start_with_what_a_person_needs(hub: Hub) -> None:
     with hub.start("up") as process:
         assert process.stdout is not None

@@ -94,6 +94,19 @@ async def test_signal_stops_the_hub(make_hub: MakeHub, paths: StatePaths, number
     assert list_running(paths) == []
 
 
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
+async def test_signal_to_a_hub_that_is_starting_stops_it_and_is_no_error(
+    make_hub: MakeHub, paths: StatePaths, number: str
+) -> None:
+    ran, hub = Run(), make_hub(media={"never_ready": True})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ran.run, hub)
+        await until(lambda: list_running(paths) != [], "media was started")
+        os.kill(os.getpid(), signal.Signals[number])
+    assert ran.applied is None
+    assert list_running(paths) == []
+
+
 async def test_signal_to_a_hub_that_can_not_be_stopped_cuts_nothing(
     make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from lkhub.errors import MachineError
+from lkhub.errors import HubError, UnwellError
 from lkhub.plan.paths import StatePaths
 from tests.supervise.conftest import CONFIGS, MakeHub, list_running, states, supervising
 from tests.waiting import until
@@ -23,7 +23,7 @@ async def test_nothing_runs_after_a_stop_and_what_was_under_way_says_so(
     what: str,
     when: str,
 ) -> None:
-    failures: list[str] = []
+    failures: list[HubError] = []
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
         reached, go_on = anyio.Event(), anyio.Event()
@@ -46,8 +46,8 @@ async def test_nothing_runs_after_a_stop_and_what_was_under_way_says_so(
                     await supervisor.restart(["media"])
                 else:
                     await supervisor.apply(make_hub(media={"never_ready": True}, serve={}))
-            except MachineError as error:
-                failures.append(error.message)
+            except HubError as error:
+                failures.append(error)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)
@@ -58,5 +58,6 @@ async def test_nothing_runs_after_a_stop_and_what_was_under_way_says_so(
             await supervisor.stop("now")
             go_on.set()
         [failure] = failures
-        assert "the hub is stopping" in failure
+        assert isinstance(failure, UnwellError), "the machine prevents nothing"
+        assert failure.message == "the hub is stopping"
         assert list_running(paths) == []

@@ -13,7 +13,7 @@ from lkhub.cli.shared.exits import show_bug
 from lkhub.cli.shared.foreground import describe_start
 from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err
-from lkhub.errors import EXIT_BUG, EXIT_OK, HubError, MachineError
+from lkhub.errors import EXIT_BUG, EXIT_OK, START, HubError, MachineError, UnwellError
 from lkhub.host.control import SILENCE_SECONDS, UnresponsiveError, is_stopped
 from lkhub.host.files import FILE_MODE, ensure_private_dir, explain_os_errors
 from lkhub.prepare.hub import PreparedHub
@@ -94,17 +94,21 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
     def write(text: str) -> None:
         err.print(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}")
 
+    code, is_up = EXIT_OK, False
     say = calmly(write)  # the command gets its answer, though no log can be written
 
     async def ready(_: Supervisor, outcome: Outcome | HubError) -> None:
+        nonlocal is_up
+        is_up = True
         say(outcome.message if isinstance(outcome, HubError) else "up")
         with contextlib.suppress(OSError):  # the command has ended; adopted processes may carry calls
             os.write(writer, dump_message(Started()).encode())
         os.close(writer)
 
-    code = EXIT_OK
     try:
         anyio.run(run_hub, hub, say, ready)
+        if not is_up:
+            raise UnwellError("the hub was stopped before it was up", hints=(START,))
     except HubError as error:
         code = error.exit_code
         say(error.message)

@@ -27,7 +27,7 @@ def describe_start(hub: PreparedHub) -> str:
 
 def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: bool, json: bool) -> int:
     """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
-    code = EXIT_OK
+    code, is_up = EXIT_OK, False
 
     def tell(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         if isinstance(outcome, HubError):
@@ -52,7 +52,8 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
 
     async def ready(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         # The hub is up, and people may be in a call: a failure to report must not end it.
-        nonlocal code
+        nonlocal code, is_up
+        is_up = True
         # Ready is a hub whose processes run. What a verification finds ends no hub: a machine without internet starts.
         tell_manager(READY=1, STATUS="the processes run")
         try:
@@ -79,7 +80,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         anyio.run(run_hub, hub, err.print, ready)
     finally:
         progress.end()
-    err.print(f"{hub.plan.name} is down")
+    err.print(f"{hub.plan.name} is down" if is_up else f"{hub.plan.name} was stopped before it was up")
     return code
 
 
