@@ -3,6 +3,7 @@ package sfu
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -58,39 +59,60 @@ func (m *mender) note(rooms []*rtc.Room, now time.Time) {
 	m.open = rooms
 }
 
-// mend corrects the lists if it is time. What fails is tried again at the next call.
+// writeAnew has all rooms and participants written again at the next call of mend.
+func (m *mender) writeAnew() { m.anew, m.next = true, time.Time{} }
+
+// mend corrects the lists if it is time. What fails is tried again later.
 func (m *mender) mend(ctx context.Context, now time.Time) error {
-	if !m.anew && now.Before(m.next) {
+	if now.Before(m.next) {
 		return nil
 	}
-	for _, room := range m.open {
-		if err := m.mendRoom(ctx, room); err != nil {
-			return err
+	m.next = now.Add(mending)
+	var failures error
+	for err := range m.correct(ctx, now) {
+		failures = errors.Join(failures, err)
+		// What Redis refuses for one room says nothing about the others. If it does not answer, they would wait in vain.
+		var refused redis.Error
+		if err != nil && !errors.As(err, &refused) {
+			return failures
 		}
 	}
-	for room, at := range m.ended {
-		// A room that is closed also takes the next one of its name from the list, which is open all the same.
-		if now.Sub(at) < closing || !room.IsClosed() {
-			continue
+	m.anew = m.anew && failures != nil
+	return failures
+}
+
+// correct yields what came of each room.
+func (m *mender) correct(ctx context.Context, now time.Time) iter.Seq[error] {
+	return func(yield func(error) bool) {
+		for _, room := range m.open {
+			if !yield(m.mendRoom(ctx, room)) {
+				return
+			}
 		}
-		if err := m.remove(ctx, room); err != nil {
-			return err
+		for room, at := range m.ended {
+			// A room that is closed also takes the next one of its name from the list, which is open all the same.
+			if now.Sub(at) < closing || !room.IsClosed() {
+				continue
+			}
+			err := m.remove(ctx, room)
+			if err == nil {
+				delete(m.ended, room)
+			}
+			if !yield(err) {
+				return
+			}
 		}
-		delete(m.ended, room)
+		m.removeLeft(ctx, now, yield)
 	}
-	if err := m.removeLeft(ctx, now); err != nil {
-		return err
-	}
-	m.anew, m.next = false, now.Add(mending)
-	return nil
 }
 
 // removeLeft deletes the rooms of a process of this node that was killed. livekit-server deletes no room but its own, and
 // the participants of such a room would have its seats for as long as Redis runs.
-func (m *mender) removeLeft(ctx context.Context, now time.Time) error {
+func (m *mender) removeLeft(ctx context.Context, now time.Time, yield func(error) bool) {
 	nodes, err := m.redis.HGetAll(ctx, routing.NodeRoomKey).Result()
 	if err != nil {
-		return err
+		yield(err)
+		return
 	}
 	left := map[livekit.RoomName]time.Time{}
 	for each, node := range nodes {
@@ -99,22 +121,27 @@ func (m *mender) removeLeft(ctx context.Context, now time.Time) error {
 			continue
 		}
 		since, ok := m.left[name]
-		switch {
-		case !ok:
-			left[name] = now
-		case now.Sub(since) < closing: // somebody may be about to join it again
-			left[name] = since
-		default:
-			if err := m.store.DeleteRoom(ctx, name); err != nil {
-				return err
-			}
-			if err := m.forget(ctx, name); err != nil {
-				return err
-			}
+		if !ok {
+			since = now
+		}
+		left[name] = since
+		if now.Sub(since) < closing { // somebody may be about to join it again
+			continue
+		}
+		if err := m.removeRoom(ctx, name); err == nil {
+			delete(left, name)
+		} else if !yield(err) {
+			return
 		}
 	}
 	m.left = left
-	return nil
+}
+
+func (m *mender) removeRoom(ctx context.Context, name livekit.RoomName) error {
+	if err := m.store.DeleteRoom(ctx, name); err != nil {
+		return err
+	}
+	return m.forget(ctx, name)
 }
 
 // isOpen tells whether a room of this name is here, also one that is missing from livekit-server's own list.

@@ -41,7 +41,7 @@ func (s *Server) keepRoomsKnown(ctx context.Context) {
 			s.away.Store(0)
 			s.lookForWorkers(ctx)
 			s.keys.agents.AskAgain()
-			mender.anew = true
+			mender.writeAnew()
 		}
 		if s.away.Load() != 0 {
 			wait = lookAgain
