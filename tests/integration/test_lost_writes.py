@@ -70,6 +70,19 @@ async def test_lists_are_corrected(hub: Hub) -> None:
             await person.leave()
 
 
+async def test_user_of_redis_who_may_not_note_rooms_is_no_outage(hub: Hub) -> None:
+    """What livekit-server itself needs is allowed. The hub notes rooms by HSETNX, which livekit-server does not use."""
+    with run_redis() as redis:
+        command(redis, "ACL", "SETUSER", "default", "-hsetnx")
+        write_spec(hub, redis)
+        await run_sync(hub.up, "--no-verify")
+        ann = await join(hub, "room", "ann")
+        await until(lambda: "Redis does not let media note its rooms" in hub.log("media"), "media is refused")
+        assert await run_sync(hub.findings) == []
+        assert "does not answer" not in hub.log("media")
+        await ann.leave()
+
+
 async def test_rooms_of_a_killed_media_end_when_no_one_comes_back(hub: Hub) -> None:
     """A seat in such a room would be taken for as long as Redis runs."""
     with run_redis() as redis:

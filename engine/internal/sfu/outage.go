@@ -95,6 +95,10 @@ func (s *Server) noteRooms(ctx context.Context, rooms []*rtc.Room) error {
 		}
 		return nil
 	})
+	if redis.HasErrorPrefix(err, "NOPERM") { // Redis answers, and livekit-server may be able to write what it needs
+		s.refused.Do(func() { slog.Warn("Redis does not let media note its rooms", "error", err) })
+		return nil
+	}
 	for _, room := range rooms {
 		if err == nil && room.IsClosed() && s.server.RoomManager().GetRoom(ctx, room.Name()) == nil { // meanwhile
 			err = s.redis.HDel(ctx, routing.NodeRoomKey, string(room.Name())).Err()

@@ -58,6 +58,7 @@ type Server struct {
 	ended  chan struct{}         // closed when Run returns
 
 	reloading sync.Mutex
+	refused   sync.Once // the warning that Redis refuses what media notes
 }
 
 // New serves as livekit.yaml says. If there are held sockets, clients connect to these. told has the addresses that
