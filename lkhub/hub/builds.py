@@ -3,18 +3,18 @@
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lkhub.checks.sites import BuiltSite, KeyState
 from lkhub.errors import HubError
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.progress import Progress
-from lkhub.hub.running import require_report
+from lkhub.hub.running import ask_running, require_report
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedBuild, AppliedRecord
 from lkhub.state.site_build import SiteBuildRecord, find_site_build
-from lkhub.wire.control import ProcessReport
+from lkhub.wire.control import ProcessReport, RestartRequest
 from lkhub.wire.site_build import BUILD_SECONDS, COME_SECONDS, COPY_SECONDS, MOST_TRIES, name_site_process
 
 # The longest that a build may take: it may be given out again, and its project and its files are copied.
@@ -61,8 +61,10 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
     meanwhile."""
     began = time.monotonic()
     lost: set[str] = set()
+    processes = require_report(paths).processes
     # Restarts of before say nothing: what kept the build from being noted may have been mended since.
-    before = {process.name: process.restarts for process in require_report(paths).processes}
+    before = {process.name: process.restarts for process in processes}
+    _build_lost(paths, applied, processes)
     while names := [build.site for build in applied.builds if build.site not in lost and not _is_over(paths, build)]:
         if (waited := time.monotonic() - began) > _MOST_SECONDS:
             lost.update(names)
@@ -79,6 +81,14 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
     known = [site for site in read_builds(paths, applied, time.time()) if site.name not in lost]
     gone = [BuiltSite(site, _LOST, served=os.path.exists(paths.site_files(site))) for site in sorted(lost)]
     return (*known, *gone)
+
+
+def _build_lost(paths: StatePaths, applied: AppliedRecord, processes: Iterable[ProcessReport]) -> None:
+    """Build the sites again whose build was done, and whose record was lost since."""
+    done = {process.name for process in processes if process.done}
+    for build in applied.builds:
+        if (process := name_site_process(build.site)) in done and not _is_over(paths, build):
+            ask_running(paths, RestartRequest(process))
 
 
 _LOST = "what came of the build could not be noted"

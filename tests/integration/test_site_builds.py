@@ -203,6 +203,20 @@ def test_build_whose_end_can_not_be_noted_is_not_waited_for(built_anew: Project)
         record.rmdir()
 
 
+def test_site_whose_record_is_lost_is_built_again(built_anew: Project) -> None:
+    project = built_anew
+    record = project.hub.state / "sites/bmo/build.json"
+    kept = record.read_text()
+    record.unlink()
+    code, said = project.up()
+    assert code == 0, said
+    assert record.exists()
+    built = record.read_text()
+    assert built != kept
+    assert project.up()[0] == 0
+    assert record.read_text() == built
+
+
 def test_failed_build_is_tried_again_by_the_next_up_though_nothing_has_changed(built_anew: Project) -> None:
     project = built_anew
     project.write_spec("date +%N > dist.log; exit 5")
