@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lkhub.errors import MachineError
-from lkhub.host.files import explain_os_errors
+from lkhub.host.files import explain_os_errors, user_name
 from lkhub.host.link_makers import opened_of_others
 from lkhub.host.trees import list_tree, opened, remove_tree
 from lkhub.shown import escape
@@ -36,16 +36,17 @@ MOST_BYTES = 1 << 30
 MOST_COPIED_FILES = 1_000_000
 MOST_COPIED_BYTES = 10 << 30
 
-_NOT_OURS = "let the user that the hub runs as read it, or move it out of the project"
-
 # The owner of a file may have put a link in its place since it was looked at, or a pipe that would be waited for.
 _NO_LINK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def find_missing(folder: str) -> str:
-    """Why a folder can't be used, "" where it is there. One that can't be reached may be there."""
+    """Why a folder can't be used, "" where it is there. Raises MachineError where rights are missing: it may be there
+    then."""
     try:
         is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+    except PermissionError as error:
+        raise explain(error, "read", folder) from error
     except FileNotFoundError:
         return "there is no such folder" + (", and ~ is not expanded" if "~" in folder.split(os.sep) else "")
     except OSError as error:
@@ -61,7 +62,7 @@ def describe_refusal(error: OSError, folder: str) -> str:
 
 def judge_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
     """Why this folder can't be a project, "" where it can. `skipped` are absolute paths that are no part of it, and
-    `without` names that are none, wherever they are in it."""
+    `without` names that are none, wherever they are in it. Raises MachineError where rights are missing to tell."""
     if missing := find_missing(project):
         return missing
     files = bytes_ = 0
@@ -72,6 +73,8 @@ def judge_project(project: str, skipped: Collection[str] = (), without: Collecti
             files, bytes_ = files + 1, bytes_ + os.lstat(path).st_size
             if files > MOST_FILES or bytes_ > MOST_BYTES:
                 return f"it has more than {MOST_FILES:,} files, or more than {MOST_BYTES >> 30} GB"
+    except PermissionError as error:
+        raise explain(error, "read", project) from error
     except OSError as error:
         return describe_refusal(error, project)
     return ""
@@ -104,8 +107,7 @@ def digest_project(project: str, skipped: Collection[str] = (), without: Collect
                 if left < 0:
                     raise MachineError(f"{project} has more than {MOST_BYTES >> 30} GB")
     except OSError as error:
-        named = error.filename and os.path.isabs(error.filename)
-        raise _explain(error, "read", error.filename if named else reads) from error
+        raise explain(error, "read", reads) from error
     return whole.hexdigest()
 
 
@@ -127,10 +129,15 @@ def _digest_file(name: str, folder: int) -> tuple[bytes, int]:
     return digest.digest() + executable, size
 
 
-def _explain(error: OSError, doing: str, path: str) -> MachineError:
-    """What happened to a file of a project, which its owner may change meanwhile."""
+def explain(error: OSError, doing: str, path: str) -> MachineError:
+    """What happened to a file of a project or a site, which its owner may change meanwhile: to the one that the error
+    names by an absolute path, else to the one at `path`."""
+    if error.filename and os.path.isabs(error.filename):
+        path = error.filename
     reason = "it was removed meanwhile" if error.errno == errno.ENOENT else (error.strerror or str(error)).lower()
-    hints = (_NOT_OURS,) if error.errno in (errno.EACCES, errno.EPERM) else ()
+    user = user_name(os.geteuid())
+    fix = f"let {user} read it, and enter the folders that it is in; or move it elsewhere"
+    hints = (fix,) if isinstance(error, PermissionError) else ()
     return MachineError(f"can't {doing} {escape(path)}: {reason}", hints=hints)
 
 
@@ -285,7 +292,7 @@ def _copy_tree(
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                     raise  # of the copy
-                raise _explain(error, "copy", path) from error
+                raise explain(error, "copy", path) from error
 
     copy_folder(source, "")
 
@@ -296,7 +303,7 @@ def _scan(at: int, folder: str) -> Iterator[os.DirEntry[str]]:
         with os.scandir(at) as entries:
             yield from entries
     except OSError as error:
-        raise _explain(error, "read", f"the folder {folder or '.'}") from error
+        raise explain(error, "read", f"the folder {folder or '.'}") from error
 
 
 @contextlib.contextmanager
@@ -304,7 +311,7 @@ def _entered(name: str, at: int, folder: str) -> Iterator[int]:
     try:
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
     except OSError as error:
-        raise _explain(error, "read", f"the folder {folder or '.'}") from error
+        raise explain(error, "read", f"the folder {folder or '.'}") from error
     try:
         yield inner
     finally:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from lkhub.host.link_makers import opened_of_others
-from lkhub.host.project import describe_refusal, find_missing
+from lkhub.host.project import describe_refusal, explain, find_missing
 from lkhub.host.trees import list_tree
 
 # A site of more files than this is no site: `root` is then `/`, or a folder with all that somebody has.
@@ -13,7 +13,7 @@ MOST_FILES = 100_000
 
 def judge_root(root: str, private: tuple[str, ...]) -> str:
     """Why the folder can't be served, "" where it can. `private` are paths of files that must not be in it; all paths
-    are absolute."""
+    are absolute. Raises MachineError where rights are missing to tell."""
     if missing := find_missing(root):
         return missing
     try:
@@ -24,6 +24,8 @@ def judge_root(root: str, private: tuple[str, ...]) -> str:
             if _is_within(os.path.realpath(path), inside):
                 return f"{path} is in it, and visitors must not get that"
         return _judge_files(inside)
+    except PermissionError as error:
+        raise explain(error, "read", root) from error
     except OSError as error:
         return describe_refusal(error, root)
 

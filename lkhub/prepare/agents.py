@@ -62,7 +62,12 @@ def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan, private
     where: Path = ("agents", index, "project")
     if agent.image or not agent.project or not _can_run(agent, plan.installation):
         return agent
-    if missing := find_missing(agent.project):
+    try:
+        missing = find_missing(agent.project)
+    except HubError as error:
+        _add(loaded, where, error)
+        return agent
+    if missing:
         loaded.add(where, value_wrong(f"{agent.project}: {missing}"), "write the folder of the agent's code")
         return agent
     if agent.uid is not None and (why := judge_way_to(agent.home)):
@@ -102,9 +107,13 @@ def _judge(loaded: LoadedSpec, plan: Plan, index: int, agent: AgentPlan, private
     try:
         inputs = _digest(agent.project)
     except HubError as error:
-        loaded.add(where, value_wrong(error.message), next(iter(error.hints), ""))
+        _add(loaded, where, error)
         return agent
     return replace(agent, inputs=inputs, uv=uv, entry=entry)
+
+
+def _add(loaded: LoadedSpec, where: Path, error: HubError) -> None:
+    loaded.add(where, value_wrong(error.message), next(iter(error.hints), ""))
 
 
 def _find_private(loaded: LoadedSpec, plan: Plan, agent: AgentPlan, private: Collection[str]) -> str | None:

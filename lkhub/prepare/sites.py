@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from lkhub.errors import HubError
 from lkhub.findings.catalogue.sites import site_root_unusable
 from lkhub.host.files import digest
 from lkhub.host.project import DOWNLOADED, digest_project, find_in_project, judge_project
@@ -14,6 +15,7 @@ from lkhub.plan.model import Plan, SitePlan
 from lkhub.prepare.secrets import list_secret_files
 from lkhub.spec.load import LoadedSpec
 from lkhub.state.site_build import choose_again, find_site_build
+from lkhub.wire.site_build import SiteBuild
 
 
 def list_private(loaded: LoadedSpec, spec: str | None, installation: Installation) -> tuple[str, ...]:
@@ -26,24 +28,30 @@ def list_private(loaded: LoadedSpec, spec: str | None, installation: Installatio
 def judge_sites(loaded: LoadedSpec, plan: Plan, private: tuple[str, ...]) -> None:
     """Add a fault for each site that can't be served from its folder. For `private` see `list_private`."""
     for site in plan.edge.sites if plan.edge else ():
-        if site.build:
-            _judge_build(loaded, site)
-            continue
-        if problem := judge_root(site.root, (plan.paths.root, *private)):
-            given = loaded.spec.sites[site.index].root
-            hint = "write the folder with the site's finished files, such as dist"
-            loaded.add(("sites", site.index, "root"), site_root_unusable(f"{given}: {problem}"), hint)
+        given = loaded.spec.sites[site.index]
+        key = "project" if site.build and given.project is not None else "root"
+        try:
+            fault = _judge_build(site.build, key) if site.build else _judge_root(site, plan, private, given.root)
+        except HubError as error:
+            fault = (error.message, next(iter(error.hints), ""))
+        if fault:
+            problem, hint = fault
+            loaded.add(("sites", site.index, key), site_root_unusable(problem), hint)
 
 
-def _judge_build(loaded: LoadedSpec, site: SitePlan) -> None:
-    build = site.build
-    if build and (problem := judge_project(build.project, build.skipped, DOWNLOADED)):
-        key = "root" if loaded.spec.sites[site.index].project is None else "project"
+def _judge_root(site: SitePlan, plan: Plan, private: tuple[str, ...], given: str) -> tuple[str, str] | None:
+    if problem := judge_root(site.root, (plan.paths.root, *private)):
+        return f"{given}: {problem}", "write the folder with the site's finished files, such as dist"
+    return None
+
+
+def _judge_build(build: SiteBuild, key: str) -> tuple[str, str] | None:
+    if problem := judge_project(build.project, build.skipped, DOWNLOADED):
         hint = "write the folder with the site's sources, in which the build runs"
         if key == "root":
             hint = "the build runs in the folder that `root` is in; name another one as `project: FOLDER`"
-        statement = site_root_unusable(f"the project {build.project}: {problem}")
-        loaded.add(("sites", site.index, key), statement, hint)
+        return f"the project {build.project}: {problem}", hint
+    return None
 
 
 def complete_builds(plan: Plan, private: tuple[str, ...], key: str, now: float, before: Plan | None = None) -> Plan:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lkhub.errors import MachineError
 from lkhub.host import site_root
 from lkhub.host.site_root import judge_root
 
@@ -86,7 +87,8 @@ def test_whole_machine_is_no_site(root: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
 def test_folder_that_may_not_be_read_is_named(root: Path) -> None:
     (root / "assets").chmod(0)
-    assert judge_root(str(root), ()) == f"{root}/assets: permission denied"
+    with pytest.raises(MachineError, match=f"can't read {root}/assets: permission denied"):
+        judge_root(str(root), ())
 
 
 @pytest.mark.skipif(
