@@ -1,19 +1,25 @@
 """Redis lacks what livekit-server could not write while it did not answer; the hub's lists are right all the same."""
 
+import asyncio
 import os
 import signal
 import subprocess
 
 import pytest
 from anyio.to_thread import run_sync
+from sqlalchemy import select
 
 from lkhub.hub.rooms import open_service
 from lkhub.livekit.room_calls import list_participants, list_rooms
 from lkhub.plan.paths import StatePaths
+from lkhub.store.schema import seats
+from lkhub.store.store import Store
+from tests.integration.test_seats import ask_for_token
 from tests.integration.test_two_media import join, write_spec
 from tests.kit.hub import Hub
+from tests.kit.people import Person
 from tests.kit.redis import RedisServer, run_redis
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.calls]
 
@@ -81,6 +87,42 @@ async def test_user_of_redis_who_may_not_note_rooms_is_no_outage(hub: Hub) -> No
         assert await run_sync(hub.findings) == []
         assert "does not answer" not in hub.log("media")
         await ann.leave()
+
+
+async def test_seats_outlive_a_redis_that_has_forgotten_all(hub: Hub) -> None:
+    """For some seconds no room is listed. That looks as if everybody had left."""
+    with run_redis() as redis:
+        write_spec(hub, redis, "rooms: [{match: voice, capacity: 2, overflow: reject}]\n")
+        await run_sync(hub.up, "--no-verify")
+        people = [await take_seat(hub, who) for who in ("ann", "bob")]
+        store = Store(f"sqlite:///{hub.state / 'store.db'}")
+        try:
+            await until(lambda: "" not in list_seats(store).values(), "both are seen in their seats")
+            taken = list_seats(store)
+            missed = False
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while not missed or list_seats(store) != taken:
+                    if not missed:  # media writes again within seconds what it has lost
+                        command(redis, "FLUSHALL")
+                    missed = missed or list_seats(store) != taken
+                    answer = await ask_for_token(hub.ports["web"], "cem")
+                    assert answer["error"]["code"] == "room-full"
+                    await asyncio.sleep(0.1)
+        finally:
+            store.close()
+            for person in people:
+                await person.leave()
+
+
+async def take_seat(hub: Hub, identity: str) -> Person:
+    given = await ask_for_token(hub.ports["web"], identity)
+    return await Person(given["url"], given["token"]).join()
+
+
+def list_seats(store: Store) -> dict[str, str]:
+    """The SID of the participant in each seat, by identity; "" where it is awaited."""
+    with store.reading() as connection:
+        return {row.identity: row.sid for row in connection.execute(select(seats.c.identity, seats.c.sid))}
 
 
 async def test_rooms_of_a_killed_media_end_when_no_one_comes_back(hub: Hub) -> None:
