@@ -145,7 +145,7 @@ def _plan(spec: Path | None, state: Path | None, target: Target) -> tuple[Plan, 
             hub = prepare_hub(found, where, os.environ)
         return hub.plan, Given(hub.interfaces, hub.raw)
     if target.elsewhere and target.installation:
-        planned = plan_elsewhere(found, target.installation)
+        planned = plan_elsewhere(found, target.installation, starts=target.starts)
     else:
         planned = plan_hub(found, where, target.installation, starts=target.starts)
     return planned.plan, Given(planned.network.interfaces, planned.raw)

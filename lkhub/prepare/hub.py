@@ -126,34 +126,31 @@ def plan_hub(
     that one, on this machine. `starts`: that installation starts the hub, so it must be able to run its agents."""
     raw = b"" if spec is None else read_input(spec)
     loaded, network, plan = _plan(raw, spec or "hub.yaml", find_installation(state, spec), installation)
-    if plan is not None and starts:
-        judge_kinds(loaded, plan)
-    loaded.require_sound()
-    assert plan is not None
-    return PlannedHub(plan, network, raw)
+    return PlannedHub(_require_plan(loaded, plan, starts=starts), network, raw)
 
 
-def plan_elsewhere(spec: str | None, installation: Installation) -> PlannedHub:
-    """The plan for an installation that starts the hub on another machine, whose network is not known here. Nothing is
-    asked."""
+def plan_elsewhere(spec: str | None, installation: Installation, *, starts: bool = False) -> PlannedHub:
+    """The plan for an installation on another machine, whose network is not known here. Nothing is asked. `starts`: see
+    `plan_hub`."""
     raw = b"" if spec is None else read_input(spec)
     loaded = load_spec(raw, spec or "hub.yaml")
     network = imagine_network(loaded.spec)
     plan = build_plan(loaded, network, installation)
-    if plan is not None:
+    return PlannedHub(_require_plan(loaded, plan, starts=starts), network, raw)
+
+
+def _require_plan(loaded: LoadedSpec, plan: Plan | None, *, starts: bool = False) -> Plan:
+    if plan is not None and starts:
         judge_kinds(loaded, plan)
     loaded.require_sound()
     assert plan is not None
-    return PlannedHub(plan, network, raw)
+    return plan
 
 
 def plan_installed(hub: PreparedHub, installation: Installation) -> Plan:
     """The plan of the same spec and machine for another installation."""
     loaded = load_spec(hub.raw, hub.spec or "hub.yaml")
-    plan = build_plan(loaded, hub.network, installation)
-    loaded.require_sound()
-    assert plan is not None
-    return plan
+    return _require_plan(loaded, build_plan(loaded, hub.network, installation))
 
 
 def _plan(

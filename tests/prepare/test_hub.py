@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from lkhub.host.kernel import require_load_figures
 from lkhub.plan.installation import Installation
 from lkhub.plan.network import LookedUp
 from lkhub.prepare import hub as prepare
-from lkhub.prepare.hub import plan_hub, prepare_again, prepare_hub
+from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_again, prepare_hub
 from lkhub.secret import Secret
 from lkhub.spec.model import Spec
 from lkhub.wire.engine import ConfigMessage
-from tests.machines import LOOPBACK, MACHINES, OTHER_LAN, make_facts
+from tests.machines import LOOPBACK, MACHINES, OTHER_LAN, make_facts, make_installation
 from tests.prepare.conftest import LAN, SECRET, Run, keys_of, refuse
 
 
@@ -105,6 +106,21 @@ def test_planning_alone_writes_nothing_and_needs_no_keys(run: Run, tmp_path: Pat
     Path("hub.yaml").write_text("web: 0\n")
     with pytest.raises(SpecError):
         plan_hub("hub.yaml", str(tmp_path / "state"))
+
+
+@pytest.mark.parametrize("starts", [False, True])
+def test_agents_are_judged_where_the_installation_starts_them(run: Run, tmp_path: Path, starts: bool) -> None:
+    Path("hub.yaml").write_text(LAN + "agents: [{name: bmo, image: a}]\n")
+    plans = (
+        partial(plan_hub, "hub.yaml", str(tmp_path / "state")),
+        partial(plan_elsewhere, "hub.yaml", make_installation("state", str(tmp_path))),
+    )
+    for plan in plans:
+        if starts:
+            with pytest.raises(SpecError, match="an agent that is an image needs a hub in containers"):
+                plan(starts=True)
+        else:
+            assert plan().plan.agents
 
 
 def test_preparing_again_uses_the_text_of_then_on_the_machine_of_now(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
