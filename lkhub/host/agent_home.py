@@ -4,14 +4,15 @@
     launcher.py     lkhub/agent_launcher.py
     failed          why the last version that was tried could not be installed
     user/           the agent's HOME, with the caches of its tools
+    tmp-RANDOM/     the temporary files of one of its processes
     DIGEST/         one version of the project
         project/      its copy
         environment/  its dependencies
         uv            the program that installs them
         installed     it is whole
 
-Where the hub is root, all of that is root's but for `user`, `project` and `environment`, which are the agent's: root
-writes only where the agent can put no link.
+Where the hub is root, all of that is root's but for `user`, `tmp-RANDOM`, `project` and `environment`, which are the
+agent's: root writes only where the agent can put no link.
 """
 
 import contextlib
@@ -20,13 +21,14 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lkhub.errors import HubError, MachineError
-from lkhub.host.files import explain_os_errors, open_lock, read_text, user_name, write_private
+from lkhub.host.files import MAX_SOCKET_PATH, explain_os_errors, open_lock, read_text, user_name, write_private
 from lkhub.host.project import copy_project, own_tree
 from lkhub.host.trees import list_tree, remove_tree
 from lkhub.plan.agents import DIGEST_LETTERS, name_copy
@@ -55,6 +57,12 @@ _OF_TOOLS = (".cache", ".local/share/uv")
 
 # The end of the name of a copy that is being made.
 _NEW = ".new"
+
+# The beginning of the name of a folder for temporary files.
+_TEMPORARY = "tmp-"
+
+# Python's multiprocessing, which livekit-agents runs each call with, has sockets in such folders below TMPDIR.
+_MOST_BELOW_TEMPORARY = "/pymp-12345678/listener-12345678"
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,21 @@ class AgentHome:
         failure = self.read_failure()
         return failure if failure and failure.inputs == inputs else None
 
+    def make_temporary(self) -> str | None:
+        """Make a folder for the temporary files of this process, whatever program it becomes, and remove those of
+        processes that have ended. None where its path is too long for the sockets that are put there."""
+        with explain_os_errors(self.path, "write"):
+            for name in os.listdir(self.path):
+                if name.startswith(_TEMPORARY) and not _is_in_use(f"{self.path}/{name}"):
+                    remove_tree(self.path, name)
+            folder = tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.path)
+            if len(os.fsencode(folder + _MOST_BELOW_TEMPORARY)) > MAX_SOCKET_PATH:
+                os.rmdir(folder)
+                return None
+            self.give(folder)
+            _keep(folder)
+        return folder
+
     def find_copy(self, inputs: str) -> "AgentCopy":
         """The copy of the project with this digest, which need not be there."""
         return AgentCopy(self, f"{self.path}/{name_copy(inputs)}")
@@ -195,9 +218,7 @@ class AgentCopy:
     def keep(self) -> None:
         """Keep it from being removed for as long as this process lives, whatever program it becomes."""
         with explain_os_errors(self.folder, "open"):
-            handle = os.open(self.folder, os.O_RDONLY)
-            fcntl.flock(handle, fcntl.LOCK_SH)
-            os.set_inheritable(handle, True)
+            _keep(self.folder)
             os.utime(self.folder)
 
 
@@ -258,6 +279,13 @@ def _has_files(folder: str) -> bool:
         return False
     except OSError:  # it can't be known, so what may be there stays
         return True
+
+
+def _keep(folder: str) -> None:
+    """Keep a folder in use for as long as this process lives, whatever program it becomes."""
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    os.set_inheritable(handle, True)
 
 
 def _is_in_use(folder: str) -> bool:

@@ -129,6 +129,7 @@ class _Agent:
 
     def _install(self) -> None:
         with self._home.hold():
+            self._place_temporary()
             if not self.copy.is_installed():
                 _say(f"copying {self._config.project}")
                 self.copy.make(self._config.project, self._config.uv)
@@ -137,6 +138,11 @@ class _Agent:
                 self.copy.note_installed()
             self.copy.keep()
             self._home.remove_old(self.copy)
+
+    def _place_temporary(self) -> None:
+        """Agents and their installers are killed, and what they leave in /tmp nobody would remove."""
+        if "TMPDIR" not in self._config.variables and (folder := self._home.make_temporary()):
+            self._variables["TMPDIR"] = folder
 
     def _sync(self) -> None:
         lock = ["--frozen"] if os.path.exists(f"{self.copy.project}/uv.lock") else []

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.host.agents.kit import SYSTEM_PYTHON, UID, as_root, configure, run, start
+from tests.host.agents.kit import ROOT, SYSTEM_PYTHON, TELL, UID, as_root, configure, run, start
 
 
 def test_agent_runs_in_a_copy_with_its_own_variables_alone(place: Path, project: Path) -> None:
@@ -17,6 +18,7 @@ def test_agent_runs_in_a_copy_with_its_own_variables_alone(place: Path, project:
     told, err = run(config, {**held, "PRIVATE": "x", "OTHER_KEY": "y", "LKHUB_PROCESS": "mark", "LC_ALL": "C.UTF-8"})
     assert told["cwd"] == f"{config.home}/0123456789abcdef/project", err
     assert told["argv"] == ["agent.py", "start"]
+    assert told["environ"].pop("TMPDIR").startswith(f"{config.home}/tmp-")
     assert told["environ"] == {
         "TOKEN": "t",
         "PATH": "/usr/bin:/bin:/x",
@@ -111,3 +113,47 @@ def test_what_an_agent_leaves_is_its_own_child(place: Path, project: Path) -> No
 def test_signals_are_as_a_program_expects_them(place: Path, project: Path) -> None:
     _, err = run(configure(place, command=("sh", "-c", "grep SigIgn /proc/self/status >&2; exit 3")))
     assert int(err.split("SigIgn:")[1].split()[0], 16) & (1 << signal.SIGPIPE - 1) == 0
+
+
+LITTER = """
+import os, tempfile, time
+print("told " + tempfile.mkdtemp(), flush=True)
+os.symlink("/etc", f"{tempfile.gettempdir()}/etc")
+if os.fork(): time.sleep(1000)
+time.sleep(1000)
+"""
+
+
+def _kill_both(agent: "subprocess.Popen[str]") -> None:
+    """An agent and what it has started."""
+    for child in psutil.Process(agent.pid).children():
+        child.kill()
+    agent.kill()
+    agent.wait()
+
+
+def test_temporary_files_of_an_agent_that_was_killed_are_removed_at_the_next_start(place: Path, project: Path) -> None:
+    (project / "agent.py").write_text(LITTER)
+    config = configure(place)
+    with start(config) as first, start(config) as other:
+        left, used = (Path(process.stdout.readline().split()[-1]) for process in (first, other) if process.stdout)
+        assert left.parent != used.parent, "each process has a folder of its own"
+        assert os.lstat(left.parent).st_mode & 0o777 == 0o700
+        _kill_both(first)
+        (project / "agent.py").write_text(TELL)
+        told, err = run(configure(place, inputs="f" * 64))
+        assert Path(told["environ"]["TMPDIR"]).parent == Path(config.home), err
+        assert used.is_dir()
+        assert not left.parent.exists()
+        assert Path("/etc/passwd").exists(), "no link was followed"
+        _kill_both(other)
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["the operator chose one", "its path is too long"])
+def test_agent_without_a_temporary_folder_of_its_own(place: Path, project: Path, given: bool) -> None:
+    if given:
+        told, err = run(configure(place, variables={"TMPDIR": "LKHUB_AGENT_T"}), {"LKHUB_AGENT_T": "/var/tmp"})
+    else:
+        told, err = run(configure(place, home=str(place / f"agents/{'b' * 80}")), {"TMPDIR": "/var/tmp"})
+    assert told["environ"].get("TMPDIR") == (None if ROOT and not given else "/var/tmp"), err
+    assert not list(place.glob("agents/*/tmp-*"))
