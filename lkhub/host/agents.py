@@ -17,6 +17,7 @@ from lkhub.host.agent_home import AgentHome, can_reach, can_read
 from lkhub.host.environ import tool_environ
 from lkhub.host.files import explain_os_errors
 from lkhub.host.held_signal import exit_at_sigterm, hold_sigterm
+from lkhub.host.limits import limit_user
 from lkhub.host.processes import MARK
 from lkhub.host.rights import adopt_left, prepare_to_become, prepare_to_die_with_parent
 from lkhub.host.session import end_descendants
@@ -48,6 +49,8 @@ def run_agent(config: AgentConfig, environ: Mapping[str, str]) -> None:
     exit_at_sigterm()
     # The agent stays the parent of what it leaves running, so that this is found and ended with it.
     adopt_left()
+    if config.uid is not None:
+        limit_user()
     agent = _Agent(config, environ)
     agent.install()
     argv, variables = agent.start()

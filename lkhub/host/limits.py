@@ -1,13 +1,14 @@
-"""Bounds what the build of a web site may take of this machine."""
+"""Bounds what other people's code may take of this machine: the build of a web site, and an agent."""
 
 import contextlib
 import os
 import resource
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 
-# Of one process, without what it only reserves: V8 reserves hundreds of gigabytes. Node's own limit is 4 GB.
+# Of one process of a build, without what it only reserves: V8 reserves hundreds of gigabytes. Node's own limit is 4 GB.
 MOST_MEMORY = 4 << 30
 
 # Processes and threads. Bundlers start a few for each CPU.
@@ -17,6 +18,10 @@ MOST_FILE_BYTES = 2 << 30
 
 # Calls go first.
 _NICENESS = 10
+
+# The share of an agent in the processes and threads that the kernel has room for. It is what systemd lets a unit have
+# (systemd-system.conf(5), DefaultTasksMax).
+_SHARE = 0.15
 
 
 def prepare_limits(uid: int | None) -> Callable[[], None]:
@@ -45,6 +50,15 @@ def prepare_limits(uid: int | None) -> Callable[[], None]:
             os.close(handle)
 
     return limit
+
+
+def limit_user() -> None:
+    """Bound the processes and threads of the user that this process is about to become, over all its processes. Root's
+    have no such limit. Does nothing where the kernel does not say for how many it has room."""
+    with contextlib.suppress(OSError, ValueError):
+        room = min(int(Path("/proc/sys/kernel", name).read_text()) for name in ("pid_max", "threads-max"))
+        most = _lower(resource.RLIMIT_NPROC, int(room * _SHARE))
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
 def _lower(kind: int, most: int) -> int:

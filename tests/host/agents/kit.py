@@ -71,7 +71,7 @@ def start(config: AgentConfig, environ: Mapping[str, str] = {}, *before: str) ->
     )
 
 
-def run(config: AgentConfig, environ: Mapping[str, str] = {}, *before: str) -> tuple[dict[str, Any], str]:
+def run(config: AgentConfig, environ: Mapping[str, str] = {}, *before: str) -> tuple[Any, str]:
     """What the agent told, and what was said besides."""
     with start(config, environ, *before) as process:
         out, err = process.communicate(timeout=60)

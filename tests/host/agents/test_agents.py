@@ -157,3 +157,13 @@ def test_agent_without_a_temporary_folder_of_its_own(place: Path, project: Path,
         told, err = run(configure(place, home=str(place / f"agents/{'b' * 80}")), {"TMPDIR": "/var/tmp"})
     assert told["environ"].get("TMPDIR") == (None if ROOT and not given else "/var/tmp"), err
     assert not list(place.glob("agents/*/tmp-*"))
+
+
+@as_root
+def test_agent_can_not_take_all_processes_there_are(place: Path, project: Path) -> None:
+    """As a unit can't: the processes of an agent are one user, and so the limit is for all of them."""
+    asks = "import resource; print('told [%d, %d]' % resource.getrlimit(resource.RLIMIT_NPROC))"
+    (project / "agent.py").write_text(asks)
+    told, err = run(configure(place))
+    room = int(Path("/proc/sys/kernel/pid_max").read_text())
+    assert 0 < told[0] == told[1] < room // 5, err
