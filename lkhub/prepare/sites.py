@@ -15,7 +15,6 @@ from lkhub.plan.model import Plan, SitePlan
 from lkhub.prepare.secrets import list_secret_files
 from lkhub.spec.load import LoadedSpec
 from lkhub.state.site_build import choose_again, find_site_build
-from lkhub.wire.site_build import SiteBuild
 
 
 def list_private(loaded: LoadedSpec, spec: str | None, installation: Installation) -> tuple[str, ...]:
@@ -31,7 +30,7 @@ def judge_sites(loaded: LoadedSpec, plan: Plan, private: tuple[str, ...]) -> Non
         given = loaded.spec.sites[site.index]
         key = "project" if site.build and given.project is not None else "root"
         try:
-            fault = _judge_build(site.build, key) if site.build else _judge_root(site, plan, private, given.root)
+            fault = _judge_build(site, key) if site.build else _judge_root(site, plan, private, given.root)
         except HubError as error:
             fault = (error.message, next(iter(error.hints), ""))
         if fault:
@@ -45,8 +44,9 @@ def _judge_root(site: SitePlan, plan: Plan, private: tuple[str, ...], given: str
     return None
 
 
-def _judge_build(build: SiteBuild, key: str) -> tuple[str, str] | None:
-    if problem := judge_project(build.project, build.skipped, DOWNLOADED):
+def _judge_build(site: SitePlan, key: str) -> tuple[str, str] | None:
+    build = site.build
+    if build and (problem := judge_project(build.project, build.skipped, DOWNLOADED)):
         hint = "write the folder with the site's sources, in which the build runs"
         if key == "root":
             hint = "the build runs in the folder that `root` is in; name another one as `project: FOLDER`"
