@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import pwd
 import shlex
@@ -23,7 +24,7 @@ FILE_MODE = 0o600
 MAX_INPUT_BYTES = 1024 * 1024
 
 # The largest file of a state directory is a key file or a rendered spec, of a megabyte at most.
-MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
+MAX_TEXT_BYTES = 16 * 1024 * 1024
 
 # An environment for Python with pip in it.
 _ROOM_BYTES = 16 * 1024 * 1024
@@ -219,42 +220,38 @@ class NotTextError(MachineError):
 
 
 def read_text(path: str) -> str | None:
-    """The text of a file, None where it does not exist. Raises NotTextError for a pipe or a device, which may have no
-    end: the state directory may belong to another user."""
-    with explain_os_errors(path, "read"):
-        try:
-            with open(path, opener=_open_at_once) as file:
-                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-                text = file.read(MAX_TEXT_CHARACTERS + 1) if regular else ""
-        except FileNotFoundError:
-            return None
-        except UnicodeDecodeError:
-            raise _describe_damage(path, "not text") from None
-    if not regular:
-        raise _describe_damage(path, "not a regular file")
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise _describe_damage(path, "too long")
+    """The text of a file, None where it does not exist. Raises NotTextError for what is no text, and MachineError."""
+    content, unfit = _read_regular(path, STATE_PLACE)
+    try:
+        text = None if content is None else io.TextIOWrapper(io.BytesIO(content), "utf-8").read()
+    except UnicodeDecodeError:
+        unfit = "not text"
+    if unfit:
+        raise NotTextError(f"{path} is damaged: {unfit}", hints=("remove it and run `lkhub up`",))
     return text
 
 
 def read_bytes(path: str, place: str) -> bytes | None:
-    """What is in a file that may be no text, None where it does not exist. Raises MachineError, also for a pipe or a
-    device; `place` as of `explain_os_errors`."""
-    with explain_os_errors(path, "read", place):
-        try:
-            with open(path, "rb", opener=_open_at_once) as file:
-                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-                content = file.read(MAX_TEXT_CHARACTERS + 1) if regular else b""
-        except FileNotFoundError:
-            return None
-    if not regular or len(content) > MAX_TEXT_CHARACTERS:
-        why = "too long" if regular else "not a regular file"
-        raise MachineError(f"{path} is {why}", hints=("move it away, and try again",))
+    """What is in a file that may be no text, None where it does not exist. Raises MachineError; `place` as of
+    `explain_os_errors`."""
+    content, unfit = _read_regular(path, place)
+    if unfit:
+        raise MachineError(f"{path} is {unfit}", hints=("move it away, and try again",))
     return content
 
 
-def _describe_damage(path: str, what: str) -> NotTextError:
-    return NotTextError(f"{path} is damaged: {what}", hints=("remove it and run `lkhub up`",))
+def _read_regular(path: str, place: str) -> tuple[bytes | None, str]:
+    """What is in a file, None where it does not exist, and why it is not read: a pipe or a device may have no end, and
+    the state directory may belong to another user."""
+    with explain_os_errors(path, "read", place):
+        try:
+            with open(path, "rb", opener=_open_at_once) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    return None, "not a regular file"
+                content = file.read(MAX_TEXT_BYTES + 1)
+        except FileNotFoundError:
+            return None, ""
+    return (content, "") if len(content) <= MAX_TEXT_BYTES else (None, "too long")
 
 
 def _open_at_once(path: str, flags: int) -> int:

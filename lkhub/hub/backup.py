@@ -17,7 +17,7 @@ from lkhub.errors import ANOTHER, OTHER_USER, InputError, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.archive import MANIFEST, ArchiveWriter
 from lkhub.host.files import (
-    MAX_TEXT_CHARACTERS,
+    MAX_TEXT_BYTES,
     digest,
     explain_os_errors,
     read_input,
@@ -246,11 +246,11 @@ def _read(path: str) -> bytes:
     """Raises FileNotFoundError where it was removed meanwhile."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-            content = file.read(MAX_TEXT_CHARACTERS + 1)
+            content = file.read(MAX_TEXT_BYTES + 1)
     except OSError as error:
         _refuse(error)
-    if len(content) > MAX_TEXT_CHARACTERS:
-        raise MachineError(f"{path} is over {MAX_TEXT_CHARACTERS:,} bytes, which no file of a hub is")
+    if len(content) > MAX_TEXT_BYTES:
+        raise MachineError(f"{path} is over {MAX_TEXT_BYTES:,} bytes, which no file of a hub is")
     return content
 
 

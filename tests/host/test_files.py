@@ -260,7 +260,7 @@ def test_log_that_has_no_end_is_not_read(tmp_path: Path, kind: str) -> None:
 
 
 def test_file_that_is_too_long_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MAX_TEXT_CHARACTERS", 4)
+    monkeypatch.setattr(files, "MAX_TEXT_BYTES", 6)
     (tmp_path / "x").write_text("zażó")
     assert read_text(str(tmp_path / "x")) == "zażó"
     (tmp_path / "x").write_text("zażół")
