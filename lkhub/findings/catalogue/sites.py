@@ -26,9 +26,10 @@ def site_build_failed(site: str, problem: str, served: bool) -> Says:
     **What to do.** Mend the project or `build`, then `lkhub up`: it builds the site again. Until then visitors get the
     files of the last build that succeeded, if there was one.
 
-    A service and Docker build a site in a unit or a container of its own. A build that this has not asked for was not
-    begun: the unit or the container does not run, or is missing, since it was written before the site was in the spec.
-    `lkhub install` writes and starts the units; `lkhub render compose` writes the compose file.
+    Where the hub is a service, a unit of its own builds each site; in Docker, a container of its own does. Each asks
+    the hub for its work. Where that unit or container does not run, nothing asks, and the build does not begin. It is
+    missing where the site was added to the spec later: `lkhub install` writes and starts the units, and
+    `lkhub render compose` writes the compose file.
 
     ```sh
     lkhub logs site-NAME
