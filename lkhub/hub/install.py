@@ -3,7 +3,7 @@
 import os
 import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pwd import getpwnam
 
@@ -25,11 +25,11 @@ from lkhub.host.system_user import ensure_system_user, find_group, is_made_by_us
 from lkhub.host.systemd import Systemd
 from lkhub.hub.agent_units import require_free_health_ports
 from lkhub.hub.locate import DEFAULT_SPEC
-from lkhub.hub.other_units import make_folders, remove_others, start_others
+from lkhub.hub.other_units import make_folders, remove_folders, remove_others, start_others
 from lkhub.hub.progress import Progress
 from lkhub.hub.restore import finish_restore
 from lkhub.hub.running import ask_running, find_left, is_running
-from lkhub.hub.unit import list_other_units, remove_unit, write_unit
+from lkhub.hub.unit import is_older, list_other_units, remove_unit, write_unit
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import AGENTS_STATE, FOLDER_MODE, SPEC_MODE, UNIT, Service
@@ -90,9 +90,6 @@ def install_service(
     _write_files(prepared, service, progress)
     others = [unit.name for unit in prepared.others]
     remove_others(service, systemd, progress, others, now=now)
-    # The others are started below, or by the hub's own unit.
-    place = os.path.dirname(service.unit_file)
-    outdated = {unit for unit in others if _is_older(systemd.find_start(unit), [f"{place}/{unit}"])}
     # What somebody has stopped or disabled is upgraded, and stays so.
     upgrade = read_upgrade(service) if is_held(name_lock(service)) else None
     systemd.run("daemon-reload")
@@ -110,7 +107,9 @@ def install_service(
     else:
         progress.tell(f"starting {UNIT}")
         reloaded = _start(plan, service, systemd, folder)
-        start_others(systemd, others, outdated, progress)
+        start_others(service, systemd, others, progress)
+        if not service.of_user:
+            remove_folders(plan)
     if now and not stopped:
         ask_running(plan.paths, ApplyRequest(service.spec, prepared.variables, now=True), on_progress=progress.tell)
     # `lkhub upgrade`, which may have started this, removes what it does not need by itself.
@@ -236,14 +235,7 @@ def _is_outdated(plan: Plan, service: Service, systemd: Systemd, folder: str) ->
     if os.path.realpath(service.current) != os.path.realpath(folder):
         return True
     copied = () if service.of_user else (secret.file for secret in plan.secrets if secret.file)
-    return _is_older(systemd.find_start(UNIT), (service.unit_file, *copied))
-
-
-def _is_older(started: float | None, paths: Iterable[str]) -> bool:
-    """Whether a unit was started before one of these files was put in place. Those that were written by an install that
-    was cut off count too."""
-    files = [os.stat(path) for path in paths]
-    return started is not None and any(max(file.st_mtime, file.st_ctime) > started for file in files)
+    return is_older(systemd.find_start(UNIT), (service.unit_file, *copied))
 
 
 def _await_end(systemd: Systemd, main: int) -> None:

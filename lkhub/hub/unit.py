@@ -4,6 +4,7 @@ of it lies with the programs, to show an edit by."""
 import glob
 import os
 import stat
+from collections.abc import Iterable
 
 from lkhub.checks.drift import EditedFile
 from lkhub.host.files import digest, explain_os_errors, read_text, remove, write_private
@@ -75,3 +76,10 @@ def list_other_units(service: Service) -> list[str]:
         return []
     folder = os.path.dirname(service.unit_file)
     return sorted(path for names in (AGENT_UNITS, SITE_UNITS) for path in glob.glob(f"{folder}/{names}"))
+
+
+def is_older(started: float | None, paths: Iterable[str]) -> bool:
+    """Whether a unit was started before one of these files was put in place. Those that were written by an install that
+    was cut off count too."""
+    files = [os.stat(path) for path in paths]
+    return started is not None and any(max(file.st_mtime, file.st_ctime) > started for file in files)

@@ -171,12 +171,3 @@ def test_copy_by_which_an_agent_is_kept_is_kept(tmp_path: Path) -> None:
     with subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE):
         assert install.list_used(service) == (folder,)
     assert install.list_used(service) == ()
-
-
-def test_unit_is_older_than_what_was_written_after_its_start(tmp_path: Path) -> None:
-    """Also by an install that was cut off before it could start the unit anew."""
-    unit = tmp_path / "lkhub-agent-bmo.service"
-    unit.touch()
-    written = unit.stat().st_ctime
-    judged = {start: install._is_older(start, [str(unit)]) for start in (written - 1, written + 1, None)}
-    assert list(judged.values()) == [True, False, False]
