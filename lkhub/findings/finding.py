@@ -1,5 +1,6 @@
 """A finding: one thing that a person should know about a hub, as data. Its code and its subject identify it."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -13,14 +14,34 @@ APPLY = "lkhub up"
 """The command of fixes that applies a spec."""
 
 
+# A command that is about a hub, and does not say which. `install` and `upgrade` are about the service.
+_ABOUT_HUB = re.compile(r"lkhub (?!(?:init|plan|spec|install|uninstall|upgrade)\b|-)(?!.* --(?:state|url)\b).+")
+
+# One that says by which spec the hub runs.
+_HAS_SPEC = re.compile(r".* --(?:spec|dev)\b")
+
+
 class Typed(NamedTuple):
     """How commands about one hub are typed: with `options` that name it, as ` --state DIR`, "" for the default hub; and
-    with `apply` in place of `lkhub up`, which a service refuses. `spec` is for `lkhub up` alone, as ` --spec FILE`, ""
-    where it takes the hub's spec by itself."""
+    with `apply` in place of `lkhub up`, which a service refuses. `spec` is for `lkhub up` alone, as ` --spec FILE` or
+    ` --dev`, "" where it takes the hub's spec by itself."""
 
     options: str = ""
     apply: str = APPLY
     spec: str = ""
+
+    def type(self, commands: str) -> str:
+        """Commands, with ` && ` between them, as they are typed. What a command says already it gets no option for."""
+        return " && ".join(map(self._type, commands.split(" && ")))
+
+    def _type(self, command: str) -> str:
+        if re.match(rf"{APPLY}\b(?!.* --dev\b)", command):
+            if self.apply != APPLY:
+                # `lkhub install` has no other hub to name, and always returns.
+                return f"{self.apply}{command.removeprefix(APPLY).replace(' --detach', '')}"
+            if not _HAS_SPEC.match(command):
+                command = f"{command}{self.spec}"
+        return f"{command}{self.options}" if _ABOUT_HUB.fullmatch(command) else command
 
 
 DEFAULT_HUB = Typed()
@@ -55,31 +76,8 @@ class Fix:
         return {key: value for key, value in found.items() if value is not None}
 
     def as_typed(self, typed: Typed) -> "Fix":
-        """The fix with its `lkhub` commands as they are typed. A command that names its hub already gets no options."""
-        if self.command is None:
-            return self
-        commands = self.command.split(" && ")
-        return replace(self, command=" && ".join(_type(command, typed) for command in commands))
-
-
-def _type(command: str, typed: Typed) -> str:
-    words = command.split()
-    if words[:2] == APPLY.split():
-        if typed.apply != APPLY:
-            return type_apply(command, typed.apply)
-        command = add_spec(command, typed.spec)
-    return command if words[0] != "lkhub" or {"--state", "--url"} & set(words) else f"{command}{typed.options}"
-
-
-def add_spec(command: str, spec: str) -> str:
-    """A command that begins with APPLY, with the option that names the spec, unless it names one or takes none."""
-    return command if {"--spec", "--dev"} & set(command.split()) else f"{command}{spec}"
-
-
-def type_apply(command: str, apply: str) -> str:
-    """A command that begins with APPLY, as it is typed with `apply` in its place."""
-    # `lkhub install` has no other hub to name, and always returns.
-    return f"{apply}{command.removeprefix(APPLY).replace(' --detach', '')}"
+        """The fix with its `lkhub` commands as they are typed."""
+        return self if self.command is None else replace(self, command=typed.type(self.command))
 
 
 @dataclass(frozen=True)

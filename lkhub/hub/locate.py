@@ -61,19 +61,21 @@ def name_for_machine(paths: StatePaths, typed: str) -> str:
     return f"sudo {SYSTEM.command} {typed}"
 
 
-def find_typed(paths: StatePaths) -> Typed:
-    """How commands about this hub are typed."""
-    return Typed(name_state(paths), name_apply(paths), name_spec(paths))
+def find_typed(paths: StatePaths, spec: str | None = None) -> Typed:
+    """How commands about this hub are typed. `spec`: the one that is meant; None for that by which the hub runs."""
+    return Typed(name_state(paths), name_apply(paths), _name_spec(paths, spec))
 
 
-def name_spec(paths: StatePaths) -> str:
-    """The option with which `lkhub up` takes the spec that the hub runs by, as ` --spec FILE`; "" where it does so
-    without it, or where that is not known. In another folder it would take the one there, or none."""
-    with contextlib.suppress(HubError):
-        applied = load_applied(paths)
-        if applied and applied.spec and applied.spec not in (paths.dev_spec, os.path.abspath(DEFAULT_SPEC)):
-            return f" --spec {shlex.quote(applied.spec)}"
-    return ""
+def _name_spec(paths: StatePaths, spec: str | None) -> str:
+    """The option with which `lkhub up` takes this spec, as ` --spec FILE`; "" where it does so without it, or where the
+    spec is not known. In another folder it would take the one there, or none."""
+    if spec is None:
+        with contextlib.suppress(HubError):
+            applied = load_applied(paths)
+            spec = applied.spec if applied else None
+    if spec is None or os.path.abspath(spec) == os.path.abspath(DEFAULT_SPEC):
+        return ""
+    return " --dev" if spec == paths.dev_spec else f" --spec {shlex.quote(spec)}"
 
 
 def name_apply(paths: StatePaths) -> str:

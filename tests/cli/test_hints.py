@@ -71,12 +71,17 @@ def test_hint_of_a_hub_for_development_starts_that_one(applied: StatePaths, monk
     )
     for hint, shown in (
         ("`lkhub up` starts it", "`lkhub up --dev` starts it"),
-        ("`lkhub up --now` does it", "`lkhub up --dev --now` does it"),
-        ("`lkhub down && lkhub up --detach`", "`lkhub down && lkhub up --dev --detach`"),
+        ("`lkhub up --now` does it", "`lkhub up --now --dev` does it"),
+        ("`lkhub down && lkhub up --detach`", "`lkhub down && lkhub up --detach --dev`"),
         ("`lkhub up --spec x` runs by that", "`lkhub up --spec x` runs by that"),
         ("`lkhub up --dev` again", "`lkhub up --dev` again"),
     ):
         assert name_hub(hint, ["status"]) == shown
+    assert find_typed(applied).type("lkhub up") == "lkhub up --dev", "a finding says it too"
+
+
+def test_hint_of_a_hub_for_development_that_was_never_up_starts_one(paths: StatePaths) -> None:
+    assert name_hub(STARTS, ["up", "--dev", "--state", paths.root]).startswith("`lkhub up --now --dev --state ")
 
 
 @pytest.fixture
@@ -195,13 +200,21 @@ def test_hub_is_started_by_its_spec_where_this_folder_has_none(run: Run, applied
     assert name_hub(STARTS, arguments).startswith(named)
     assert find_typed(applied).spec == " --spec '/srv/a b/hub.yaml'"
     assert "`lkhub up --spec '/srv/a b/hub.yaml'" in run("agents", "list").err
-    assert "--spec" not in name_hub(STARTS, ["up", "--spec", "new.yaml", *arguments[1:]]), "that one is meant"
     Path("hub.yaml").touch()
-    assert "--spec" not in name_hub(STARTS, arguments), "it may be meant"
+    assert name_hub(STARTS, arguments).startswith(named), "the one here is that of another hub"
+    assert "--spec" not in name_hub(STARTS, ["up", *arguments[1:]]), "`up` has taken the one here"
 
 
-@pytest.mark.parametrize("spec", ["here", "dev", "none"])
+@pytest.mark.parametrize("command", [*main_module.COMMANDS])
+@pytest.mark.parametrize("given", [("--spec", "/srv/new hub.yaml"), ("--spec=/srv/new hub.yaml",)], ids=len)
+def test_spec_that_was_named_is_meant(applied: StatePaths, run: Run, command: str, given: tuple[str, ...]) -> None:
+    set_spec(applied, "/srv/hub.yaml")
+    Path("hub.yaml").touch()
+    assert name_hub(STARTS, [command, *given]) == "`lkhub up --now --spec '/srv/new hub.yaml'` starts it"
+
+
+@pytest.mark.parametrize("spec", ["here", "none"])
 def test_spec_is_not_named_where_it_is_taken_anyway(applied: StatePaths, run: Run, spec: str) -> None:
-    set_spec(applied, {"here": os.path.abspath("hub.yaml"), "dev": applied.dev_spec, "none": None}[spec])
+    set_spec(applied, {"here": os.path.abspath("hub.yaml"), "none": None}[spec])
     assert find_typed(applied).spec == ""
     assert "--spec" not in name_hub(STARTS, ["status", "--state", applied.root])

@@ -1,6 +1,5 @@
 """What a person sees. stdout is data, stderr is talk; meaning survives without colour."""
 
-import contextlib
 import errno
 import os
 import re
@@ -18,11 +17,9 @@ from rich.text import Text
 
 from lkhub.cli.shared.output import drop_output
 from lkhub.errors import ANOTHER, START, HubError
-from lkhub.findings.finding import APPLY, add_spec, type_apply
-from lkhub.hub.locate import DEFAULT_SPEC, find_paths, name_apply, name_for_machine, name_spec, name_state
+from lkhub.hub.locate import DEFAULT_SPEC, find_paths, find_typed, name_for_machine
 from lkhub.plan.paths import StatePaths
 from lkhub.shown import QUOTED, tame, tame_line
-from lkhub.state.applied import load_applied
 
 if TYPE_CHECKING:
     from lkhub.checks.paths import PathResult
@@ -98,61 +95,45 @@ def _leave_out_hub(arguments: Sequence[str]) -> Iterator[str]:
 # The options that say which hub is meant, each with a value (lkhub/cli/shared/options.py).
 _HUB = ("--state", "--spec")
 
-# A command line in a hint.
-_TYPED = re.compile(r"`(lkhub [^`]+)`")
+# A command line in a hint, which may begin with a command of another program.
+_TYPED = re.compile(r"`((?:[^`]* && )?lkhub [^`]+)`")
 
-# A command that is about a hub, and does not say which. `install` and `upgrade` are about the service.
-_ABOUT_HUB = re.compile(r"lkhub (?!(?:init|plan|spec|install|uninstall|upgrade)\b|-)(?!.* --(?:state|url)\b).+")
-
-
-# A command in a hint that starts or changes a hub.
-_APPLIES = re.compile(r"(?P<before>`|`[^`]*&& )(?P<command>lkhub up\b[^`]*)")
+# The commands that take a spec from this folder. The others are about a hub that has one.
+_TAKES_SPEC = ("init", "up", "render", "firewall", "install", "restore")
 
 
 def name_hub(hint: str, arguments: Sequence[str] | None = None) -> str:
     """The hint, with its commands as they are typed about the hub that the arguments of this command line name by
     `--state`: `lkhub install` in place of `lkhub up` for a service, which refuses that, `lkhub up --dev` for a hub that
-    was started so, and `lkhub up --spec FILE` where the hub has a spec and this folder has none. Typed as they were,
-    they would be refused, or act on another hub."""
+    was started so, and `lkhub up --spec FILE` for a spec that was named, or that the hub has and this folder has not.
+    Typed as they were, they would be refused, or act on another hub."""
     arguments = sys.argv[1:] if arguments is None else arguments
     paths = _find_asked(arguments)
-    option = name_state(paths) if any(argument.partition("=")[0] == "--state" for argument in arguments) else ""
-    # Where there is a spec, in this folder or on the command line, that one may be meant.
-    has_spec = os.path.exists(DEFAULT_SPEC) or any(each.partition("=")[0] == "--spec" for each in arguments)
-    spec = "" if has_spec else name_spec(paths)
-    hint = _APPLIES.sub(lambda found: f"{found['before']}{_name_apply(found['command'], paths, spec)}", hint)
-    return _TYPED.sub(lambda found: f"`{' && '.join(_add(option, each) for each in found[1].split(' && '))}`", hint)
+    typed = find_typed(paths, _find_meant(arguments, paths))
+    return _TYPED.sub(lambda found: f"`{typed.type(found[1])}`", hint)
 
 
 def _find_asked(arguments: Sequence[str]) -> StatePaths:
     """The hub that the arguments of a command line are about."""
-    given = next((value for value in map(_read_state, arguments, (*arguments[1:], "")) if value), "")
+    given = _read_option("--state", arguments)
     return find_paths(Path(given) if given else None)
 
 
-def _add(option: str, command: str) -> str:
-    return f"{command}{option}" if _ABOUT_HUB.fullmatch(command) else command
+def _find_meant(arguments: Sequence[str], paths: StatePaths) -> str | None:
+    """The spec that the arguments of a command line mean; None for that by which the hub runs."""
+    if "--dev" in arguments:
+        return paths.dev_spec
+    here = DEFAULT_SPEC if arguments[:1] and arguments[0] in _TAKES_SPEC and os.path.exists(DEFAULT_SPEC) else None
+    return _read_option("--spec", arguments) or here
 
 
-def _name_apply(command: str, paths: StatePaths, spec: str) -> str:
-    """A command that begins with `lkhub up`, as it is typed about this hub. `spec` is the option that names a spec."""
-    if "--dev" in command:
-        return command
-    if (apply := name_apply(paths)) != APPLY:
-        return type_apply(command, apply)
-    command = add_spec(command, spec)
-    return f"{APPLY} --dev{command.removeprefix(APPLY)}" if "--spec" not in command and _is_dev(paths) else command
-
-
-def _is_dev(paths: StatePaths) -> bool:
-    with contextlib.suppress(HubError):
-        applied = load_applied(paths)
-        return applied is not None and applied.spec == paths.dev_spec
-    return False
-
-
-def _read_state(argument: str, following: str) -> str:
-    return following if argument == "--state" else argument.partition("--state=")[2]
+def _read_option(option: str, arguments: Sequence[str]) -> str:
+    """The value of an option; "" where it is not there."""
+    for given, after in zip(arguments, (*arguments[1:], ""), strict=False):
+        name, _, value = given.partition("=")
+        if name == option and (value or after):
+            return value or after
+    return ""
 
 
 def say(text: str, label: str = "", colour: str = "", *, indent: str = "") -> None:
