@@ -9,7 +9,7 @@ from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.invites_show import warn_of_open
 from lkhub.cli.shared.keys_show import UNKNOWN, pack_file, pack_keys, show_callers, show_files, show_keys, show_tokens
 from lkhub.cli.shared.options import HubSpec, Json, State
-from lkhub.cli.shared.show import name_hub, out, say
+from lkhub.cli.shared.show import out, say
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.store import find_participants_invites, find_receivers
 from lkhub.errors import EXIT_UNWELL, HubError, InputError
@@ -52,8 +52,7 @@ def list_all(spec: HubSpec = None, state: State = None, json: Json = False) -> N
     if known.keys[0].uses is None:
         say(UNKNOWN, "note", "cyan")
     if known.unfinished:
-        makes = name_hub("`lkhub up` makes it so")
-        say(f"a change to {_join(known.unfinished)} is not in force yet; {makes}", "note", "cyan")
+        say(f"a change to {_join(known.unfinished)} is not in force yet; `lkhub up` makes it so", "note", "cyan")
 
 
 @app.command("rotate")
@@ -152,10 +151,9 @@ def _show_pending(changed: KeysChanged, json: bool) -> None:
         show_json({**answer, **_pack_change(changed, ())})
         return
     out.print(changed.current)
-    at_once = name_hub("`lkhub up --now` does not wait")
     say(
         f"this key becomes the current one when livekit-server restarts, which waits for the end of the calls "
-        f"({_count(changed.people)}): it reads its keys at its start alone. {at_once}"
+        f"({_count(changed.people)}): it reads its keys at its start alone. `lkhub up --now` does not wait"
     )
     say("then give it to your applications: `lkhub env` prints it, and `lkhub env --write FILE` writes it")
 

@@ -10,7 +10,7 @@ from lkhub.cli.shared.foreground import run_foreground
 from lkhub.cli.shared.options import Json, Spec, State
 from lkhub.cli.shared.outcome import show_outcome
 from lkhub.cli.shared.progress import Progress
-from lkhub.cli.shared.show import name_hub, say, show_hints
+from lkhub.cli.shared.show import say, show_hints
 from lkhub.cli.shared.store import name_left_store
 from lkhub.errors import EXIT_UNWELL, InputError, MachineError
 from lkhub.host.service_manager import is_managed
@@ -88,7 +88,7 @@ def up(
         try:
             examined = examine_hub(paths, progress, verify=not no_verify)
         except KeyboardInterrupt:
-            say(name_hub("the hub has the spec, and runs on; `lkhub status` says how it is"), "note", "cyan")
+            say("the hub has the spec, and runs on; `lkhub status` says how it is", "note", "cyan")
             raise
         require_report(paths)  # otherwise this would report on a hub that was stopped meanwhile
     show_examined(hub.plan, examined, link=link, pending=outcome.pending, json=json)

@@ -6,7 +6,7 @@ import anyio
 import typer
 
 from lkhub.cli.shared.firewall_show import pack_router, show_router
-from lkhub.cli.shared.show import err, name_hub, out
+from lkhub.cli.shared.show import err, out, say
 from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL, InputError, MachineError
 from lkhub.firewall.table import FirewallTable
@@ -49,8 +49,8 @@ def map_router(table: FirewallTable, plan: Plan, paths: StatePaths, *, dry_run: 
     else:
         show_router(record)
         if record.renew_at is not None and not is_running(paths):
-            start = name_hub("`lkhub up`")
-            err.print(f"note: the router forgets a mapping that is not renewed; the hub does it while it runs: {start}")
+            forgets = "the router forgets a mapping that is not renewed; the hub does it while it runs: `lkhub up`"
+            say(forgets, "note", "cyan")
     if record.is_behind_another:
         raise typer.Exit(EXIT_UNWELL)
 

@@ -70,7 +70,7 @@ def show_hints(hints: Iterable[str]) -> None:
     for number, hint in enumerate((*_hint_at_machine(given, sys.argv[1:]), *given)):
         if number == 0:
             err.print()
-        say(name_hub(hint), "hint", "bold cyan")
+        say(hint, "hint", "bold cyan")
 
 
 def _hint_at_machine(hints: Sequence[str], arguments: Sequence[str]) -> Iterator[str]:
@@ -107,10 +107,17 @@ def name_hub(hint: str, arguments: Sequence[str] | None = None) -> str:
     `--state`: `lkhub install` in place of `lkhub up` for a service, which refuses that, `lkhub up --dev` for a hub that
     was started so, and `lkhub up --spec FILE` for a spec that was named, or that the hub has and this folder has not.
     Typed as they were, they would be refused, or act on another hub."""
+    if not _TYPED.search(hint):
+        return hint
     arguments = sys.argv[1:] if arguments is None else arguments
     paths = _find_asked(arguments)
     typed = find_typed(paths, _find_meant(arguments, paths))
     return _TYPED.sub(lambda found: f"`{typed.type(found[1])}`", hint)
+
+
+def type_again(*more: str) -> str:
+    """The command line as it was typed, with more arguments."""
+    return shlex.join(("lkhub", *sys.argv[1:], *more))
 
 
 def _find_asked(arguments: Sequence[str]) -> StatePaths:
@@ -137,7 +144,9 @@ def _read_option(option: str, arguments: Sequence[str]) -> str:
 
 
 def say(text: str, label: str = "", colour: str = "", *, indent: str = "") -> None:
-    """`label: text` on stderr. On a terminal it wraps between words, and a long command or address stays whole."""
+    """`label: text` on stderr, with its commands as `name_hub` types them. On a terminal it wraps between words, and a
+    long command or address stays whole."""
+    text = name_hub(text)
     before = f"{label}: " if label else ""
     lines = f"{indent}{before}{text}".split("\n")
     if err.is_terminal:
@@ -260,7 +269,7 @@ def show_findings(findings: Iterable["Folded"]) -> None:
                 say(text, label, indent="  ")
         for fix in finding.fix:
             where = "on the machine, outside the container: " if _is_for_the_machine(fix) else ""
-            command = name_hub(f": `{fix.command}`") if fix.command else ""
+            command = f": `{fix.command}`" if fix.command else ""
             say(where + fix.text + command, "fix", indent="  ")
         for other in folded.consequences:
             say(f"{other.title} [{other.code}]", "so", _COLOURS[other.severity], indent="  ")

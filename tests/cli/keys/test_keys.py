@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,3 +242,23 @@ def test_hub_that_was_never_up_has_no_keys(run: Run, paths: StatePaths) -> None:
         done = run("keys", *command)
         assert (done.code, done.out) == (3, "")
         assert "`lkhub up`" in done.err
+
+
+@pytest.mark.parametrize("typed", [("list",), ("rotate",), ("revoke", "APIold", "--yes")], ids=" ".join)
+@pytest.mark.parametrize("waits", [False, True])
+def test_commands_in_what_is_told_are_about_the_hub_that_was_asked_about(
+    run: Run,
+    runs: FakeSupervisor,
+    managed: StatePaths,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: tuple[str, ...],
+    waits: bool,
+) -> None:
+    """Typed without --state, `lkhub env` would print the key of another hub."""
+    monkeypatch.setenv("LKHUB_STATE", "/nowhere/another")
+    for change in ("keys/rotate", "keys/revoke"):
+        runs.answers[change] = {**runs.answers[change], "pending": waits, "people": 2}
+    told = run("keys", *typed, "--state", managed.root).err
+    commands = re.findall(r"`(lkhub [^`]+)`", told)
+    assert commands or typed == ("list",), told
+    assert all(command.endswith(f" --state {managed.root}") for command in commands), told
