@@ -13,6 +13,7 @@ import typer
 from lkhub.cli.shared.options import Spec, State
 from lkhub.cli.shared.rendered import (
     PLACE,
+    RECORD,
     Rendered,
     find_left,
     is_known,
@@ -21,7 +22,7 @@ from lkhub.cli.shared.rendered import (
     show_left,
     write_rendered,
 )
-from lkhub.cli.shared.show import err, say
+from lkhub.cli.shared.show import err, say, type_again
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.files import digest, explain_os_errors, read_bytes, user_name, write_private
@@ -87,13 +88,14 @@ def render(
                 "-o DIR is missing",
                 hints=(
                     f"it is written as {' and '.join(f.name for f in files)}",
-                    f"`lkhub render {chosen.name} -o .` writes into this folder",
+                    f"`{type_again('-o', '.')}` {'compares with' if diff else 'writes into'} this folder",
                 ),
             )
         print(files[0].text, end="")
         return
     if os.path.lexists(output) and not output.is_dir():
         raise InputError(f"{output} is not a folder", hints=("-o takes a folder, for all files of the target",))
+    _require_places(files, output)
     known, recorded = read_rendered(output), f"{chosen.name}:{alone}" if alone else chosen.name
     names = {file.name for file in files}
     left = find_left(known, recorded, names, output)
@@ -105,6 +107,21 @@ def render(
         return
     _write(files, known, recorded, output, left)
     show_left(left, output)
+
+
+def _require_places(files: tuple[RenderedFile, ...], folder: Path) -> None:
+    """Raise InputError, with all of them, where a folder is in the place of a file, or a file in that of a folder."""
+    wanted = [folder / name for name in (*(file.name for file in files), RECORD)]
+    with explain_os_errors(folder, "look into", PLACE):
+        folders = [path for path in wanted if path.is_dir()]
+        above = {each for path in wanted for each in path.parents if each.is_relative_to(folder)}
+        others = sorted(path for path in above if os.path.lexists(path) and not path.is_dir())
+    told = [f"{path} is a folder, and a file belongs there" for path in folders]
+    told += [f"{path} is not a folder, and one belongs there" for path in others]
+    if told:
+        raise InputError(
+            "\n".join(told), hints=("move it away, or choose another folder with -o DIR; nothing was written",)
+        )
 
 
 def _write(files: tuple[RenderedFile, ...], known: Rendered, recorded: str, output: Path, left: list[str]) -> None:

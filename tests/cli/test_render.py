@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,47 @@ def test_without_a_folder_the_file_is_on_stdout_and_nothing_else_is(run: Run) ->
     refused = run("render", "livekit", "--diff")
     assert (refused.code, refused.out) == (2, "")
     assert "-o DIR is missing" in refused.err
+
+
+def test_hint_at_a_folder_repeats_what_was_typed_and_works(run: Run) -> None:
+    Path("a b.yaml").write_text("reach: lan\n")
+    for typed, told in (
+        (("cloud-init", "--spec", "a b.yaml", "--diff"), "compares with"),
+        (("kubernetes", "--spec=a b.yaml"), "writes into"),
+        (("firewall", "--format", "nftables", "--diff", "--spec", "a b.yaml"), "compares with"),
+    ):
+        hint = re.search(rf"`lkhub (.*)` {told} this folder", run("render", *typed).err)
+        assert hint, typed
+        words = shlex.split(hint[1])
+        assert words == ["render", *typed, "-o", "."]
+        assert run(*words).code == ("--diff" in typed)
+
+
+@pytest.mark.parametrize("how", [(), ("--diff",)], ids=str)
+@pytest.mark.parametrize("target", ["livekit", "firewall", "compose", "kubernetes", "nixos"])
+def test_folder_in_the_place_of_a_file_is_named_with_all_others_and_nothing_is_written(
+    run: Run, target: str, how: tuple[str, ...]
+) -> None:
+    Path("hub.yaml").write_text("reach: lan\n")
+    assert run("render", target, "-o", "right").code == 0
+    names = [str(path.relative_to("right")) for path in Path("right").rglob("*") if path.is_file()]
+    for name in names:
+        Path("out", name).mkdir(parents=True)
+    done = run("render", target, "-o", "out", *how)
+    assert (done.code, done.out) == (2, "")
+    for name in names:
+        assert f"out/{name} is a folder, and a file belongs there" in done.err
+    assert not [path for path in Path("out").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("how", [(), ("--diff",)], ids=str)
+def test_file_in_the_place_of_a_folder_is_named(run: Run, how: tuple[str, ...]) -> None:
+    Path("hub.yaml").write_text("reach: lan\n")
+    Path("out").mkdir()
+    Path("out/host-network").touch()
+    done = run("render", "kubernetes", "-o", "out", *how)
+    assert (done.code, done.err.count("out/host-network is not a folder")) == (2, 1)
+    assert os.listdir("out") == ["host-network"]
 
 
 def test_caddy_json_is_what_the_edge_gets(run: Run, paths: StatePaths) -> None:
