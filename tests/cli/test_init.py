@@ -32,7 +32,7 @@ def test_public_hub_needs_a_name_and_says_how(run: Run) -> None:
         done = run("init", "--reach", "public", *arguments)
         assert (done.code, done.out) == (2, "")
         assert "--reach public needs --domain" in done.err
-        assert "lkhub init --reach public --domain rtc.example.com" in done.err
+        assert "add `--domain rtc.example.com`" in done.err
     assert not Path("hub.yaml").exists()
 
 
@@ -134,3 +134,32 @@ def test_file_that_cannot_be_looked_for_is_named(run: Run) -> None:
     done = run("init", "--spec", path)
     assert (done.code, done.out) == (3, "")
     assert f"can't look for {path}: file name too long" in done.err
+
+
+@pytest.mark.parametrize(
+    ("given", "blamed"),
+    [
+        (("--name", "a b"), ["--name"]),
+        (("--name", ""), ["--name"]),
+        (("--domain", "a b"), ["--domain"]),
+        (("--name", "A", "--domain", "http://a"), ["--name", "--domain"]),
+    ],
+    ids=str,
+)
+def test_wrong_value_is_blamed_on_its_option_and_on_no_line_that_was_not_written(
+    run: Run, given: tuple[str, ...], blamed: list[str]
+) -> None:
+    for more in ((), ("--spec", "other.yaml")):
+        done = run("init", "--reach", "lan", *given, *more)
+        assert (done.code, list(Path().iterdir())) == (2, [])
+        assert all(f"{option}: " in done.err for option in blamed), done.err
+        assert ".yaml" not in done.err
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)], ids=str)
+def test_folder_is_no_spec(run: Run, force: tuple[str, ...]) -> None:
+    Path("my hub").mkdir()
+    done = run("init", "--spec", "my hub", *force)
+    assert (done.code, "my hub is a folder" in done.err) == (2, True)
+    assert run("init", "--spec", "my hub/hub.yaml").code == 0
+    assert "`--spec 'my hub/hub.yaml'`" in done.err
