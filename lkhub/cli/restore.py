@@ -1,5 +1,6 @@
 """`lkhub restore`."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -81,7 +82,7 @@ def restore(
         say(f"what was there before is in {done.aside}", "note", "cyan")
     for each in made.left_out:
         say(f"was not in the backup: {each}", "note", "cyan")
-    named = f" --spec {done.spec}" if done.spec and done.spec != str(Path(DEFAULT_SPEC).absolute()) else ""
+    named = f" --spec {shlex.quote(done.spec)}" if done.spec and done.spec != str(Path(DEFAULT_SPEC).absolute()) else ""
     show_hints(
         [
             "`lkhub install` makes it the service"

@@ -19,7 +19,7 @@ from typing import IO
 import lkhub
 from lkhub.errors import InputError, MachineError
 from lkhub.host.acting import acting_as_owner
-from lkhub.host.archive import ArchiveReader
+from lkhub.host.archive import MANIFEST, ArchiveReader
 from lkhub.host.as_root import as_root
 from lkhub.host.files import (
     DIR_MODE,
@@ -133,13 +133,42 @@ def _open_backup(file: str) -> Iterator[IO[bytes]]:
     with contextlib.ExitStack() as stack:
         try:
             source = stack.enter_context(open(file, "rb", buffering=0))
-            begin = source.read(max(map(len, MAGIC)))
+            begin = source.read(_LOOK_BYTES)
             source.seek(0)
         except OSError as error:
             raise InputError(f"can't read {file}: {(error.strerror or str(error)).lower()}") from error
         if not begin.startswith(MAGIC):
-            raise InputError(f"{file} is no backup", hints=("`lkhub backup FILE` makes one",))
+            written = "name the file that `lkhub backup` has written, as it was written"
+            raise InputError(f"{file} is no backup: {_describe_other(begin)}", hints=(written,))
         yield source
+
+
+def _describe_other(begin: bytes) -> str:
+    """What a file is that begins so and is no backup, as far as that shows."""
+    for magic, kind in _OTHERS.items():
+        if begin.startswith(magic):
+            return kind
+    if not begin:
+        return "it is empty"
+    # A text of UTF-8 may be cut off in a character.
+    text = begin.decode(errors="ignore")
+    if len(text.encode()) > len(begin) - 4 and all(each.isprintable() or each.isspace() for each in text):
+        return "it is a text, which nothing has encrypted"
+    return "it does not begin as a file of age does"
+
+
+# More than the beginnings below have.
+_LOOK_BYTES = 64
+
+_OTHERS = {
+    b"\x1f\x8b": "it is compressed, by gzip",
+    b"\x28\xb5\x2f\xfd": "it is compressed, by zstd",
+    b"\xfd7zXZ\0": "it is compressed, by xz",
+    b"PK\3\4": "it is an archive of zip",
+    b"SQLite format 3\0": "it is a database of SQLite",
+    MANIFEST.encode() + b"\0": "it is an archive that is not encrypted, perhaps a backup that age has decrypted",
+}
+"""How files begin that may be taken for a backup, and what they are."""
 
 
 @contextlib.contextmanager

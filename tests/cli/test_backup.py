@@ -1,5 +1,6 @@
 """`lkhub backup` and `restore`: what they refuse before they do anything, and where the passphrase comes from."""
 
+import gzip
 import os
 import shutil
 from pathlib import Path
@@ -114,6 +115,24 @@ def test_file_is_judged_before_the_passphrase(run: Run, keys: list[str]) -> None
         assert (done.code, done.out, told in done.err) == (2, "", True), done.err
         assert "passphrase" not in done.err
         assert "nowhere" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "it is empty"),
+        ("jö".encode() * 100, "it is a text"),
+        (gzip.compress(MAGIC[0]), "it is compressed, by gzip"),
+        (b"SQLite format 3\0 and more", "it is a database of SQLite"),
+        (b"manifest.json\0\0", "it is an archive that is not encrypted"),
+        (bytes(range(256)), "it does not begin as a file of age does"),
+    ],
+)
+def test_file_that_is_no_backup_is_said_to_be_what_it_is(run: Run, content: bytes, told: str) -> None:
+    Path("file").write_bytes(content)
+    done = run("restore", "file")
+    assert (done.code, f"file is no backup: {told}" in done.err) == (2, True), done.err
+    assert "name the file that `lkhub backup" in done.err
 
 
 @pytest.mark.parametrize("keys", [[], ["--passphrase-file", "nowhere"], ["--identity", "nowhere"]], ids=str)
