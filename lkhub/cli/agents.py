@@ -1,5 +1,6 @@
 """`lkhub agents`: the agents of a running hub."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from enum import StrEnum
@@ -13,10 +14,10 @@ from lkhub.cli.env import show_dotenv
 from lkhub.cli.logs import show_logs
 from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State
-from lkhub.cli.shared.show import err, name_hub, out, say
+from lkhub.cli.shared.show import err, name_hub, out, say, show_hints
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.table import show_table
-from lkhub.errors import InputError
+from lkhub.errors import InputError, MachineError, UnwellError
 from lkhub.host.as_root import as_root
 from lkhub.host.control import ask
 from lkhub.host.files import explain_os_errors
@@ -24,7 +25,7 @@ from lkhub.hub.agent_images import list_images, refuse_image, require_image
 from lkhub.hub.agent_units import add_given, has_units, list_given, restart_given
 from lkhub.hub.agents import AgentRow, is_seen, list_rows
 from lkhub.hub.locate import find_hub
-from lkhub.hub.rooms import find_room, open_service
+from lkhub.hub.rooms import HubRooms, find_room
 from lkhub.hub.running import ask_running
 from lkhub.livekit.room_calls import create_dispatch
 from lkhub.livekit.room_config import AgentDispatch
@@ -176,17 +177,34 @@ def dispatch(
     """Call an agent into an open room, besides those that are in it."""
     paths = find_hub(spec, state)
     report = ask_running(paths, StatusRequest(max_age=0.0))
-    service = open_service(paths)
-    found = find_room(service, room)
-    service.ask(create_dispatch(found.name, AgentDispatch(agent_name=agent, metadata=metadata)))
+    opens = f"`lkhub rooms create {shlex.quote(room)}` opens a room of that name"
+    with HubRooms(paths) as service:
+        try:
+            found = find_room(service, room)
+        except UnwellError as error:
+            raise UnwellError(error.message, hints=(*error.hints, opens)) from None
+        try:
+            service.ask(create_dispatch(found.name, AgentDispatch(agent_name=agent, metadata=metadata)))
+        except MachineError as error:
+            if error.code not in ("not_found", "unavailable"):
+                raise
+            raise UnwellError(f"room {show_name(found.name)} has closed meanwhile", hints=(opens,)) from error
     err.print(f"asked for {_name_agent(agent)} in room {show_name(found.name)}")
     _warn_of_no_worker(report, agent)
 
 
 def _warn_of_no_worker(report: HubReport, agent: str) -> None:
+    """Say that no worker takes the room now, and when one will."""
     known = report.media.agents if report.media else None
-    if known and not any(worker.agent == agent for worker in known.workers):
+    if known is None:
+        return
+    workers = [worker for worker in known.workers if worker.agent == agent]
+    if not workers:
         say(f"no worker of {_name_agent(agent)} is connected; it joins once one is", "warning", "yellow")
+        show_hints(["`lkhub agents list` shows those that are"])
+    elif not any(worker.free for worker in workers):
+        say(f"every worker of {_name_agent(agent)} is full; it joins once one has room", "warning", "yellow")
+        show_hints(["`lkhub agents list` shows how full they are; `replicas` in the spec starts more"])
 
 
 def _ask_report(paths: StatePaths, max_age: float | None = None) -> HubReport:

@@ -28,13 +28,13 @@ from lkhub.errors import InputError, UnwellError
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub
 from lkhub.hub.rooms import (
+    HubRooms,
     close_room,
     find_participant,
     find_room,
     look_at_room,
     look_at_rooms,
     mute_tracks,
-    open_service,
     remove_from_room,
 )
 from lkhub.livekit.room_calls import create_room, list_rooms
@@ -89,7 +89,7 @@ def create(
     paths = find_hub(spec, state)
     require_applied(paths)
     preset = Presets(read_application(paths).rooms).locate(room).preset
-    with open_service(paths) as service:
+    with HubRooms(paths) as service:
         # LiveKit would give the settings to a room that is open as well, and replace its metadata.
         is_new = preset is not None and not service.ask(list_rooms(room)).rooms
         settings = room_config(preset).as_request() if preset and is_new else {}
@@ -104,7 +104,7 @@ def create(
 @app.command("list")
 def list_(spec: HubSpec = None, state: State = None, json: Json = False) -> None:
     """List the open rooms, without those of a verification in progress."""
-    with open_service(find_hub(spec, state)) as service:
+    with HubRooms(find_hub(spec, state)) as service:
         rooms = look_at_rooms(service)
     if json:
         show_json({"rooms": [pack_room(each) for each in rooms]})
@@ -118,7 +118,7 @@ def list_(spec: HubSpec = None, state: State = None, json: Json = False) -> None
 def show(room: Room, spec: HubSpec = None, state: State = None, json: Json = False) -> None:
     """Show a room: its participants, what they may do, the tracks that they publish."""
     _require_text("ROOM", room)
-    with open_service(find_hub(spec, state)) as service:
+    with HubRooms(find_hub(spec, state)) as service:
         occupied = look_at_room(service, find_room(service, room))
     if json:
         show_json(pack_occupied(occupied))
@@ -137,7 +137,7 @@ def close(
     """Close a room, which ends the call of all participants in it. Asks first if there are any."""
     _require_text("ROOM", room)
     paths = find_hub(spec, state)
-    with open_service(paths) as service:
+    with HubRooms(paths) as service:
         occupied = look_at_room(service, find_room(service, room))
         found, count = occupied.room, len(occupied.participants)
         if count and not yes:
@@ -157,7 +157,7 @@ def remove(room: Room, identity: Identity, spec: HubSpec = None, state: State = 
     """End the call of one participant. Its token still lets it join again, until it expires."""
     _require_text("ROOM", room)
     _require_text("IDENTITY", identity)
-    with open_service(find_hub(spec, state)) as service:
+    with HubRooms(find_hub(spec, state)) as service:
         occupied = look_at_room(service, find_room(service, room))
         participant = find_participant(occupied, identity)
         remove_from_room(service, occupied.room, participant)
@@ -187,7 +187,7 @@ def mute(
     _require_text("IDENTITY", identity)
     if source and track:
         raise InputError("--source and --track exclude each other")
-    with open_service(find_hub(spec, state)) as service:
+    with HubRooms(find_hub(spec, state)) as service:
         occupied = look_at_room(service, find_room(service, room))
         participant = find_participant(occupied, identity)
         chosen = _choose_tracks(participant, source, track)

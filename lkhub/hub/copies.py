@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from packaging.version import Version
 
-from lkhub.errors import MachineError
+from lkhub.errors import HubError, MachineError
 from lkhub.host.another import AnotherLkhub
 from lkhub.host.control import NotRunningError, ask
 from lkhub.host.files import explain_os_errors, open_lock
@@ -22,7 +22,7 @@ from lkhub.hub.condition import read_condition
 from lkhub.hub.install import list_used
 from lkhub.hub.look import find_processes
 from lkhub.hub.progress import Progress
-from lkhub.hub.rooms import look_at_rooms, open_service
+from lkhub.hub.rooms import HubRooms, look_at_rooms
 from lkhub.hub.running import find_left
 from lkhub.hub.upgrade import Wanted
 from lkhub.livekit.tokens import is_probe_room
@@ -130,10 +130,10 @@ class ServiceCopies:
                 before = [each.people for each in report.retired if "knows-participants" in each.roles]
                 return None if None in before else people + sum(each or 0 for each in before)
             # A livekit-server of the operator's.
-            return sum(len(room.participants) for room in look_at_rooms(open_service(self._paths)))
+            return sum(len(room.participants) for room in look_at_rooms(HubRooms(self._paths)))
         except NotRunningError as error:
             return None if error.busy or find_left(self._paths) else 0
-        except MachineError:
+        except HubError:
             return None
 
     def list_beside(self) -> tuple[int, ...]:

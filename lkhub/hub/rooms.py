@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import TypeVar
 
 from lkhub.errors import MachineError, UnwellError
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
+from lkhub.hub.running import ask_running
 from lkhub.livekit.room_calls import (
+    Call,
     delete_room,
     list_participants,
     list_rooms,
@@ -16,15 +19,28 @@ from lkhub.livekit.room_calls import (
 )
 from lkhub.livekit.room_changes import Occupied
 from lkhub.livekit.room_info import Participant, Room, Track
-from lkhub.livekit.rooms import RoomService
+from lkhub.livekit.rooms import NoAnswerError, RoomService
 from lkhub.livekit.tokens import is_probe_room, show_name
 from lkhub.plan.paths import StatePaths
+from lkhub.wire.exchange import Ping
+
+T = TypeVar("T")
 
 
-def open_service(paths: StatePaths) -> RoomService:
-    """A client of the RoomService of the hub in this state directory. MachineError before the first `up`."""
-    url = require_applied(paths).urls.local_media
-    return RoomService(url, *next(iter(load_keys(paths.keys).items())))
+class HubRooms(RoomService):
+    """The rooms of the hub in this state directory. MachineError before the first `up`."""
+
+    def __init__(self, paths: StatePaths) -> None:
+        super().__init__(require_applied(paths).urls.local_media, *next(iter(load_keys(paths.keys).items())))
+        self._paths = paths
+
+    def ask(self, call: Call[T]) -> T:
+        """As RoomService. Raises UnwellError where there is no answer since the hub does not run."""
+        try:
+            return super().ask(call)
+        except NoAnswerError:
+            ask_running(self._paths, Ping())
+            raise
 
 
 def look_at_rooms(service: RoomService) -> tuple[Occupied, ...]:

@@ -17,6 +17,15 @@ T = TypeVar("T")
 ANSWER_SECONDS = 6.0
 
 
+class NoAnswerError(MachineError):
+    """The server at this address can't be reached, or does not answer as LiveKit does."""
+
+    def __init__(self, base: str, kind: str) -> None:
+        super().__init__(
+            f"LiveKit does not answer at {base} ({kind})", hints=("`lkhub status` shows whether the hub runs",)
+        )
+
+
 class RoomService:
     """The rooms of the LiveKit at `url` (ws, wss, http or https)."""
 
@@ -36,14 +45,12 @@ class RoomService:
         self._client.close()
 
     def ask(self, call: Call[T]) -> T:
-        """The answer to a call. Raises MachineError, with the server's reason, where the server refuses or does not
-        answer."""
+        """The answer to a call. Raises NoAnswerError, and MachineError with the server's reason where it refuses."""
         headers = authorize(call.video, self._key, self._secret)
         url = address(self._base, call.method, call.service)
         try:
             with self._client.stream("POST", url, json=call.body, headers={**PLAIN, **headers}) as answer:
                 body = read_body(answer, call.max_bytes, ANSWER_SECONDS)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            why = f"LiveKit does not answer at {self._base} ({type(error).__name__})"
-            raise MachineError(why, hints=("`lkhub status` shows whether the hub runs",)) from error
+            raise NoAnswerError(self._base, type(error).__name__) from error
         return read_answer(call, self._base, answer.status_code, body)

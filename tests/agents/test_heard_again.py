@@ -15,7 +15,7 @@ import pytest
 
 import lkhub
 from lkhub.errors import HubError
-from lkhub.hub.rooms import open_service
+from lkhub.hub.rooms import HubRooms
 from lkhub.livekit.room_calls import list_participants
 from lkhub.plan.paths import StatePaths
 from tests.agents.conftest import hub_with_agent
@@ -37,7 +37,7 @@ def one_agent_at_most(hub: Hub, room: str) -> Iterator[None]:
     over, seen = threading.Event(), []
 
     def look() -> None:
-        with open_service(StatePaths(str(hub.state))) as service:
+        with HubRooms(StatePaths(str(hub.state))) as service:
             while not over.wait(0.1):
                 with suppress(HubError):  # media is not there
                     found = service.ask(list_participants(room)).participants

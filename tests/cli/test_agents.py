@@ -300,6 +300,27 @@ def test_room_that_is_not_open_gets_no_agent(run: Run, sfu: Sfu, supervisor: Fak
     done = run("agents", "dispatch", "taem")
     assert (done.code, done.out) == (1, "")
     assert "did you mean team?" in done.err
+    assert "`lkhub rooms create taem` opens a room of that name" in done.err
+
+
+@pytest.mark.parametrize("code", ["not_found", "unavailable"])
+def test_room_that_closes_meanwhile_is_said_to_be_closed(
+    run: Run, sfu: Sfu, supervisor: FakeSupervisor, code: str
+) -> None:
+    sfu.wrong["CreateDispatch"] = (404, {"code": code, "msg": "no response from servers"})
+    done = run("agents", "dispatch", "team")
+    assert (done.code, "room team has closed meanwhile" in done.err) == (1, True)
+    assert "`lkhub rooms create team` opens a room of that name" in done.err
+
+
+def test_agent_whose_workers_are_all_full_is_called_with_a_warning(
+    run: Run, sfu: Sfu, supervisor: FakeSupervisor
+) -> None:
+    tell(supervisor, workers=[worker("bmo", free=False), worker("eve")])
+    done = run("agents", "dispatch", "team", "--agent", "bmo")
+    assert done.code == 0
+    assert "every worker of agent bmo is full; it joins once one has room" in done.err
+    assert "`lkhub agents list`" in done.err
 
 
 def test_agent_is_called_into_a_room(run: Run, sfu: Sfu, supervisor: FakeSupervisor) -> None:

@@ -9,7 +9,7 @@ import pytest
 from anyio.to_thread import run_sync
 from sqlalchemy import select
 
-from lkhub.hub.rooms import open_service
+from lkhub.hub.rooms import HubRooms
 from lkhub.livekit.room_calls import list_participants, list_rooms
 from lkhub.plan.paths import StatePaths
 from lkhub.store.schema import seats
@@ -25,12 +25,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.calls]
 
 
 def list_in(hub: Hub, room: str) -> set[str]:
-    with open_service(StatePaths(str(hub.state))) as service:
+    with HubRooms(StatePaths(str(hub.state))) as service:
         return {each.identity for each in service.ask(list_participants(room)).participants}
 
 
 def list_open(hub: Hub) -> set[str]:
-    with open_service(StatePaths(str(hub.state))) as service:
+    with HubRooms(StatePaths(str(hub.state))) as service:
         return {each.name for each in service.ask(list_rooms()).rooms}
 
 

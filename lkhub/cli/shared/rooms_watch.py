@@ -16,8 +16,8 @@ from lkhub.cli.shared.rooms_show import (
     pack_track,
 )
 from lkhub.cli.shared.show import err, out, say, show_hints
-from lkhub.errors import MachineError
-from lkhub.hub.rooms import look_at_rooms, open_service
+from lkhub.errors import HubError
+from lkhub.hub.rooms import HubRooms, look_at_rooms
 from lkhub.livekit.room_changes import Change, Occupied, find_changes
 from lkhub.livekit.tokens import show_name
 from lkhub.plan.paths import StatePaths
@@ -35,7 +35,7 @@ MISSED = (
 
 
 def watch_rooms(paths: StatePaths, *, as_json: bool) -> None:
-    """Show what changes, until Ctrl-C. Raises MachineError where the hub does not answer at the start. Later that is
+    """Show what changes, until Ctrl-C. Raises HubError where the hub does not answer at the start. Later that is
     shown as a change, since a hub that restarts answers again."""
     rooms, took = _look(paths)
     if as_json:
@@ -49,7 +49,7 @@ def watch_rooms(paths: StatePaths, *, as_json: bool) -> None:
             time.sleep(max(LOOK_SECONDS, took / BUSY_SHARE))
             try:
                 later, took = _look(paths)
-            except MachineError as error:
+            except HubError as error:
                 if answers:
                     _show_silence(error, as_json)
                 answers = False
@@ -69,7 +69,7 @@ def _look(paths: StatePaths) -> tuple[Sequence[Occupied], float]:
     """The rooms, and how many seconds the look took. The address and the keys are read for each look: a change of the
     spec may have changed them."""
     began = time.monotonic()
-    with open_service(paths) as service:
+    with HubRooms(paths) as service:
         rooms = look_at_rooms(service)
     return rooms, time.monotonic() - began
 
@@ -121,7 +121,7 @@ def _pack_change(change: Change) -> dict[str, object]:
     return packed
 
 
-def _show_silence(error: MachineError, as_json: bool) -> None:
+def _show_silence(error: HubError, as_json: bool) -> None:
     if as_json:
         _write_line("connection_lost", time.time(), message=error.message)
     say(f"{error.message}; what changes meanwhile is shown when it answers again", "warning", "yellow")
