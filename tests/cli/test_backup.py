@@ -94,7 +94,7 @@ def test_passphrase_is_never_guessed(run: Run, tmp_path: Path, command: str) -> 
     Path("empty").touch()
     for arguments, told in (
         ([], "nobody can be asked for it here"),
-        (["--passphrase-file", "empty"], "the passphrase is empty"),
+        (["--passphrase-file", "empty"], "the passphrase is empty: the first line of empty"),
         (["--passphrase-file", "nowhere"], "can't read nowhere"),
     ):
         done = run(command, "hub.age", *arguments)
@@ -210,7 +210,7 @@ def test_passphrase_is_the_first_line_of_a_file_before_the_environment(
     assert read_passphrase(tmp_path / "file", twice=True).reveal() == " in a file "
     assert read_passphrase(None, twice=True).reveal() == "in the environment"
     monkeypatch.setenv("LKHUB_PASSPHRASE", "")
-    with pytest.raises(InputError, match="is empty"):
+    with pytest.raises(InputError, match="is empty: LKHUB_PASSPHRASE"):
         read_passphrase(None, twice=True)
 
 

@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from lkhub import __version__
-from lkhub.errors import HubError, InputError, MachineError
+from lkhub.errors import OTHER_USER, HubError, InputError, MachineError
 from lkhub.host import control as control_module
 from lkhub.host.control import BrokenOffError, NotRunningError, UnresponsiveError, ask, ask_settled
 from lkhub.host.processes import read_state
@@ -129,6 +129,19 @@ def test_control_socket_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
     control = StatePaths(str(tmp_path / "state")).control
     with pytest.raises(MachineError, match=f"can't connect to {control}: not a directory"):
         ask(control, StatusRequest())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes a user who may not connect")
+def test_hub_of_another_user_is_told_as_such(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(MachineError, match=f"can't connect to {path}: permission denied") as refused:
+                ask(path, StatusRequest())
+        finally:
+            os.seteuid(0)
+    assert refused.value.hints == (OTHER_USER,)
 
 
 @pytest.mark.parametrize("said", [b'{"ok": {}}\n', b"\xff\n"], ids=repr)

@@ -360,6 +360,16 @@ def test_root_copies_no_file_for_the_owner_of_its_folder(project: Path, tmp_path
     copy_project(str(project), str(tmp_path / "after"), left_out)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root reads every file")
+def test_root_copies_what_it_keeps_for_another_user_in_a_folder_of_its_own(project: Path, tmp_path: Path) -> None:
+    (project / "a.js").write_text("theirs")
+    (project / "a.js").chmod(0o600)
+    os.chown(project / "a.js", 65534, 65534)
+    assert project.stat().st_uid == 0
+    copy_project(str(project), str(tmp_path / "copy"))
+    assert (tmp_path / "copy/a.js").read_text() == "theirs"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="root goes into every folder")
 def test_folder_that_can_not_be_reached_is_not_said_to_be_missing(tmp_path: Path) -> None:
     assert module.find_missing(str(tmp_path)) == ""

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lkhub.host import session as session_module
@@ -94,7 +95,16 @@ def test_user_is_ended_that_has_taken_all_processes_there_are(monkeypatch: pytes
                 raise BlockingIOError
             return run(*command, **rest)
 
+        killed, kill = [], psutil.Process.kill
+
+        def note(process: psutil.Process) -> None:
+            killed.append(process.status())
+            kill(process)
+
+        monkeypatch.setattr(psutil.Process, "kill", note)
         monkeypatch.setattr(subprocess, "run", start)
         end_user(uid)
         first.wait(10)
         wait_until(lambda: not session_module._list_of(uid), "the end of all of them")
+        # None of them can start another in the place of one that was killed.
+        assert killed == ["stopped"] * 2

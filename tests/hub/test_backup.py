@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from lkhub.errors import InputError, MachineError
+from lkhub.errors import OTHER_USER, InputError, MachineError
 from lkhub.host.sealed import SealKeys
 from lkhub.hub import backup
-from lkhub.hub.backup import make_backup
+from lkhub.hub.backup import make_backup, require_backupable
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import user_service
 from lkhub.secret import Secret
@@ -54,6 +54,21 @@ def test_folders_without_which_the_hub_does_not_come_up_are_named(tmp_path: Path
 def test_spec_with_a_fault_may_name_more_than_is_known(tmp_path: Path, spec: str) -> None:
     """It was being edited when the timer came."""
     assert any("it has faults, such as" in each for each in left_out(tmp_path, spec))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes a user who may not read the hub")
+def test_hub_of_another_user_is_not_said_to_be_none(tmp_path: Path) -> None:
+    paths = StatePaths(str(tmp_path / "state"))
+    Path(paths.root).mkdir(mode=0o700)
+    Path(paths.managed_keys).touch()
+    os.setreuid(65534, -1)  # access(2) is asked about the real user
+    try:
+        with pytest.raises(MachineError, match=f"can't read {paths.root}: permission denied") as refused:
+            require_backupable(paths, str(tmp_path / "hub.age"))
+    finally:
+        os.setreuid(0, -1)
+    assert refused.value.hints == (OTHER_USER,)
+    require_backupable(paths, str(tmp_path / "hub.age"))
 
 
 def link_in_a_folder_for_all(folder: Path, mode: int = 0o1777) -> Path:

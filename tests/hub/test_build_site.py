@@ -2,16 +2,20 @@
 
 import fcntl
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from lkhub.errors import MachineError
 from lkhub.hub import build_site as module
 from lkhub.hub.build_site import build_site
+from lkhub.hub.builds import read_builds
 from lkhub.livekit.tokens import Grant
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.users import FIRST_UID
+from lkhub.state.applied import AppliedBuild, AppliedRecord, AppliedUrls
 from lkhub.state.site_build import find_site_build
 from lkhub.wire.site_build import MadeToken, SiteBuild
 
@@ -57,6 +61,32 @@ def test_folder_of_a_build_that_was_not_begun_is_removed(tmp_path: Path, monkeyp
     monkeypatch.setattr(module, "copy_project", fail)
     build_site(build, _no_token, print)
     assert os.listdir(paths.site("bmo")) == [os.path.basename(paths.site_record("bmo"))]
+
+
+def test_build_that_nothing_asks_for_is_told_with_what_should_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "state").mkdir(mode=0o700)
+    paths, given = StatePaths(str(tmp_path / "state")), str(tmp_path / "given")
+    build = SiteBuild(
+        *("bmo", "true", str(tmp_path / "project"), "dist", (), (), paths.root), given=given, builder="container"
+    )
+    monkeypatch.setattr(module, "give_out", partial(module.give_out, come=0.05))
+    build_site(build, _no_token, print)
+    planned = AppliedBuild("bmo", build.inputs, build.again)
+    [site] = read_builds(paths, AppliedRecord("hub", 1.0, AppliedUrls("", "", ""), (), builds=(planned,)), 2.0)
+    assert (site.missing, "was not begun" in site.problem) == ("container", True)
+    # Of a build that began and failed, the log tells more.
+    monkeypatch.setattr(module, "give_out", _refuse)
+    build_site(structs.replace(build, inputs="other"), _no_token, print)
+    record = find_site_build(paths, "bmo")
+    assert record
+    assert (record.missing, record.problem) == ("", "it failed")
+
+
+def _refuse(*_: object) -> None:
+    raise MachineError("it failed")
 
 
 def test_build_waits_for_the_one_that_a_killed_supervisor_has_left(tmp_path: Path) -> None:

@@ -1,17 +1,21 @@
 """What is known of the builds of a hub's web sites."""
 
 import itertools
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lkhub.cli.shared.progress import Progress
 from lkhub.hub import builds as module
+from lkhub.hub.build_apart import ANSWER_SECONDS
 from lkhub.hub.builds import read_builds, wait_for_builds
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedBuild, AppliedRecord, AppliedUrls
 from lkhub.state.site_build import SiteBuildRecord, write_site_build
 from lkhub.wire.control import HubReport
+from lkhub.wire.site_build import COME_SECONDS, COPY_SECONDS, MOST_TRIES
 from tests.reports import hub_report
 
 
@@ -63,3 +67,27 @@ def test_build_that_is_restarted_again_and_again_is_given_up(tmp_path: Path, mon
     [site] = wait_for_builds(paths, record, Progress())
     assert site.problem == "what came of the build could not be noted"
     assert next(restarts) == 11
+
+
+def test_build_is_waited_for_as_long_as_it_may_take_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process goes on, as that of a build which hangs."""
+    paths, clock = StatePaths(str(tmp_path)), itertools.count(0.0)
+    record = AppliedRecord("hub", 1.0, AppliedUrls("", "", ""), (), builds=(AppliedBuild("bmo", "a", ""),))
+    waited = []
+
+    def look(_: StatePaths) -> HubReport:
+        waited.append(now())
+        return hub_report({"processes": [{"name": "site-bmo"}]})
+
+    def now() -> float:
+        return next(clock)
+
+    monkeypatch.setattr(module, "require_report", look)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=now, time=time.time, sleep=lambda _: None))
+    [site] = wait_for_builds(paths, record, Progress())
+    assert site.problem == "what came of the build could not be noted"
+    # Where it is given out in vain, and then has all the time there is.
+    longest = MOST_TRIES * COME_SECONDS + ANSWER_SECONDS
+    assert longest < waited[-1] < longest + 2 * COPY_SECONDS
