@@ -10,6 +10,7 @@ from msgspec import structs
 
 from lkhub.errors import MachineError
 from lkhub.hub import build_site as module
+from lkhub.hub.build_apart import give_out
 from lkhub.hub.build_site import build_site
 from lkhub.hub.builds import read_builds
 from lkhub.livekit.tokens import Grant
@@ -72,7 +73,7 @@ def test_build_that_nothing_asks_for_is_told_with_what_should_have(
     build = SiteBuild(
         *("bmo", "true", str(tmp_path / "project"), "dist", (), (), paths.root), given=given, builder="container"
     )
-    monkeypatch.setattr(module, "give_out", partial(module.give_out, come=0.05))
+    monkeypatch.setattr(module, "give_out", partial(give_out, come=0.05))
     build_site(build, _no_token, print)
     planned = AppliedBuild("bmo", build.inputs, build.again)
     [site] = read_builds(paths, AppliedRecord("hub", 1.0, AppliedUrls("", "", ""), (), builds=(planned,)), 2.0)
