@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -324,6 +325,28 @@ def test_output_that_cannot_be_written_is_exit_3(applied: StatePaths, command: l
             timeout=30,
         )
     assert (done.returncode, done.stderr) == (3, "error: can't write the output: no space left on device\n")
+
+
+@pytest.mark.parametrize("unbuffered", [[], ["-u"]], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    ("command", "stream"),
+    [(["--help"], "stdout"), (["status"], "stdout"), (["spec", "schema"], "stdout"), (["nonsense"], "stderr")],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_terminal_that_is_gone_is_as_a_pipe_that_nothing_reads(
+    applied: StatePaths, command: list[str], stream: str, unbuffered: list[str]
+) -> None:
+    """Its window was closed. A write to it is an input/output error (EIO), as one to a broken disk."""
+    argv = [sys.executable, *unbuffered, "-m", "lkhub", *command]
+    environ = _buffered() | {"LKHUB_STATE": applied.root}
+    ours, gone = pty.openpty()
+    os.close(ours)
+    try:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: gone}
+        done = subprocess.run(argv, env=environ, **streams, text=True, timeout=30)  # type: ignore[call-overload]
+    finally:
+        os.close(gone)
+    assert (done.returncode, done.stdout or "", done.stderr or "") == (1, "", "")
 
 
 def _buffered() -> dict[str, str]:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from lkhub.cli.shared.output import drop_output
+from lkhub.cli.shared.output import drop_output, notice_lost_terminals
 from lkhub.errors import EXIT_BUG, EXIT_MACHINE, HubError, MachineError, flatten
 
 # A file that could not be written for these reasons is named by another error. What is left is the output.
@@ -20,6 +20,7 @@ def run(command: Callable[[], object]) -> None:
     # What loads modules makes objects that stay, among which the collector finds nothing: 20 of the 400 ms of `up`.
     gc.set_threshold(10_000)
     _open_closed_streams()
+    notice_lost_terminals()
     try:
         _run(command)
     finally:
