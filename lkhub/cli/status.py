@@ -3,7 +3,16 @@
 import typer
 
 from lkhub.cli.shared.options import HubSpec, Json, State
-from lkhub.cli.shared.show import lasting, out, show_detour, show_findings, show_paths, show_rows, show_unseen
+from lkhub.cli.shared.show import (
+    describe_state,
+    lasting,
+    out,
+    show_detour,
+    show_findings,
+    show_paths,
+    show_rows,
+    show_unseen,
+)
 from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL
 from lkhub.findings.fold import fold
@@ -59,6 +68,4 @@ def _describe(process: ProcessReport) -> str:
     count = process.restarts
     restarts = "" if not count else ", 1 restart" if count == 1 else f", {count} restarts"
     pid = f"pid {process.pid}, " if process.pid else ""
-    # A build of a site ends when it is done.
-    state = "done" if process.done else process.state
-    return f"{state} ({pid}for {lasting(process.since)}{restarts})"
+    return f"{describe_state(process)} ({pid}for {lasting(process.since)}{restarts})"

@@ -274,7 +274,7 @@ class HubStatus:
             },
             "urls": self.urls,
             **({"sites": sites} if (sites := self.sites) else {}),
-            "processes": [{key: getattr(process, key) for key in _OF_A_PROCESS} for process in self.processes],
+            "processes": [_pack_process(process) for process in self.processes],
             **({"retired": retired} if retired else {}),
             "verified": verified.as_json() if verified else None,
             "findings": [finding.as_json() for finding in self.find()],
@@ -284,6 +284,11 @@ class HubStatus:
 # What `status --json` has of a process.
 _OF_A_PROCESS = ("name", "pid", "state", "since", "restarts")
 _OF_A_RETIRED = ("name", "pid", "since", "people")
+
+
+def _pack_process(process: ProcessReport) -> dict[str, object]:
+    packed = {key: getattr(process, key) for key in _OF_A_PROCESS}
+    return packed | ({"done": True} if process.done else {})
 
 
 def _name_refs(findings: Iterable[Finding]) -> dict[str, Ref]:

@@ -154,3 +154,14 @@ def test_running_hub_is_well_unless_a_finding_is_an_error(
     monkeypatch.setattr(status_module, "read_status", lambda _: hub)
     done = run("status")
     assert (done.code, done.out.splitlines()[0]) == (code, "hub is running")
+
+
+def test_process_whose_work_is_done_is_not_said_to_be_stopped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = {"name": "site-web", "pid": None, "state": "stopped", "since": time.time(), "restarts": 0, "done": True}
+    media = {**build, "name": "media", "pid": 7, "state": "running", "done": False}
+    supervisor = {"processes": [media, build], "failures": {}, "pending": False, "spec": None, "pid": 1}
+    monkeypatch.setattr(status_module, "read_status", lambda _: HubStatus(None, hub_report(supervisor), (), None))
+    assert re.search(r"site-web +done \(for ", run("status").out)
+    rows = {row["name"]: row for row in run("status", "--json").json["processes"]}
+    assert (rows["site-web"]["state"], rows["site-web"]["done"]) == ("stopped", True)
+    assert "done" not in rows["media"]

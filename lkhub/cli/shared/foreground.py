@@ -8,7 +8,7 @@ from rich.text import Text
 
 from lkhub.cli.shared.exits import show_bug
 from lkhub.cli.shared.progress import Progress
-from lkhub.cli.shared.show import err, is_screen, show_error
+from lkhub.cli.shared.show import describe_state, err, is_screen, show_error
 from lkhub.errors import EXIT_BUG, EXIT_MACHINE, EXIT_OK, HubError
 from lkhub.host.service_manager import tell_manager
 from lkhub.prepare.hub import PreparedHub
@@ -97,7 +97,7 @@ async def _show_live(supervisor: Supervisor) -> None:
 
 
 def _describe(supervisor: Supervisor) -> Text:
-    states = [f"{child.plan.name} {child.state}" for child in supervisor.children.values()]
+    states = [f"{child.plan.name} {describe_state(child)}" for child in supervisor.children.values()]
     waiting = " · a change waits until nobody is in a call" if supervisor.pending else ""
     what = "" if supervisor.hurries else " · Ctrl-C stops now" if supervisor.stopping else " · Ctrl-C stops"
     return Text(f"{' · '.join(states)}{waiting}{what}", style="dim")

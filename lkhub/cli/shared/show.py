@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from lkhub.findings.fold import Folded
     from lkhub.hub.status import Verified
     from lkhub.plan.model import Sightings
+    from lkhub.supervise.child import Child
+    from lkhub.wire.control import ProcessReport
 
 
 class _TamedConsole(Console):
@@ -169,6 +171,11 @@ def _wrap(line: str, width: int) -> list[str]:
 
 # Stands for a space within a command, where a line must not break, so that a copied command is complete.
 _NO_BREAK = "\0"
+
+
+def describe_state(process: "ProcessReport | Child") -> str:
+    """The state of a process, in one word. A build of a site ends when it is done, and is not there to be started."""
+    return "done" if process.done else process.state
 
 
 def show_rows(rows: Mapping[str, str]) -> None:

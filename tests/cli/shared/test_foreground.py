@@ -192,11 +192,24 @@ async def test_status_line_that_fails_ends_no_hub(monkeypatch: pytest.MonkeyPatc
     await foreground._show_live(cast(Supervisor, None))
 
 
+def make_child(name: str, state: str, *, done: bool = False) -> object:
+    return SimpleNamespace(plan=SimpleNamespace(name=name), state=state, done=done)
+
+
+@pytest.mark.anyio
+async def test_status_line_tells_what_is_done_from_what_is_stopped(applied: StatePaths) -> None:
+    async with anyio.create_task_group() as tasks:
+        supervisor = Supervisor(applied, lambda _: None, tasks)
+        supervisor.children["site-web"] = cast(Any, make_child("site-web", "stopped", done=True))
+        supervisor.children["media"] = cast(Any, make_child("media", "stopped"))
+        assert str(foreground._describe(supervisor)) == "site-web done · media stopped · Ctrl-C stops"
+
+
 @pytest.mark.anyio
 async def test_status_line_says_what_the_next_ctrl_c_does(applied: StatePaths) -> None:
     async with anyio.create_task_group() as tasks:
         supervisor = Supervisor(applied, lambda _: None, tasks)
-        supervisor.children["media"] = cast(Any, SimpleNamespace(plan=SimpleNamespace(name="media"), state="running"))
+        supervisor.children["media"] = cast(Any, make_child("media", "running"))
         lines = [str(foreground._describe(supervisor))]
         supervisor.fleet.stopping = True
         lines.append(str(foreground._describe(supervisor)))
