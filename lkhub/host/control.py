@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 from lkhub import __version__
-from lkhub.errors import OTHER_USER, START, HubError, MachineError, UnwellError
+from lkhub.errors import START, HubError, MachineError, UnwellError
 from lkhub.host import files
 from lkhub.host.lock import find_holder, is_held
 from lkhub.source.json_text import parse_finite_json
@@ -120,12 +120,6 @@ def _connect(path: str) -> socket.socket:
     except (BlockingIOError, TimeoutError):  # earlier connections still wait to be accepted
         connection.close()
         raise UnresponsiveError(None) from None
-    except PermissionError:
-        connection.close()
-        raise MachineError(
-            f"can't connect to {path}: permission denied",
-            hints=(OTHER_USER,),
-        ) from None
     except OSError:
         connection.close()
         with files.explain_os_errors(path, "connect to"):

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from lkhub.errors import READ_ONLY, InputError, MachineError
+from lkhub.errors import OTHER_USER, READ_ONLY, InputError, MachineError
 from lkhub.host.half_written import make_half_written
 from lkhub.shown import printable
 
@@ -44,10 +44,13 @@ STATE_PLACE = "with --state DIR"
 @contextlib.contextmanager
 def explain_os_errors(path: str | Path, doing: str, place: str = STATE_PLACE) -> Iterator[None]:
     """Turn an OSError on `path` into a MachineError that says what to do about it. `place` says how the user chooses
-    another place. The reason code is READ_ONLY where the file system is."""
+    another place. The reason code is READ_ONLY where the file system is. Where another user's folder is closed to this
+    one, as the state directory of that user's hub is, it says whose it is, whatever was tried in there."""
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM) and place == STATE_PLACE:
+            require_open(path)
         reason, code = (error.strerror or str(error)).lower(), ""
         hints: tuple[str, ...] = ()
         match error.errno:
@@ -59,6 +62,20 @@ def explain_os_errors(path: str | Path, doing: str, place: str = STATE_PLACE) ->
             case errno.EACCES | errno.EPERM:
                 reason, hints = "permission denied", (f"choose a folder of your own {place}",)
         raise MachineError(f"can't {doing} {path}: {reason}", hints=hints, code=code) from error
+
+
+def require_open(path: str | Path) -> None:
+    """Raise MachineError where `path` is in a folder that another user keeps closed, or is such a folder."""
+    for folder in (Path(path).absolute(), *Path(path).absolute().parents):
+        with contextlib.suppress(OSError):  # what is in a closed folder can't be looked at
+            status = os.stat(folder)
+            if stat.S_ISDIR(status.st_mode):
+                if status.st_uid != os.geteuid() and not status.st_mode & 0o077:
+                    raise MachineError(
+                        f"{folder} belongs to {user_name(status.st_uid)}, and this is {user_name(os.geteuid())}",
+                        hints=(OTHER_USER, f"or choose a folder of your own {STATE_PLACE}"),
+                    )
+                return
 
 
 def require_space(folder: str, needed: int, what: str, *hints: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 import lkhub
-from lkhub.errors import ANOTHER, OTHER_USER, InputError, MachineError
+from lkhub.errors import ANOTHER, InputError, MachineError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.archive import MANIFEST, ArchiveWriter
 from lkhub.host.files import (
@@ -131,8 +131,9 @@ def _require_place(file: str) -> None:
 
 
 def _require_hub(paths: StatePaths) -> None:
-    if not os.access(paths.root, os.R_OK | os.X_OK) and os.path.lexists(paths.root):
-        raise MachineError(f"can't read {paths.root}: permission denied", hints=(OTHER_USER,))
+    if os.path.lexists(paths.root):
+        with explain_os_errors(paths.root, "read"):
+            os.listdir(paths.root)
     if not os.path.lexists(paths.managed_keys) and not os.path.lexists(paths.keys):
         raise InputError(f"there is no hub in {paths.root}", hints=(ANOTHER,))
 

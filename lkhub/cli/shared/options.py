@@ -27,6 +27,7 @@ State = Annotated[
     typer.Option(
         "--state",
         metavar="DIR",
+        readable=False,  # whoever may not read it is told why, as where $LKHUB_STATE names it
         help="Where the hub keeps its keys, files and logs. Default: $LKHUB_STATE, else the system's place for it.",
     ),
 ]
