@@ -27,6 +27,8 @@ _PIPS = re.compile(
     re.IGNORECASE,
 )
 
+_VERSIONS = re.compile(r"\(from versions: [^)]*\)")
+
 _NAME = "from lkhub.host.programs import name_build; print(name_build())"
 
 
@@ -96,6 +98,7 @@ def _copy_from_pip(wanted: str, parent: str, *, for_all: bool, unmet: Iterable[s
 
 
 def _explain(done: Done) -> str:
-    """What pip says last: before that it tells what it tried."""
+    """What pip says last: before that it tells what it tried, and which versions there are."""
     errors = [line for line in done.err.splitlines() if line.startswith("ERROR: ")]
-    return errors[-1].removeprefix("ERROR: ") if errors else done.said
+    there = _VERSIONS.search(done.err)
+    return errors[-1].removeprefix("ERROR: ") + (f" {there[0]}" if there else "") if errors else done.said

@@ -175,7 +175,7 @@ def test_pip_gets_what_is_not_here_from_where_it_is_told_to(monkeypatch: pytest.
     # Not a module of the working folder.
     (tmp_path / "pip.py").write_text("raise SystemExit('planted')")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MachineError, match=r"pip can't install lkhub==9\.9: No matching distribution"):
+    with pytest.raises(MachineError, match=r"pip can't install lkhub==9\.9: No matching .* \(from versions: "):
         copy_version("9.9", str(tmp_path / "opt"))
     made = copy_version(__version__, str(tmp_path / "opt"))
     assert ask_name(made) == Path(made).name

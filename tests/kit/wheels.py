@@ -54,7 +54,13 @@ def make_release(built: Path, version: str, changes: Mapping[str, Callable[[byte
 def make_wheels(folder: Path) -> None:
     """Write into `folder` the wheel of lkhub, and of all that it and its agents need here."""
     build_wheel(folder)
-    for found in (*list_distributions("lkhub"), distribution("uv")):
+    pack_needed(folder)
+    _pack(distribution("uv"), folder)
+
+
+def pack_needed(folder: Path) -> None:
+    """Write the wheels of all that lkhub needs here into `folder`."""
+    for found in list_distributions("lkhub"):
         if found.name != "lkhub":
             _pack(found, folder)
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -9,14 +10,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.documents import ROOT
 from tests.kit.booted import Booted
 from tests.kit.call import Call
 from tests.kit.guide import follow
+from tests.kit.wheels import pack_needed
 from tests.targets.conftest import ADDRESS, ENGINE, SETUP, Make
 from tests.targets.test_guide import BootedDesk
 from tests.targets.test_systemd import NO_GAP_SECONDS, list_pids, list_processes
@@ -32,6 +36,8 @@ access: {{modes: [api-keys]}}
 
 BROKEN, FAILING = b"#!/bin/sh\nexit 1\n", b"raise SystemExit(9)\n"
 UP = "lkhub/cli/up.py"
+
+INDEX_PORT = 8099
 
 # What the documents promise of a media process that is replaced, and what a busy machine does to audio.
 REPLACED_SECONDS = 6.0
@@ -207,6 +213,45 @@ def test_service_that_is_stopped_and_disabled_is_upgraded_and_stays_so(service: 
     assert list_processes(service) == []
     service.must("systemctl enable --now lkhub")
     wait_until(lambda: service.run("lkhub status").returncode == 0, "the hub is well", 60)
+
+
+@pytest.fixture
+def index(service: Booted, tmp_path: Path) -> Iterator[Path]:
+    """A package index on the machine, with all that lkhub needs (PEP 503: a folder for each package)."""
+    pack_needed(tmp_path)
+    simple = service.root / "srv/index/simple"
+    for wheel in tmp_path.glob("*.whl"):
+        place = simple / canonicalize_name(wheel.name.split("-")[0])
+        place.mkdir(parents=True)
+        shutil.move(wheel, place)
+    with started(service, f"python3 -m http.server --bind 127.0.0.1 --directory /srv/index {INDEX_PORT}") as server:
+        wait_until(lambda: service.run(f"ss -Hlnt | grep -q :{INDEX_PORT}").returncode == 0, "the index is up", 30)
+        yield simple
+        assert "GET /simple/lkhub/" in server.said()
+    shutil.rmtree(simple.parent)
+
+
+def test_version_comes_from_the_index_that_pip_is_told_of(service: Booted, make: Make, index: Path) -> None:
+    wheel = Path(make("0.7.0", {}))
+    (index / "lkhub").mkdir()
+    shutil.move(f"{service.root}{wheel}", index / "lkhub")
+    upgrade = f"PIP_INDEX_URL=http://127.0.0.1:{INDEX_PORT}/simple lkhub upgrade"
+    pids, copies, before = list_pids(service), list_copies(service), ask_version(service)
+    missing = service.run(f"{upgrade} 9.9.9")
+    assert missing.returncode != 0
+    assert "pip can't install lkhub==9.9.9: No matching distribution" in missing.stderr
+    assert "from versions: 0.7.0" in missing.stderr
+    assert (list_pids(service), list_copies(service), ask_version(service)) == (pids, copies, before)
+    done = service.run(f"{upgrade} 0.7.0")
+    assert done.returncode == 0, done.stderr
+    assert f"the service runs lkhub 0.7.0, and what worked with lkhub {before} works" in " ".join(done.stderr.split())
+    assert ask_version(service) == "0.7.0"
+    assert set(list_pids(service).values()).isdisjoint(pids.values())
+    assert service.run("lkhub status").returncode == 0
+    kept = list_copies(service)
+    assert len(kept) == 2, "the earlier one is there for a way back"
+    assert f"{before}-" in "".join(kept)
+    assert not service.must("ls -d /tmp/lkhub-* 2>/dev/null || true")
 
 
 def test_a_reader_gets_where_the_guide_leads(service: Booted, make: Make) -> None:
