@@ -21,11 +21,11 @@ COMMAND_SECONDS = 180
 
 class Booted:
     """A machine with the file system `root`, in the network of `machine`. It runs from `boot` to `power_off` or
-    `cut_power`."""
+    `cut_power`. `options` are further ones of systemd-nspawn."""
 
-    def __init__(self, root: Path, machine: Namespace) -> None:
+    def __init__(self, root: Path, machine: Namespace, *options: str) -> None:
         self.root = root
-        self._machine = machine
+        self._machine, self._options = machine, options
         self._nspawn: subprocess.Popen[bytes] | None = None
         # The pid of the machine's systemd, as this machine sees it.
         self._init = 0
@@ -46,6 +46,7 @@ class Booted:
         """Return when the machine has booted, within so many seconds."""
         argv = ["nsenter", f"--net=/run/netns/{self._machine.name}", "systemd-nspawn", "--quiet", "--boot"]
         argv += ["--register=no", "--keep-unit", "--console=pipe", f"--directory={self.root}", "--machine=hub"]
+        argv += self._options
         # Where the machine has cgroups of both versions, systemd would not learn that a service has no process any
         # more.
         environ = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
@@ -112,9 +113,9 @@ def make_root(folder: Path, *more: str) -> Path:
 
 
 @contextmanager
-def booting(root: Path, machine: Namespace) -> Iterator[Booted]:
+def booting(root: Path, machine: Namespace, *options: str) -> Iterator[Booted]:
     """A machine that has booted, for as long as the block runs."""
-    made = Booted(root, machine)
+    made = Booted(root, machine, *options)
     try:
         made.boot()
         yield made

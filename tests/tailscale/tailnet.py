@@ -40,6 +40,10 @@ class Tailnet:
         assert done.returncode == 0, said.read_text()
         return said.read_text()
 
+    def switch_on(self, node: str) -> None:
+        """As after `tailscale down`. With any option, such as `--reset`, it would forget its control server."""
+        self.script("in", node, "timeout", "60", "tailscale", "up")
+
     def prefix(self, node: str) -> list[str]:
         """What runs a command line on a node."""
         return ["env", f"W={self.folder}", str(self.run), "in", node]

@@ -75,4 +75,4 @@ def test_tailscaled_that_is_switched_off_is_named(tailnet: Tailnet, hub: Hub) ->
         assert done.returncode == 2, done.stdout + done.stderr
         assert "Tailscale is switched off on this machine" in done.stderr
     finally:
-        tailnet.script("in", "a", "tailscale", "up", "--reset", "--timeout=60s")
+        tailnet.switch_on("a")

@@ -135,4 +135,4 @@ def test_status_has_the_same_kinds(tailnet: Tailnet, short_dir: Path, state: str
         assert real["CertDomains"] == [NAME]
     finally:
         if state == "Stopped":
-            tailnet.script("in", "a", "tailscale", "up", "--reset", "--timeout=60s")
+            tailnet.switch_on("a")
