@@ -17,3 +17,15 @@ def look_at_disks(folders: Iterable[str]) -> tuple[Disk, ...]:
             usage = shutil.disk_usage(folder)
             found.setdefault(os.stat(folder).st_dev, Disk(folder, usage.free, usage.total))
     return tuple(found.values())
+
+
+# A process of the hub that starts writes less than this: certificates, databases, lines of its log.
+_NEEDED_BYTES = 1 << 20
+
+
+def describe_full(folder: str) -> str:
+    """That the disk of a folder has no room, which may be why a process ended; "" where it has, or is not known."""
+    for disk in look_at_disks((folder,)):
+        if disk.free < _NEEDED_BYTES:
+            return f"the disk of {folder} is full ({disk.free:,} bytes are free; `df -h` shows all disks)"
+    return ""

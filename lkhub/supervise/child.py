@@ -14,6 +14,7 @@ import anyio.to_thread
 from lkhub.errors import MachineError, describe_error, is_refusal
 from lkhub.host import files, processes
 from lkhub.host.agent_home import is_uninstalled
+from lkhub.host.disks import describe_full
 from lkhub.host.exits import describe_exit
 from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
@@ -345,9 +346,10 @@ class Child:
 
 def report_end(name: str, code: int | None, paths: StatePaths) -> str:
     """The report of a process that ended by itself, with the last lines of its log. `code` is the return code as in
-    subprocess.Popen, None if it is not known. `lkhub logs` recognises the lines of the log by their mark, and shows
+    subprocess.Popen, None if it is not known. A full disk is named: a program whose log takes no line can't say so.
+    `lkhub logs` recognises the lines of the log by their mark, and shows
     them as lines of the process (lkhub/log_lines.py)."""
-    how = describe_exit(code)
+    how = "; ".join(filter(None, (describe_exit(code), describe_full(paths.root))))
     log = paths.log(name)
     try:
         lines = files.read_tail(log, REPORT_LINES)

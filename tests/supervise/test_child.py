@@ -18,6 +18,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Health
 from lkhub.shown import QUOTED
 from lkhub.state.identity import Identity
+from lkhub.supervise import child as child_module
 from lkhub.supervise import life
 from lkhub.supervise.child import Child
 from lkhub.supervise.shared import Shared
@@ -184,6 +185,17 @@ async def test_first_start_that_fails_is_an_error_with_the_end_of_the_log(
     assert paths.log("media") in failed.value.message
     assert (child.state, child.restarts) == ("failed", 0)
     assert not os.path.exists(paths.record("media"))
+
+
+async def test_first_start_that_fails_on_a_full_disk_names_it(
+    make_child: MakeChild, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program can't even write its log."""
+    monkeypatch.setattr(child_module, "describe_full", lambda folder: f"the disk of {folder} is full")
+    child = make_child(exit=2)
+    async with tasks() as group:
+        with pytest.raises(MachineError, match=f"^media ended with exit code 2; the disk of {paths.root} is full\n"):
+            await child.start(group)
 
 
 async def test_report_shows_few_and_short_lines(make_child: MakeChild) -> None:
