@@ -40,6 +40,9 @@ FREE_SPACE = "free some space (`df -h` shows where), then run it again"
 STATE_PLACE = "with --state DIR"
 """How the user chooses another state directory, in a hint."""
 
+FIXED_PLACE = ""
+"""In its place, where the user can't choose another one: what a service consists of has fixed paths."""
+
 
 @contextlib.contextmanager
 def explain_os_errors(path: str | Path, doing: str, place: str = STATE_PLACE) -> Iterator[None]:
@@ -58,9 +61,12 @@ def explain_os_errors(path: str | Path, doing: str, place: str = STATE_PLACE) ->
                 reason, hints = "the disk is full", (FREE_SPACE,)
             case errno.EROFS:
                 reason, code = "the file system is read-only", READ_ONLY
-                hints = (f"choose another place {place}", "or remount it writable")
+                hints = (
+                    (f"choose another place {place}", "or remount it writable") if place else ("remount it writable",)
+                )
             case errno.EACCES | errno.EPERM:
-                reason, hints = "permission denied", (f"choose a folder of your own {place}",)
+                closed = f"`namei -l {shlex.quote(str(path))}` shows which folder does not allow it"
+                reason, hints = "permission denied", (f"choose a folder of your own {place}" if place else closed,)
         raise MachineError(f"can't {doing} {path}: {reason}", hints=hints, code=code) from error
 
 
@@ -158,7 +164,7 @@ def write_private(
     with contextlib.suppress(OSError, MachineError):
         status = os.stat(path)
         is_theirs = owner is None or (status.st_uid, status.st_gid) == owner
-        if read_text(path) == text and status.st_mode & 0o777 == mode and is_theirs:
+        if read_text(path, place) == text and status.st_mode & 0o777 == mode and is_theirs:
             return False
     with _written_beside(path, text, mode, owner, place) as temporary:
         os.replace(temporary, path)
@@ -217,7 +223,7 @@ def _written_beside(
 def require_room(folder: str) -> None:
     """Raise MachineError where a folder takes no more than a few megabytes, which may be why another program failed
     there."""
-    with explain_os_errors(folder, "write in"), tempfile.TemporaryFile(dir=folder) as file:
+    with explain_os_errors(folder, "write in", FIXED_PLACE), tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(_ROOM_BYTES))
 
 
@@ -236,9 +242,10 @@ class NotTextError(MachineError):
     """A file is no text."""
 
 
-def read_text(path: str) -> str | None:
-    """The text of a file, None where it does not exist. Raises NotTextError for what is no text, and MachineError."""
-    content, unfit = _read_regular(path, STATE_PLACE)
+def read_text(path: str, place: str = STATE_PLACE) -> str | None:
+    """The text of a file, None where it does not exist. Raises NotTextError for what is no text, and MachineError;
+    `place` as of `explain_os_errors`."""
+    content, unfit = _read_regular(path, place)
     try:
         text = None if content is None else io.TextIOWrapper(io.BytesIO(content), "utf-8").read()
     except UnicodeDecodeError:
@@ -307,9 +314,9 @@ def require_own_links(path: str) -> None:
             )
 
 
-def remove(path: str) -> None:
-    """Remove a file if it is there."""
-    with explain_os_errors(path, "remove"), contextlib.suppress(FileNotFoundError):
+def remove(path: str, place: str = STATE_PLACE) -> None:
+    """Remove a file if it is there. Raises MachineError; `place` as of `explain_os_errors`."""
+    with explain_os_errors(path, "remove", place), contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 

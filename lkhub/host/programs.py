@@ -22,7 +22,7 @@ from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host.commands import Done, run_command
 from lkhub.host.engine import bundled_engine, engine_build, require_engine
-from lkhub.host.files import digest, explain_os_errors, require_room
+from lkhub.host.files import FIXED_PLACE, digest, explain_os_errors, require_room
 from lkhub.host.lock import hold_folder, is_held
 from lkhub.host.trees import list_tree
 from lkhub.plan.service import HIDDEN
@@ -81,7 +81,7 @@ def make_copy(
     """Make a folder in `parent` with an environment of its own for an lkhub: `fill` puts the packages into the folder
     that it is given, and `name` names the copy once that is complete. It appears under its name then. Returns its
     path. Raises MachineError, with `hint` where the copy does not run; what was made is removed."""
-    with explain_os_errors(parent, "write"):
+    with explain_os_errors(parent, "write", FIXED_PLACE):
         os.makedirs(parent, exist_ok=True)
         os.chmod(parent, _MODE)
         with _new_folder(parent) as made:
@@ -118,7 +118,7 @@ def add_uv(folder: str, uv: str) -> None:
     """Put the program uv beside the Python of a copy, where `lkhub up` looks for it first: the service may not see the
     one that is on the PATH here. Raises MachineError."""
     place = f"{folder}/bin/uv"
-    with explain_os_errors(place, "write"):
+    with explain_os_errors(place, "write", FIXED_PLACE):
         if os.path.exists(place) and filecmp.cmp(uv, place, shallow=False):
             return
         # Agents may be installed with the earlier one at this moment.
@@ -162,7 +162,7 @@ def _open_to_all(folder: str) -> None:
 
 def point_to(folder: str, link: str) -> None:
     """Make the symbolic link `link` lead to `folder`, at once: whoever reads it finds the old folder or the new one."""
-    with explain_os_errors(link, "write"):
+    with explain_os_errors(link, "write", FIXED_PLACE):
         if os.path.islink(link) and os.readlink(link) == folder:
             return
         beside = f"{link}.new"

@@ -32,9 +32,9 @@ class Systemd:
 
     of_user: bool = False
 
-    def require(self, unit_file: str) -> None:
+    def require(self, unit_file: str, *typed: str) -> None:
         """Raise MachineError where it can't start the hub of this unit: it is not the service manager, or is too old.
-        Where the unit is there already, `lkhub up` is no way: a service refuses it."""
+        `typed` are the options of the `lkhub install` that needs it. Where the unit is there already, `lkhub up` is no way: a service refuses it."""
         is_service = os.path.exists(unit_file)
         if sys.platform == "darwin":
             raise MachineError(
@@ -62,7 +62,7 @@ class Systemd:
                 ),
             )
         if self.of_user:
-            _require_own(f"`{as_root('install')}` makes the hub a service of the machine instead")
+            _require_own(f"`{as_root('install', *typed)}` makes the hub a service of the machine instead")
 
     def require_for_removal(self, unit_file: str) -> None:
         """Raise MachineError where it can't stop and remove a service. Any version can."""

@@ -13,7 +13,7 @@ from packaging.version import Version
 from lkhub.errors import HubError, MachineError
 from lkhub.host.another import AnotherLkhub
 from lkhub.host.control import NotRunningError, ask
-from lkhub.host.files import explain_os_errors, open_lock
+from lkhub.host.files import FIXED_PLACE, explain_os_errors, open_lock
 from lkhub.host.programs import add_uv, remove_half_made, remove_programs
 from lkhub.host.release import copy_version, copy_wheel
 from lkhub.host.selinux import restore_labels
@@ -160,7 +160,7 @@ def opening_copies(service: Service, progress: Progress) -> Iterator[ServiceCopi
     """The copies of a service, for the only upgrade of that service. Waits for another one, and raises MachineError
     where that goes on."""
     path = name_lock(service)
-    with explain_os_errors(path, "write"):
+    with explain_os_errors(path, "write", FIXED_PLACE):
         held = open_lock(path)
     try:
         deadline = time.monotonic() + LOCK_SECONDS

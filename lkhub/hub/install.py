@@ -14,7 +14,7 @@ from lkhub.firewall.table import Command
 from lkhub.host import programs
 from lkhub.host.commands import run_command
 from lkhub.host.control import ask
-from lkhub.host.files import explain_os_errors, read_text, remove, write_private
+from lkhub.host.files import FIXED_PLACE, explain_os_errors, read_text, remove, write_private
 from lkhub.host.journal import read_journal
 from lkhub.host.lock import is_held
 from lkhub.host.ports import require_free_ports
@@ -38,6 +38,9 @@ from lkhub.spec.places import make_absolute
 from lkhub.state.identity import list_records, list_retired
 from lkhub.state.upgrade import name_lock, name_record, read_upgrade
 from lkhub.wire.control import ApplyRequest, LeaveRequest
+
+# How the user chooses another spec, in a hint.
+_SPEC_PLACE = "with --spec FILE"
 
 # A user's own spec is for that user alone.
 _OWN_FOLDER_MODE, _OWN_SPEC_MODE = 0o700, 0o600
@@ -69,7 +72,8 @@ def install_service(
     is installed, else hub.yaml in the current folder. `progress` is told each step. Everything is judged before the
     first change. `now`: a change that would interrupt a call does not wait. Raises HubError."""
     systemd = Systemd(service.of_user)
-    systemd.require(service.unit_file)
+    named = ("--spec", os.path.abspath(given)) if given else ()
+    systemd.require(service.unit_file, *named, *(("--now",) if now else ()))
     finish_restore(StatePaths(service.installation.state))
     source = given or (service.spec if os.path.exists(service.spec) else DEFAULT_SPEC)
     prepared = prepare_service(source, environ, service)
@@ -97,7 +101,7 @@ def install_service(
         systemd.run("enable", "--quiet", UNIT)
     # Before the start: where that fails, what to do next has this command in it.
     if not os.path.lexists(service.command):
-        with explain_os_errors(service.command, "write"):
+        with explain_os_errors(service.command, "write", FIXED_PLACE):
             os.makedirs(os.path.dirname(service.command), exist_ok=True)
         point_to(f"{service.current}/bin/lkhub", service.command)
     stopped = upgrade is not None and not upgrade.before.running and systemd.is_stopped(UNIT)
@@ -116,7 +120,7 @@ def install_service(
     if not is_held(name_lock(service)):
         programs.remove_programs(service.programs, (folder, before, *list_used(service)))
         # Of an upgrade that was killed: this installation has the last word.
-        remove(name_record(service))
+        remove(name_record(service), FIXED_PLACE)
     return Installed(plan.paths, reloaded, stopped, prepared.absolute)
 
 
@@ -136,7 +140,7 @@ def list_used(service: Service) -> tuple[str, ...]:
 
 def is_another_here(service: Service) -> bool:
     """Whether the current folder has a spec that differs from the installed one."""
-    here, installed = read_text(DEFAULT_SPEC), read_text(service.spec)
+    here, installed = read_text(DEFAULT_SPEC, _SPEC_PLACE), read_text(service.spec, FIXED_PLACE)
     if here is None or installed is None:
         return False
     return installed not in (here, make_absolute(here, os.getcwd())[0])
@@ -172,25 +176,26 @@ def _write_files(prepared: PreparedService, service: Service, progress: Progress
     mode, owner = _OWN_SPEC_MODE, None
     if service.of_user:
         for folder in (service.folder, os.path.dirname(service.unit_file)):
-            with explain_os_errors(folder, "write"):
+            with explain_os_errors(folder, "write", FIXED_PLACE):
                 os.makedirs(folder, mode=_OWN_FOLDER_MODE, exist_ok=True)
     else:
         mode, owner = SPEC_MODE, (0, find_group(service.installation.user))
-        with explain_os_errors(service.folder, "write"):
+        with explain_os_errors(service.folder, "write", FIXED_PLACE):
             os.makedirs(service.folder, mode=FOLDER_MODE, exist_ok=True)
             os.chown(service.folder, *owner)
             os.chmod(service.folder, FOLDER_MODE)
-    before = read_text(service.spec)
+    before = read_text(service.spec, FIXED_PLACE)
     if before is not None and before != prepared.spec:
-        write_private(f"{service.spec}.before", before, mode, owner)
+        write_private(f"{service.spec}.before", before, mode, owner, FIXED_PLACE)
     # A link leads to a file that the operator keeps elsewhere, unless the service would not see it there.
     real = os.path.realpath(service.spec)
-    write_private(service.spec if real.startswith(service.hidden) else real, prepared.spec, mode, owner)
+    spec = service.spec if real.startswith(service.hidden) else real
+    write_private(spec, prepared.spec, mode, owner, FIXED_PLACE)
     if prepared.environment:
-        write_private(service.environment, prepared.environment)
+        write_private(service.environment, prepared.environment, place=FIXED_PLACE)
     write_unit(service.unit_file, prepared.unit.text, prepared.unit.mode, service.units, progress)
     if not prepared.environment:
-        remove(service.environment)
+        remove(service.environment, FIXED_PLACE)
     place = os.path.dirname(service.unit_file)
     for each in prepared.others:
         write_unit(f"{place}/{each.name}", each.text, each.mode, service.units, progress)
@@ -265,7 +270,7 @@ def uninstall_service(service: Service, progress: Progress) -> tuple[str, ...]:
     systemd.run("daemon-reload")
     systemd.ask("reset-failed", UNIT)
     if os.path.islink(service.command) and os.readlink(service.command).startswith(f"{service.current}/"):
-        remove(service.command)
+        remove(service.command, FIXED_PLACE)
     state = service.installation.state
     # Of agents: what those keep that a unit runs, or that root's hub has run with this state.
     private = () if service.of_user else (f"/var/lib/private/{AGENTS_STATE}",)
@@ -291,10 +296,10 @@ def remove_programs(service: Service) -> None:
     """Remove every copy of lkhub that `install_service` has made, and their folder if nothing else is in it."""
     if not os.path.isdir(service.programs):
         return
-    with explain_os_errors(service.programs, "remove"):
-        remove(service.current)
-        remove(name_record(service))
-        remove(name_lock(service))
+    with explain_os_errors(service.programs, "remove", FIXED_PLACE):
+        remove(service.current, FIXED_PLACE)
+        remove(name_record(service), FIXED_PLACE)
+        remove(name_lock(service), FIXED_PLACE)
         programs.remove_programs(service.programs)
         if os.path.isdir(service.units) and not os.listdir(service.units):
             os.rmdir(service.units)

@@ -103,5 +103,8 @@ def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
     running = applied.spec or "no spec"
     raise InputError(
         f"the hub in {paths.root} runs by {running}, not by {spec}",
-        hints=(f"`lkhub up --spec {spec}` makes it run by that", "--state names the directory of another hub"),
+        hints=(
+            f"`lkhub up --spec {shlex.quote(str(spec))}` makes it run by that",
+            "--state names the directory of another hub",
+        ),
     )

@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from pwd import getpwnam
 
 from lkhub.host.acting import acting_as_owner
-from lkhub.host.files import DIR_MODE, explain_os_errors
+from lkhub.host.files import DIR_MODE, FIXED_PLACE, explain_os_errors
 from lkhub.host.given import ensure_given_dir
 from lkhub.host.systemd import Systemd
 from lkhub.hub.progress import Progress
@@ -20,7 +20,7 @@ def make_folders(plan: Plan) -> None:
     """Make the folders that agents and builds get, as the hub's user. A unit does not start where its folder is
     missing, and at the first start of the hub the other units start before it. Raises MachineError."""
     root = plan.paths.root
-    with explain_os_errors(root, "create"):
+    with explain_os_errors(root, "create", FIXED_PLACE):
         if not os.path.isdir(root):
             known = getpwnam(plan.installation.user)
             os.mkdir(root, DIR_MODE)

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable
 
 from lkhub.checks.drift import EditedFile
-from lkhub.host.files import digest, explain_os_errors, read_text, remove, write_private
+from lkhub.host.files import FIXED_PLACE, digest, explain_os_errors, read_text, remove, write_private
 from lkhub.hub.progress import Progress
 from lkhub.plan.paths import name_edited
 from lkhub.plan.service import AGENT_UNITS, SITE_UNITS, Service
@@ -21,24 +21,24 @@ _MARK = "# lkhub install wrote this, and writes it again. sha256:"
 def write_unit(path: str, text: str, mode: int, copies: str, progress: Progress) -> None:
     """Put a unit in place, and a copy of it into the folder `copies`. One that was edited is kept beside it. Raises
     MachineError."""
-    before = read_text(path)
+    before = read_text(path, FIXED_PLACE)
     wanted = _mark(text)
     if before is not None and before != wanted and is_edited_text(before):
         kept = name_edited(path)
-        write_private(kept, before, stat.S_IMODE(os.stat(path).st_mode))
+        write_private(kept, before, stat.S_IMODE(os.stat(path).st_mode), place=FIXED_PLACE)
         name = os.path.basename(path)
         progress.warn(f"{name} was edited; it is written again, and the edit is kept as {kept}")
-    write_private(path, wanted, mode)
-    with explain_os_errors(copies, "write"):
+    write_private(path, wanted, mode, place=FIXED_PLACE)
+    with explain_os_errors(copies, "write", FIXED_PLACE):
         os.makedirs(copies, exist_ok=True)
         os.chmod(copies, _COPIES_MODE)
-    write_private(_name_copy(path, copies), wanted, mode)
+    write_private(_name_copy(path, copies), wanted, mode, place=FIXED_PLACE)
 
 
 def remove_unit(path: str, copies: str) -> None:
     """Remove a unit and its copy. Raises MachineError."""
-    remove(path)
-    remove(_name_copy(path, copies))
+    remove(path, FIXED_PLACE)
+    remove(_name_copy(path, copies), FIXED_PLACE)
 
 
 def _name_copy(path: str, copies: str) -> str:
@@ -54,8 +54,8 @@ def is_edited_text(text: str) -> bool:
 def find_edited(path: str, copies: str) -> tuple[EditedFile | None, EditedFile | None]:
     """The unit in this place where it was edited, beside what was written; and an edit that was written over, beside
     the unit. Raises MachineError."""
-    text, copy, kept = read_text(path) or "", _name_copy(path, copies), name_edited(path)
-    written, edit = read_text(copy), read_text(kept)
+    text, copy, kept = read_text(path, FIXED_PLACE) or "", _name_copy(path, copies), name_edited(path)
+    written, edit = read_text(copy, FIXED_PLACE), read_text(kept, FIXED_PLACE)
     if written and _read_mark(written) != _read_mark(text):
         written = None  # another version has written the unit since, without a copy
     now = EditedFile(copy, path, text, written) if is_edited_text(text) else None

@@ -66,6 +66,9 @@ def test_user_without_a_systemd_gets_a_command_that_sudo_finds(
     with pytest.raises(MachineError, match="does not answer: Failed to connect to bus") as refused:
         Systemd(of_user=True).require(NO_UNIT)
     assert refused.value.hints[1].startswith("`sudo /home/ann/.local/bin/lkhub install` makes")
+    with pytest.raises(MachineError) as refused:
+        Systemd(of_user=True).require(NO_UNIT, "--spec", "/srv/a b.yaml", "--now")
+    assert "lkhub install --spec '/srv/a b.yaml' --now` makes" in refused.value.hints[1], "what was typed stays"
 
 
 @pytest.fixture

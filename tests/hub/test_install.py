@@ -1,17 +1,22 @@
 """What a service that does not start says. `tests/targets` installs one."""
 
+import ast
+import errno
 import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.host import programs
 from lkhub.host.commands import Done
+from lkhub.host.files import FIXED_PLACE, explain_os_errors
 from lkhub.host.processes import ProcessId
-from lkhub.hub import install
+from lkhub.hub import copies, install, other_units, unit
 from lkhub.hub.locate import name_apply, name_command
 from lkhub.plan.build import build_plan
 from lkhub.plan.process import UNKNOWN, ProcessPlan
@@ -171,3 +176,28 @@ def test_copy_by_which_an_agent_is_kept_is_kept(tmp_path: Path) -> None:
     with subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE):
         assert install.list_used(service) == (folder,)
     assert install.list_used(service) == ()
+
+
+# Of a service every path is fixed, and `lkhub install` takes no --state.
+@pytest.mark.parametrize("module", [install, unit, programs, other_units, copies], ids=lambda each: each.__name__)
+def test_what_a_service_consists_of_is_never_said_to_be_placed_by_state(module: ModuleType) -> None:
+    calls = [node for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())) if isinstance(node, ast.Call)]
+    checked = 0
+    for call in calls:
+        if getattr(call.func, "id", "") in ("explain_os_errors", "read_text", "write_private", "remove"):
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
+            names = {each.id for each in given if isinstance(each, ast.Name)}
+            assert names & {"FIXED_PLACE", "_SPEC_PLACE"}, f"{module.__name__}:{call.lineno}"
+            checked += 1
+    assert checked
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_refusal_at_a_fixed_path_says_what_can_be_done(number: int) -> None:
+    with pytest.raises(MachineError) as refused, explain_os_errors("/opt/lk hub", "write", FIXED_PLACE):
+        raise OSError(number, os.strerror(number))
+    [hint] = refused.value.hints
+    assert hint == ("remount it writable" if number == errno.EROFS else CLOSED)
+
+
+CLOSED = "`namei -l '/opt/lk hub'` shows which folder does not allow it"
