@@ -17,6 +17,7 @@ from lkhub.hub.applied import describe_unknown
 from lkhub.hub.locate import find_hub, find_service
 from lkhub.hub.running import ask_running
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.service import Service
 from lkhub.state.applied import load_applied
 from lkhub.wire.control import RestartRequest, StatusRequest, StopRequest
 
@@ -42,8 +43,7 @@ def down(
     if _stop(paths, "now" if now else "drain") or load_applied(paths) is not None:
         err.print("the hub is down")
         if service := find_service(paths):
-            start = f"it starts again with the machine, or by `{service.systemctl} start lkhub`"
-            show_hints((start, "`lkhub uninstall` ends that"))
+            _show_next_start(service)
     else:
         # Not "the hub is down": the hub that the user means may run elsewhere.
         err.print(f"nothing to stop: {describe_unknown(paths)}")
@@ -80,6 +80,15 @@ def restart(
 def refuse_restart(paths: StatePaths, process: str) -> None:
     """Raise InputError where this process is in a container of its own image, which the hub can't start anew."""
     refuse_image(paths, process, "which the hub does not start", compose="restart", kubectl="rollout restart")
+
+
+def _show_next_start(service: Service) -> None:
+    # Imported here: it costs 20 ms, and most hubs are no service.
+    from lkhub.host.systemd import runs_machine
+
+    if runs_machine():
+        start = f"it starts again with the machine, or by `{service.systemctl} start lkhub`"
+        show_hints((start, "`lkhub uninstall` ends that"))
 
 
 def _stop(paths: StatePaths, how: "Ending") -> bool:

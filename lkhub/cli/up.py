@@ -12,13 +12,14 @@ from lkhub.cli.shared.outcome import show_outcome
 from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import say, show_hints
 from lkhub.cli.shared.store import name_left_store
-from lkhub.errors import EXIT_UNWELL, InputError, MachineError
+from lkhub.errors import ANOTHER, EXIT_UNWELL, InputError, MachineError
 from lkhub.host.service_manager import is_managed
 from lkhub.hub.apply import prepare_change, request_change
 from lkhub.hub.dev import write_dev_spec
 from lkhub.hub.locate import find_service, find_spec, find_state
 from lkhub.hub.running import is_running, require_report
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.service import Service
 
 
 def up(
@@ -48,11 +49,7 @@ def up(
     """
     service = find_service(StatePaths(find_state(state)))
     if service and not is_managed():
-        change = f"edit {service.spec}, then `lkhub install` makes the service match it"
-        owner = "your own systemd runs" if service.of_user else "the machine runs as a user of its own"
-        raise InputError(
-            f"this hub is a service, which {owner}", hints=(change, f"`{service.systemctl} start lkhub` starts it")
-        )
+        raise _describe_service(service)
     if os.path.lexists(StatePaths(find_state(state)).restore_record):
         # Imported here: it loads what unpacks a backup (30 ms), and a killed restore is rare.
         from lkhub.hub.restore import finish_restore
@@ -93,6 +90,21 @@ def up(
         require_report(paths)  # otherwise this would report on a hub that was stopped meanwhile
     show_examined(hub.plan, examined, link=link, pending=outcome.pending, json=json)
     raise typer.Exit(EXIT_UNWELL if examined.failed else 0)
+
+
+def _describe_service(service: Service) -> InputError:
+    # Imported here: it costs 20 ms, and is needed only where something is wrong.
+    from lkhub.host.systemd import runs_machine
+
+    owner = "your own systemd runs" if service.of_user else "the machine runs as a user of its own"
+    hints = (
+        f"edit {service.spec}, then `lkhub install` makes the service match it",
+        f"`{service.systemctl} start lkhub` starts it",
+    )
+    if not runs_machine():
+        where = f"where systemd runs {service.unit_file}, as outside this container or chroot"
+        hints = (f"systemd does not run here: start it {where}", ANOTHER)
+    return InputError(f"this hub is a service, which {owner}", hints=hints)
 
 
 def _tell_left(store: str) -> None:

@@ -34,14 +34,15 @@ class Systemd:
 
     def require(self, unit_file: str, *typed: str) -> None:
         """Raise MachineError where it can't start the hub of this unit: it is not the service manager, or is too old.
-        `typed` are the options of the `lkhub install` that needs it. Where the unit is there already, `lkhub up` is no way: a service refuses it."""
+        `typed` are the options of the `lkhub install` that needs it. Where the unit is there already, `lkhub up` is no
+        way: a service refuses it."""
         is_service = os.path.exists(unit_file)
         if sys.platform == "darwin":
             raise MachineError(
                 "macOS has no systemd, and lkhub does not put its daemon in place there",
                 hints=("`lkhub render launchd -o .` writes it", f"`{LOAD}` starts it with the machine"),
             )
-        if not _is_there():
+        if not runs_machine():
             raise MachineError(
                 "systemd does not run this machine, so nothing would start the hub with it",
                 hints=(
@@ -66,7 +67,7 @@ class Systemd:
 
     def require_for_removal(self, unit_file: str) -> None:
         """Raise MachineError where it can't stop and remove a service. Any version can."""
-        if not _is_there():
+        if not runs_machine():
             here = "macOS has no systemd" if sys.platform == "darwin" else "systemd does not run this machine"
             if os.path.exists(unit_file):
                 raise MachineError(
@@ -123,7 +124,8 @@ class Systemd:
         return self.ask("show", f"--property={name}", "--value", unit).out.strip()
 
 
-def _is_there() -> bool:
+def runs_machine() -> bool:
+    """Whether systemd is there: it is not in most containers, also where they have the units of a machine."""
     return os.path.isdir(_BOOTED) and has_program("systemctl")
 
 

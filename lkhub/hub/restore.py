@@ -36,6 +36,7 @@ from lkhub.host.lock import hold_lock
 from lkhub.host.sealed import BEGIN_BYTES, MAGIC, SealKeys, decrypting, require_passphrase_opens
 from lkhub.host.state_directory import remove_half_written
 from lkhub.host.system_user import find_group, has_user
+from lkhub.host.systemd import runs_machine
 from lkhub.host.trees import list_tree
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_service
 from lkhub.hub.running import find_left, is_running
@@ -118,7 +119,7 @@ def _require_stopped(paths: StatePaths) -> None:
     if not os.path.isdir(paths.root) or not (is_running(paths) or find_left(paths)):
         return
     service = find_service(paths)
-    stop = f"{service.systemctl} stop lkhub" if service else "lkhub down"
+    stop = f"{service.systemctl} stop lkhub" if service and runs_machine() else "lkhub down"
     raise InputError(f"a hub runs in {paths.root}", hints=(f"`{stop}` stops it; then restore",))
 
 

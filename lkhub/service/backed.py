@@ -134,7 +134,9 @@ class ClientSecret:
             return read_placed(self._file) if self._file else None
         except MachineError:
             raise ApiError(
-                503, "the hub can't read its secret for the OpenID provider", "`lkhub up` writes it"
+                503,
+                "the hub can't read its secret for the OpenID provider",
+                "its operator's next `lkhub up`, or `lkhub install` where it is a service, writes it",
             ) from None
 
 

@@ -11,8 +11,10 @@ import pytest
 
 from lkhub.cli import main as main_module
 from lkhub.cli.shared.show import name_hub
+from lkhub.host import systemd
 from lkhub.host.files import write_private
-from lkhub.hub import locate
+from lkhub.host.sealed import MAGIC
+from lkhub.hub import locate, restore
 from lkhub.hub.locate import find_typed
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import SYSTEM, Service, user_service
@@ -218,3 +220,21 @@ def test_spec_is_not_named_where_it_is_taken_anyway(applied: StatePaths, run: Ru
     set_spec(applied, {"here": os.path.abspath("hub.yaml"), "none": None}[spec])
     assert find_typed(applied).spec == ""
     assert "--spec" not in name_hub(STARTS, ["status", "--state", applied.root])
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["systemd", "no systemd"])
+@pytest.mark.usefixtures("service", "applied")
+def test_systemctl_is_told_only_where_systemd_runs(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runs: bool
+) -> None:
+    """A container may have the units of a machine, and no systemd."""
+    monkeypatch.setattr(systemd, "_BOOTED", str(tmp_path if runs else "/nowhere"))
+    monkeypatch.setattr(systemd, "has_program", lambda _: True)
+    Path("hub.age").write_bytes(MAGIC[0])
+    monkeypatch.setattr(restore, "is_running", lambda _: True)
+    refused = run("up")
+    assert (refused.code, "this hub is a service" in refused.err) == (2, True)
+    assert "`lkhub up" not in refused.err, "it would be the answer to itself"
+    assert ("where systemd runs" in refused.err) != runs
+    for done in (refused, run("down"), run("restore", "hub.age")):
+        assert ("systemctl" in done.err) == runs, done.err
