@@ -12,8 +12,9 @@ FIRST_LOW_UID, LOW_UIDS = 50_000, 10_000
 
 
 def choose_killer(uid: int) -> int:
-    """A user of no process but the one that kills those of `uid`, and that no code can have."""
-    return FIRST_LOW_UID + LOW_UIDS if uid < FIRST_UID else FIRST_UID + UIDS
+    """A user that no code can have, for the process that kills those of `uid`. It also kills those of its own user, so
+    each has one of its own; but for low numbers, of which there are too few."""
+    return FIRST_LOW_UID + LOW_UIDS if uid < FIRST_UID else uid - UIDS
 
 
 def choose_uid(folder: str, *, low: bool = False) -> int:
