@@ -128,7 +128,14 @@ def _list_of(uid: int) -> set[psutil.Process]:
     """The processes of a user, without those that have ended."""
     found = psutil.process_iter(["uids", "status"])
     own = {each for each in found if each.info["uids"] and each.info["uids"].real == uid}
-    return {each for each in own if each.info["status"] != psutil.STATUS_ZOMBIE}
+    return {each for each in own if each.info["status"] != psutil.STATUS_ZOMBIE or _has_threads(each)}
+
+
+def _has_threads(zombie: psutil.Process) -> bool:
+    """Whether threads of a process run on whose first one has ended. Its status is the same as if all had."""
+    with contextlib.suppress(psutil.Error):
+        return zombie.num_threads() > 1
+    return False
 
 
 def end_descendants(kept: Collection[psutil.Process] = ()) -> None:

@@ -13,6 +13,7 @@ import pytest
 from lkhub.host import session as session_module
 from lkhub.host.processes import identify
 from lkhub.host.session import Session, end_user
+from lkhub.plan.users import choose_killer
 from tests.waiting import wait_until
 
 STARTS = "import subprocess, sys; subprocess.Popen(['sleep', '1000']); print(flush=True); sys.stdin.read()"
@@ -80,6 +81,57 @@ def test_user_that_signals_all_its_processes_is_ended(tmp_path: Path, number: st
     first.wait(10)
     time.sleep(0.2)
     assert marks.stat().st_size == size, "it goes on"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+def test_user_can_not_signal_what_kills_it() -> None:
+    uid = 2_000_000_000 + os.getpid()
+    waits = session_module._KILL_ALL.replace("os.kill(-1, signal.SIGKILL)", "print(flush=True); signal.pause()")
+    assert waits != session_module._KILL_ALL
+    argv = [sys.executable, "-ISsc", waits, str(uid), str(choose_killer(uid))]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as killer:
+        assert killer.stdout
+        killer.stdout.readline()
+        one = ["perl", "-e", "exit(kill('KILL', shift) ? 1 : $!{EPERM} ? 0 : 2)", str(killer.pid)]
+        assert subprocess.run(one, user=uid, group=uid, extra_groups=(), check=False).returncode == 0
+        killer.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+def test_processes_that_have_ended_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their parent may never look at their ends."""
+    uid, kill_at_once = 2_000_000_000 + os.getpid(), session_module._kill_at_once
+    calls: list[int] = []
+
+    def kill(uid: int) -> bool:
+        calls.append(uid)
+        return kill_at_once(uid)
+
+    with subprocess.Popen(["sleep", "1000"], user=uid, group=uid, extra_groups=()) as first:
+        monkeypatch.setattr(session_module, "_kill_at_once", kill)
+        end_user(uid)
+        assert calls == [uid]
+        assert psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE
+
+
+# The first thread ends, and the other one runs on. The system calls are those of Linux on x86-64 and ARM.
+WITHOUT_FIRST_THREAD = """
+import ctypes, os, platform, sys, threading, time
+os.setresuid(*[int(sys.argv[1])] * 3)
+threading.Thread(target=time.sleep, args=(1000,)).start()
+print(flush=True)
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="the system calls are those of Linux")
+def test_process_whose_first_thread_has_ended_is_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = 2_000_000_000 + os.getpid()
+    with subprocess.Popen([sys.executable, "-ISsc", WITHOUT_FIRST_THREAD, str(uid)], stdout=subprocess.PIPE) as first:
+        wait_until(lambda: psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE, "the end of its first thread")
+        monkeypatch.setattr(session_module, "_kill_at_once", lambda _: False)
+        end_user(uid)
+        first.wait(10)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
