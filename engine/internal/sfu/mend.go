@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/livekit/livekit-server/pkg/routing"
@@ -41,6 +42,12 @@ type mender struct {
 }
 
 // newMender relies on a field of livekit-server. If it is renamed, tests/integration/test_lost_writes.py fails.
+// leftRoom is a room that Redis leads to this node, and that is not here, or to a node that has ended.
+type leftRoom struct {
+	seen time.Time     // when it was first looked at
+	ends time.Duration // how long it stays from then on if no one joins it
+}
+
 func newMender(rooms *service.RoomManager, client redis.UniversalClient, node string) *mender {
 	store := *private.Field[service.ObjectStore](rooms, "roomStore")
 	return &mender{
@@ -65,6 +72,9 @@ func (m *mender) writeAnew() { m.anew, m.next = true, time.Time{} }
 // mend corrects the lists if it is time. What fails is tried again later.
 func (m *mender) mend(ctx context.Context, now time.Time) error {
 	if now.Before(m.next) {
+	if m.lost.Swap(false) {
+		m.anew, m.next = true, time.Time{}
+	}
 		return nil
 	}
 	m.next = now.Add(mending)
@@ -106,8 +116,10 @@ func (m *mender) correct(ctx context.Context, now time.Time) iter.Seq[error] {
 	}
 }
 
-// removeLeft deletes the rooms of a process of this node that was killed. livekit-server deletes no room but its own, and
-// the participants of such a room would have its seats for as long as Redis runs.
+// removeLeft empties the rooms of a process that was killed, and deletes them when their time is over, as that process
+// would have done. It was one of this node, or one on the other ports of the hub (nodeID). livekit-server deletes no room
+// but its own. The participants of such a room would have its seats for as long as Redis runs. The room itself may be one
+// that was created for participants who come later.
 func (m *mender) removeLeft(ctx context.Context, now time.Time, yield func(error) bool) {
 	nodes, err := m.redis.HGetAll(ctx, routing.NodeRoomKey).Result()
 	if err != nil {

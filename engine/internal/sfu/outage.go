@@ -27,10 +27,9 @@ const lookAgain = 100 * time.Millisecond
 // livekit-server could not write meanwhile is written afterwards.
 func (s *Server) keepRoomsKnown(ctx context.Context) {
 	mender := newMender(s.server.RoomManager(), s.redis, s.node)
+	go s.mendLists(ctx, mender)
 	for {
-		rooms := s.openRooms()
-		mender.note(rooms, time.Now())
-		err, isAway, wait := s.noteRooms(ctx, rooms), s.away.Load() != 0, telling
+		err, isAway, wait := s.noteRooms(ctx, s.openRooms()), s.away.Load() != 0, telling
 		switch {
 		case err != nil && !isAway:
 			slog.Warn("Redis does not answer; no agent is asked for until it does", "error", err)
@@ -46,13 +45,29 @@ func (s *Server) keepRoomsKnown(ctx context.Context) {
 		if s.away.Load() != 0 {
 			wait = lookAgain
 			s.callItself(ctx)
-		} else if err := mender.mend(ctx, time.Now()); err != nil {
-			slog.Debug("what Redis lists of the rooms is not corrected yet", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
+		}
+	}
+}
+
+// mendLists mends what Redis lists, except while Redis is away, until the context ends. It does so apart from
+// keepRoomsKnown: where Redis stops answering, a command of livekit-server's store waits for seconds.
+func (s *Server) mendLists(ctx context.Context, mender *mender) {
+	for {
+		mender.note(s.openRooms(), time.Now())
+		if s.away.Load() == 0 {
+			if err := mender.mend(ctx, time.Now()); err != nil {
+				slog.Debug("what Redis lists of the rooms is not corrected yet", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(telling):
 		}
 	}
 }
