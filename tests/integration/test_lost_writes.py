@@ -128,15 +128,32 @@ def list_seats(store: Store) -> dict[str, str]:
 async def test_rooms_of_a_killed_media_end_when_no_one_comes_back(hub: Hub) -> None:
     """A seat in such a room would be taken for as long as Redis runs."""
     with run_redis() as redis:
-        write_spec(hub, redis)
+        write_spec(hub, redis, SPEC)
         await run_sync(hub.up, "--no-verify")
+        await run_sync(hub.run, "rooms", "create", "later")
         ann, bob = [await join(hub, room, who) for room, who in (("stays", "ann"), ("left", "bob"))]
         media = (await run_sync(hub.pids))["media"]
         os.kill(media, signal.SIGSTOP)
         await bob.leave()
         os.kill(media, signal.SIGKILL)
         await until(lambda: hub.pids().get("media") not in (None, media), "another media")
-        assert await run_sync(list_open, hub) == {"stays", "left"}
-        await until(lambda: list_open(hub) == {"stays"}, "the room without participants has ended")
+        assert await run_sync(list_open, hub) == {"stays", "left", "later"}
+        await until(lambda: list_open(hub) == {"stays", "later"}, "the room that everybody has left has ended")
         assert await run_sync(list_in, hub, "stays") == {"ann"}
         await ann.leave()
+
+
+async def test_rooms_of_a_killed_earlier_media_end(hub: Hub) -> None:
+    """It has other ports than the one that has taken its place, and so it is another node."""
+    with run_redis() as redis:
+        write_spec(hub, redis, SPEC)
+        await run_sync(hub.up, "--no-verify")
+        media = (await run_sync(hub.pids))["media"]
+        ann = await join(hub, "old", "ann")
+        write_spec(hub, redis, "livekit: {room: {departure_timeout: 1, max_participants: 7}}\n")
+        await run_sync(hub.up, "--no-verify")
+        os.kill(media, signal.SIGSTOP)
+        await ann.leave()
+        os.kill(media, signal.SIGKILL)
+        assert await run_sync(list_open, hub) == {"old"}
+        await until(lambda: not list_open(hub), "the room without participants has ended")

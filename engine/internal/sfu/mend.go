@@ -13,6 +13,7 @@ import (
 	"github.com/livekit/livekit-server/pkg/service"
 	"github.com/livekit/protocol/livekit"
 	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/proto"
 
 	"lkhub/engine/internal/private"
 )
@@ -34,25 +35,25 @@ type mender struct {
 	node  string
 	open  []*rtc.Room
 	ended map[*rtc.Room]time.Time
-	// left has when rooms were first seen that Redis leads to this node, and that are not here.
-	left map[livekit.RoomName]time.Time
+	left  map[livekit.RoomName]leftRoom
 	// anew: all participants are written again. The last changes of some were lost in an outage.
 	anew bool
+	lost atomic.Bool // an outage has ended
 	next time.Time
 }
 
-// newMender relies on a field of livekit-server. If it is renamed, tests/integration/test_lost_writes.py fails.
 // leftRoom is a room that Redis leads to this node, and that is not here, or to a node that has ended.
 type leftRoom struct {
 	seen time.Time     // when it was first looked at
 	ends time.Duration // how long it stays from then on if no one joins it
 }
 
+// newMender relies on a field of livekit-server. If it is renamed, tests/integration/test_lost_writes.py fails.
 func newMender(rooms *service.RoomManager, client redis.UniversalClient, node string) *mender {
 	store := *private.Field[service.ObjectStore](rooms, "roomStore")
 	return &mender{
 		rooms: rooms, store: store, redis: client, node: node,
-		ended: map[*rtc.Room]time.Time{}, left: map[livekit.RoomName]time.Time{},
+		ended: map[*rtc.Room]time.Time{}, left: map[livekit.RoomName]leftRoom{},
 	}
 }
 
@@ -66,15 +67,15 @@ func (m *mender) note(rooms []*rtc.Room, now time.Time) {
 	m.open = rooms
 }
 
-// writeAnew has all rooms and participants written again at the next call of mend.
-func (m *mender) writeAnew() { m.anew, m.next = true, time.Time{} }
+// writeAnew has all rooms and participants written again at the next call of mend. Any goroutine may call it.
+func (m *mender) writeAnew() { m.lost.Store(true) }
 
 // mend corrects the lists if it is time. What fails is tried again later.
 func (m *mender) mend(ctx context.Context, now time.Time) error {
-	if now.Before(m.next) {
 	if m.lost.Swap(false) {
 		m.anew, m.next = true, time.Time{}
 	}
+	if now.Before(m.next) {
 		return nil
 	}
 	m.next = now.Add(mending)
@@ -126,27 +127,69 @@ func (m *mender) removeLeft(ctx context.Context, now time.Time, yield func(error
 		yield(err)
 		return
 	}
-	left := map[livekit.RoomName]time.Time{}
+	live, err := m.listLive(ctx, now)
+	if err != nil {
+		yield(err)
+		return
+	}
+	left := map[livekit.RoomName]leftRoom{}
 	for each, node := range nodes {
 		name := livekit.RoomName(each)
-		if node != m.node || m.isOpen(ctx, name) {
+		if node != m.node && live[node] || m.isOpen(ctx, name) {
 			continue
 		}
-		since, ok := m.left[name]
+		known, ok := m.left[name]
 		if !ok {
-			since = now
+			known, err = m.lookAtLeft(ctx, name, now)
+		} else if now.Sub(known.seen) >= closing { // until then somebody may be about to join it again
+			err = m.redis.Del(ctx, service.RoomParticipantsPrefix+each).Err()
 		}
-		left[name] = since
-		if now.Sub(since) < closing { // somebody may be about to join it again
-			continue
+		if err == nil {
+			left[name] = known
+			if now.Sub(known.seen) < known.ends {
+				continue
+			}
+			err = m.removeRoom(ctx, name)
 		}
-		if err := m.removeRoom(ctx, name); err == nil {
+		switch {
+		case err == nil:
 			delete(left, name)
-		} else if !yield(err) {
+		case !yield(err):
 			return
 		}
 	}
 	m.left = left
+}
+
+// listLive finds which nodes have written lately that they are there. Each does so every two seconds (redisrouter.go), but
+// for those that were kept from it by an outage: their rooms are not left for long enough to be deleted.
+func (m *mender) listLive(ctx context.Context, now time.Time) (map[string]bool, error) {
+	written, err := m.redis.HGetAll(ctx, routing.NodesKey).Result()
+	live := map[string]bool{}
+	for id, text := range written {
+		var node livekit.Node
+		if proto.Unmarshal([]byte(text), &node) == nil {
+			live[id] = now.Sub(time.Unix(node.GetStats().GetUpdatedAt(), 0)) < closing
+		}
+	}
+	return live, err
+}
+
+// lookAtLeft finds how long a room stays.
+func (m *mender) lookAtLeft(ctx context.Context, name livekit.RoomName, now time.Time) (leftRoom, error) {
+	room, _, err := m.store.LoadRoom(ctx, name, false)
+	if err != nil && !errors.Is(err, service.ErrRoomNotFound) {
+		return leftRoom{}, err
+	}
+	people, err := m.redis.HLen(ctx, service.RoomParticipantsPrefix+string(name)).Result()
+	if err != nil {
+		return leftRoom{}, err
+	}
+	seconds := room.GetEmptyTimeout()
+	if people > 0 {
+		seconds = room.GetDepartureTimeout()
+	}
+	return leftRoom{now, max(closing, time.Duration(seconds)*time.Second)}, nil
 }
 
 func (m *mender) removeRoom(ctx context.Context, name livekit.RoomName) error {

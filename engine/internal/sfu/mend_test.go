@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/livekit/livekit-server/pkg/routing"
 	"github.com/livekit/livekit-server/pkg/service"
 	"github.com/livekit/protocol/livekit"
 	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -26,14 +28,26 @@ func (refusal) Error() string {
 }
 func (refusal) RedisError() {}
 
-// troubled is a store that fails for rooms whose names say so.
-type troubled struct {
+// leftRooms is what a killed process of the node "node" has left in Redis. As a store it fails for rooms whose names say
+// so. As a hook it answers in the place of a server.
+type leftRooms struct {
 	service.ObjectStore
-	asked []string
+	rooms   map[livekit.RoomName]*livekit.Room
+	nodes   map[string]string
+	written map[string]string // by nodes, of themselves
+	people  map[string]int64  // in the list of each room
+	asked   []string          // the rooms that it was asked to delete
 }
 
-func (s *troubled) DeleteRoom(_ context.Context, name livekit.RoomName) error {
-	s.asked = append(s.asked, string(name))
+func (l *leftRooms) LoadRoom(_ context.Context, name livekit.RoomName, _ bool) (*livekit.Room, *livekit.RoomInternal, error) {
+	if room := l.rooms[name]; room != nil {
+		return room, nil, nil
+	}
+	return nil, nil, service.ErrRoomNotFound
+}
+
+func (l *leftRooms) DeleteRoom(_ context.Context, name livekit.RoomName) error {
+	l.asked = append(l.asked, string(name))
 	switch {
 	case name == refuses:
 		return refusal{}
@@ -43,66 +57,154 @@ func (s *troubled) DeleteRoom(_ context.Context, name livekit.RoomName) error {
 	return nil
 }
 
-// nodeMap is what Redis says of which room is on which node. It answers in the place of a server.
-type nodeMap map[string]string
+func (l *leftRooms) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (n nodeMap) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (n nodeMap) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (l *leftRooms) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
-func (n nodeMap) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+func (l *leftRooms) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 	return func(_ context.Context, cmd redis.Cmder) error {
-		switch cmd := cmd.(type) {
-		case *redis.MapStringStringCmd:
-			cmd.SetVal(n)
-		case *redis.IntCmd: // HDEL
-			delete(n, cmd.Args()[2].(string))
+		key, _ := cmd.Args()[1].(string)
+		room := strings.TrimPrefix(key, service.RoomParticipantsPrefix)
+		switch cmd.Name() {
+		case "hgetall":
+			cmd.(*redis.MapStringStringCmd).SetVal(map[string]map[string]string{
+				routing.NodesKey: l.written, routing.NodeRoomKey: l.nodes,
+			}[key])
+		case "hlen":
+			cmd.(*redis.IntCmd).SetVal(l.people[room])
+		case "del":
+			delete(l.people, room)
+		case "hdel":
+			if key != routing.NodeRoomKey {
+				return errors.New("not expected: " + cmd.String())
+			}
+			delete(l.nodes, cmd.Args()[2].(string))
 		}
 		return nil
 	}
 }
 
-// mendLeft has the rooms of a media process that was killed on the list, and mends it. It returns the rooms that are
-// still on the list, and those whose deletion was tried.
-func mendLeft(t *testing.T, rooms ...string) (listed, tried []string) {
+// write notes a node.
+func (l *leftRooms) write(id string, at time.Time) {
+	text, _ := proto.Marshal(&livekit.Node{Id: id, Stats: &livekit.NodeStats{UpdatedAt: at.Unix()}})
+	l.written[id] = string(text)
+}
+
+// listed are the rooms that Redis has.
+func (l *leftRooms) listed() []string {
+	var rooms []string
+	for room := range l.nodes {
+		rooms = append(rooms, room)
+	}
+	slices.Sort(rooms)
+	return rooms
+}
+
+func newLeftRooms(t *testing.T, rooms ...*livekit.Room) (*mender, *leftRooms) {
 	t.Helper()
 	_, media, _ := startDeaf(t)
-	nodes := nodeMap{"elsewhere": "another node"}
-	for _, room := range rooms {
-		nodes[room] = "node"
+	left := &leftRooms{
+		rooms: map[livekit.RoomName]*livekit.Room{}, nodes: map[string]string{"elsewhere": "another"},
+		people: map[string]int64{"elsewhere": 1}, written: map[string]string{},
 	}
-	client, store := redis.NewClient(&redis.Options{}), &troubled{}
-	client.AddHook(nodes)
+	left.write("another", time.Now().Add(time.Hour))
+	for _, room := range rooms {
+		left.rooms[livekit.RoomName(room.Name)], left.nodes[room.Name] = room, "node"
+		left.people[room.Name] = int64(room.NumParticipants)
+	}
+	client := redis.NewClient(&redis.Options{})
+	client.AddHook(left)
 	mender := newMender(media.server.RoomManager(), client, "node")
-	mender.store = store
+	mender.store = left
+	return mender, left
+}
+
+func TestRoomsOfAKilledMediaEndWhenTheirTimeIsOver(t *testing.T) {
+	mender, left := newLeftRooms(t,
+		&livekit.Room{Name: "for later", EmptyTimeout: 600, DepartureTimeout: 20},
+		&livekit.Room{Name: "in a call", EmptyTimeout: 600, DepartureTimeout: 20, NumParticipants: 2},
+		&livekit.Room{Name: "short", EmptyTimeout: 1, DepartureTimeout: 1, NumParticipants: 1},
+	)
 	first := time.Now()
-	for _, at := range []time.Time{first, first.Add(closing - 1), first.Add(closing - 1)} {
-		if err := mender.mend(t.Context(), at); err != nil || store.asked != nil {
-			t.Fatal("too early", err, store.asked)
+	for _, row := range []struct {
+		after  time.Duration
+		rooms  []string
+		people int64
+	}{
+		{0, []string{"elsewhere", "for later", "in a call", "short"}, 2},
+		{closing - 1, []string{"elsewhere", "for later", "in a call", "short"}, 2},
+		{closing + mending, []string{"elsewhere", "for later", "in a call"}, 0},
+		{20*time.Second + mending, []string{"elsewhere", "for later"}, 0},
+		{600*time.Second - 1, []string{"elsewhere", "for later"}, 0},
+		{600*time.Second + mending, []string{"elsewhere"}, 0},
+	} {
+		if err := mender.mend(t.Context(), first.Add(row.after)); err != nil {
+			t.Fatal(err)
+		}
+		if got := left.listed(); !slices.Equal(got, row.rooms) || left.people["in a call"] != row.people {
+			t.Errorf("after %s: %v, %v", row.after, got, left.people)
 		}
 	}
-	if err := mender.mend(t.Context(), first.Add(closing+mending)); err == nil {
-		t.Error("a room that is still on the list is no failure")
+	if left.people["elsewhere"] != 1 {
+		t.Error("people of another node are deleted")
 	}
-	for room := range nodes {
-		listed = append(listed, room)
+}
+
+// A node on the other ports of the hub may have been killed too. In an outage no node is written.
+func TestRoomsOfAnotherNodeEndIfItHasEnded(t *testing.T) {
+	mender, left := newLeftRooms(t, &livekit.Room{Name: "room", NumParticipants: 1})
+	left.nodes["room"] = "another"
+	first := time.Now()
+	all, few := []string{"elsewhere", "room"}, []string(nil)
+	for _, row := range []struct {
+		after, written time.Duration
+		rooms          []string
+	}{
+		{0, 0, all},
+		{closing + mending, closing, all},
+		{closing * 9, closing, all}, // after an outage
+		{closing*9 + mending, closing*9 + 4, all},
+		{closing * 10, closing * 10, all},
+		{closing * 12, closing * 10, all}, // it has ended
+		{closing*13 - 1, closing * 10, all},
+		{closing*13 + mending, closing * 10, few},
+	} {
+		left.write("another", first.Add(row.written))
+		if err := mender.mend(t.Context(), first.Add(row.after)); err != nil {
+			t.Fatal(err)
+		}
+		if got := left.listed(); !slices.Equal(got, row.rooms) {
+			t.Errorf("after %s: %v", row.after, got)
+		}
 	}
-	return listed, store.asked
 }
 
 func TestRoomThatRedisRefusesKeepsNoOtherOnTheList(t *testing.T) {
-	listed, tried := mendLeft(t, refuses, "one", "two", "three")
-	slices.Sort(listed)
-	if !slices.Equal(listed, []string{"elsewhere", refuses}) || len(tried) != 4 {
-		t.Error(listed, tried)
+	mender, left := newLeftRooms(t, &livekit.Room{Name: refuses}, &livekit.Room{Name: "one"}, &livekit.Room{Name: "two"})
+	mendTwice(t, mender)
+	if got := left.listed(); !slices.Equal(got, []string{"elsewhere", refuses}) || len(left.asked) != 3 {
+		t.Error(got, left.asked)
 	}
 }
 
 func TestRedisThatDoesNotAnswerIsAskedOnce(t *testing.T) {
-	listed, tried := mendLeft(t, answersNot, answersNot+" either")
-	if len(listed) != 3 || len(tried) != 1 {
-		t.Error(listed, tried)
+	mender, left := newLeftRooms(t, &livekit.Room{Name: answersNot}, &livekit.Room{Name: answersNot + " either"})
+	mendTwice(t, mender)
+	if got := left.listed(); len(got) != 3 || len(left.asked) != 1 {
+		t.Error(got, left.asked)
+	}
+}
+
+// mendTwice mends when rooms are found, and when they may be deleted. The second time fails.
+func mendTwice(t *testing.T, mender *mender) {
+	t.Helper()
+	first := time.Now()
+	if err := mender.mend(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := mender.mend(t.Context(), first.Add(closing)); err == nil {
+		t.Error("a room that is still on the list is no failure")
 	}
 }
