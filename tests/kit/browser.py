@@ -1,5 +1,6 @@
 """Debian's Chromium on any machine of a test, with fake devices, and its statistics of a call."""
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -257,21 +258,31 @@ def join_two(context: BrowserContext, *links: str) -> tuple[Guest, Guest]:
 
 def join_two_by(context: BrowserContext, path: str, *links: str) -> tuple[Guest, Guest]:
     """`join_two`, with both connected by `path`. The server uses the path that answers first. On a loaded machine that
-    may be the second-best path, and a connection keeps it: then both join again.
+    may be the second-best path, and a connection keeps it: then those who have it join again, and nobody else, who
+    might lose the best one by that.
     """
+    guests = dict(zip(links, join_two(context, *links), strict=True))
 
-    def join_and_look() -> tuple[Guest, Guest] | None:
-        guests = join_two(context, *links)
-        try:
-            for guest in guests:
-                guest.wait_connected(path, SETTLED_SECONDS)
-        except AssertionError:
-            for guest in guests:
-                guest.page.close()
-            return None
-        return guests
+    def list_others() -> list[str]:
+        return [link for link, guest in guests.items() if guest.paths() != {path}]
 
-    return wait_until(join_and_look, f"two people connected by {path}")
+    def look_and_join_again() -> bool:
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not list_others(), f"connected by {path}", SETTLED_SECONDS)
+            return True
+        others = list_others()
+        for link in others:
+            guests[link].page.close()
+        # At the same time, as at first.
+        pages = {link: _press_join(context, link, "", camera=False) for link in others}
+        guests.update({link: _arrive(page) for link, page in pages.items()})
+        for guest in guests.values():
+            guest.wait_receiving()
+        return False
+
+    wait_until(look_and_join_again, f"two people connected by {path}")
+    ann, bob = guests.values()
+    return ann, bob
 
 
 def _make_sound(folder: Path) -> Path:
