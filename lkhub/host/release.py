@@ -27,7 +27,8 @@ _PIPS = re.compile(
     re.IGNORECASE,
 )
 
-_VERSIONS = re.compile(r"\(from versions: [^)]*\)")
+# How many of pip's errors are told. It names the versions that there are in the one before the last.
+_LAST = 2
 
 _NAME = "from lkhub.host.programs import name_build; print(name_build())"
 
@@ -98,7 +99,6 @@ def _copy_from_pip(wanted: str, parent: str, *, for_all: bool, unmet: Iterable[s
 
 
 def _explain(done: Done) -> str:
-    """What pip says last: before that it tells what it tried, and which versions there are."""
-    errors = [line for line in done.err.splitlines() if line.startswith("ERROR: ")]
-    there = _VERSIONS.search(done.err)
-    return errors[-1].removeprefix("ERROR: ") + (f" {there[0]}" if there else "") if errors else done.said
+    """What pip says last, such as which versions there are: before that it tells what it tried."""
+    errors = [line.removeprefix("ERROR: ") for line in done.err.splitlines() if line.startswith("ERROR: ")]
+    return "; ".join(errors[-_LAST:]) or done.said

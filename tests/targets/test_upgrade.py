@@ -239,8 +239,8 @@ def test_version_comes_from_the_index_that_pip_is_told_of(service: Booted, make:
     pids, copies, before = list_pids(service), list_copies(service), ask_version(service)
     missing = service.run(f"{upgrade} 9.9.9")
     assert missing.returncode != 0
-    assert "pip can't install lkhub==9.9.9: No matching distribution" in missing.stderr
-    assert "from versions: 0.7.0" in missing.stderr
+    assert "pip can't install lkhub==9.9.9: " in missing.stderr
+    assert "(from versions: 0.7.0); No matching distribution found" in missing.stderr
     assert (list_pids(service), list_copies(service), ask_version(service)) == (pids, copies, before)
     done = service.run(f"{upgrade} 0.7.0")
     assert done.returncode == 0, done.stderr
