@@ -131,9 +131,8 @@ def _require_place(file: str) -> None:
 
 
 def _require_hub(paths: StatePaths) -> None:
-    if os.path.lexists(paths.root):
-        with explain_os_errors(paths.root, "read"):
-            os.listdir(paths.root)
+    with explain_os_errors(paths.root, "read"), contextlib.suppress(FileNotFoundError):
+        os.listdir(paths.root)
     if not os.path.lexists(paths.managed_keys) and not os.path.lexists(paths.keys):
         raise InputError(f"there is no hub in {paths.root}", hints=(ANOTHER,))
 

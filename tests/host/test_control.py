@@ -137,11 +137,11 @@ def test_hub_of_another_user_is_told_as_such(path: str) -> None:
         server.bind(path)
         os.seteuid(65534)
         try:
-            with pytest.raises(MachineError, match=f"can't connect to {path}: permission denied") as refused:
+            with pytest.raises(MachineError, match="belongs to root, and this is nobody") as refused:
                 ask(path, StatusRequest())
         finally:
             os.seteuid(0)
-    assert refused.value.hints == (OTHER_USER,)
+    assert refused.value.hints[0] == OTHER_USER
 
 
 @pytest.mark.parametrize("said", [b'{"ok": {}}\n', b"\xff\n"], ids=repr)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lkhub.errors import MachineError
+from lkhub.errors import MachineError, UnwellError
 from lkhub.host import files
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
@@ -266,9 +266,9 @@ async def test_nothing_is_changed_any_more_once_the_hub_stops(
         await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
         await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
         await supervisor.stop("now")
-        with pytest.raises(MachineError, match="is stopping"):
+        with pytest.raises(UnwellError, match="is stopping"):
             await supervisor.apply(make_hub())
-        with pytest.raises(MachineError, match="is stopping"):
+        with pytest.raises(UnwellError, match="is stopping"):
             await supervisor.restart(["media"])
         await supervisor.apply_pending()
         assert list_running(paths) == []

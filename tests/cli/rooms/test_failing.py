@@ -12,28 +12,32 @@ from lkhub.wire.application import Application
 from tests.cli.conftest import Run, write_serve
 from tests.kit.room_service import Sfu
 
+EACH = pytest.mark.parametrize(
+    "command", [("list",), ("show", "a"), ("create", "a"), ("watch",)], ids=lambda each: each[0]
+)
 
-@pytest.mark.parametrize("command", [("list",), ("show", "a"), ("create", "a"), ("watch",)], ids=lambda each: each[0])
-def test_hub_that_is_down_is_told_as_by_other_commands(run: Run, applied: StatePaths, command: tuple[str, ...]) -> None:
+
+@pytest.fixture
+def _silent(applied: StatePaths) -> None:
+    """Nothing answers where media should."""
     record = json.loads(Path(applied.applied).read_text())
     record["urls"]["local_media"] = "http://127.0.0.1:1"
     write_private(applied.applied, json.dumps(record))
     write_serve(applied, Application())
+
+
+@EACH
+@pytest.mark.usefixtures("_silent")
+def test_hub_that_is_down_is_told_as_by_other_commands(run: Run, command: tuple[str, ...]) -> None:
     done = run("rooms", *command)
     assert (done.code, done.out) == (1, "")
     assert done.err == run("agents", "list").err
     assert "`lkhub up` starts it" in done.err
 
 
-@pytest.mark.parametrize("command", [("list",), ("show", "a"), ("create", "a"), ("watch",)], ids=lambda each: each[0])
-@pytest.mark.usefixtures("supervisor")
-def test_media_that_does_not_answer_while_the_hub_runs_is_told(
-    run: Run, applied: StatePaths, command: tuple[str, ...]
-) -> None:
-    record = json.loads(Path(applied.applied).read_text())
-    record["urls"]["local_media"] = "http://127.0.0.1:1"
-    write_private(applied.applied, json.dumps(record))
-    write_serve(applied, Application())
+@EACH
+@pytest.mark.usefixtures("_silent", "supervisor")
+def test_media_that_does_not_answer_while_the_hub_runs_is_told(run: Run, command: tuple[str, ...]) -> None:
     done = run("rooms", *command)
     assert (done.code, done.out) == (3, "")
     assert "LiveKit does not answer at http://127.0.0.1:1 (ConnectError)" in done.err
