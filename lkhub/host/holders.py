@@ -13,10 +13,11 @@ from pathlib import Path
 
 import psutil
 
-from lkhub.host.processes import leads_session_of
+from lkhub.host.processes import leads_session_of, means_the_same
 from lkhub.host.runs_in import read_cgroup
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
+from lkhub.shown import printable
 from lkhub.spec.address import Address
 
 # Programs that have port 443 to serve web sites, and that can forward a hub's name to the hub.
@@ -29,7 +30,7 @@ _WEB_KEYS = ("tls.listen", "tls.http")
 @dataclass(frozen=True)
 class Holder:
     """A process that holds a port. `pid` None: the process is another user's, or can't be seen from here. `unit` is the
-    systemd unit that it is part of, `user_unit` that the user's own systemd runs it, `container` the short id of a
+    systemd unit that it is part of, `user_unit` that our user's own systemd runs it, `container` the short id of a
     container, `hub` the state directory of the hub that it belongs to; "" for none."""
 
     pid: int | None = None
@@ -66,8 +67,8 @@ def _list_waiting(protocol: Protocol) -> Iterator[tuple[int, str, int]]:
 
 def find_unit(pid: int) -> str:
     """The unit of the machine's systemd that a process is part of; "" for none."""
-    unit, user_unit, _ = read_cgroup(_read(f"/proc/{pid}/cgroup"))
-    return "" if user_unit else unit
+    unit, of_user, _ = read_cgroup(_read(f"/proc/{pid}/cgroup"))
+    return "" if of_user else unit
 
 
 def is_listening(pid: int, port: int) -> bool:
@@ -95,30 +96,48 @@ def _is_in_the_way(held: str, wanted: Address | None) -> bool:
 def _describe(pid: int) -> Holder | None:
     try:
         process = psutil.Process(pid)
-        name, argv = process.name(), process.cmdline()
+        name, argv, uids = process.name(), process.cmdline(), process.uids()
     except (psutil.Error, OSError):
         return None
-    unit, user_unit, container = read_cgroup(_read(f"/proc/{pid}/cgroup"))
-    return Holder(pid, name, unit, user_unit, container, _find_hub(pid, argv))
+    unit, of_user, container = read_cgroup(_read(f"/proc/{pid}/cgroup"))
+    if of_user and uids.effective != os.geteuid():
+        unit, container = "", ""  # another user has chosen these names, and `systemctl --user` means our own units
+    # Any user gives a process any name, also one with line feeds, or with what reads as a command in a hint.
+    plain = printable(name).replace("`", "'")
+    hub = _find_hub(pid, argv, {uids.real, uids.effective})
+    return Holder(pid, plain, unit, of_user and unit != "", container, hub)
 
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return os.fsdecode(Path(path).read_bytes())
     except OSError:
         return ""
 
 
-def _find_hub(pid: int, argv: Sequence[str]) -> str:
+def _find_hub(pid: int, argv: Sequence[str], uids: set[int]) -> str:
     """The state directory of the hub that this process belongs to: its arguments name a rendered file there, or it
-    holds the lock."""
+    holds the lock. Any user can start a process with such arguments, or open a file of such a name: it is believed of
+    root's and of the owner's of the directory."""
     roots = [root for argument in argv if (root := argument.partition("/rendered/")[0]) != argument]
     with contextlib.suppress(OSError):
         for descriptor in os.scandir(f"/proc/{pid}/fd"):
             target = os.readlink(descriptor.path)
             if target.endswith("/run/lock"):
                 roots.append(target.removesuffix("/run/lock"))
-    return next((root for root in roots if os.path.exists(StatePaths(root).applied)), "")
+    return next((root for root in roots if _is_hub_of(root, pid, uids)), "")
+
+
+def _is_hub_of(root: str, pid: int, uids: set[int]) -> bool:
+    """Whether a hub was up in this folder, and processes of all these users may belong to it."""
+    if not (os.path.isabs(root) and root.isprintable()):
+        return False
+    applied = StatePaths(root).applied
+    try:
+        owner = os.stat(root).st_uid
+    except OSError:
+        return False
+    return uids <= {0, owner} and os.path.exists(applied) and means_the_same(applied, pid)
 
 
 def advise(held: Mapping[Holder, Iterable[str]]) -> tuple[str, ...]:
@@ -155,5 +174,5 @@ def _stop(holder: Holder) -> str:
         return f"a container has it: `docker stop {holder.container}` stops it (or podman)"
     if holder.unit:
         command = "systemctl --user stop" if holder.user_unit else "sudo systemctl stop"
-        return f"`{command} {holder.unit}` stops it"
+        return f"`{command} {shlex.quote(holder.unit)}` stops it"
     return f"stop {holder.name} in the way it was started (`ps -o ppid=,args= -p {holder.pid}` shows it)"

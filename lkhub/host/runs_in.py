@@ -15,6 +15,12 @@ from lkhub.plan.host import RunsIn
 _UNIT = re.compile(r"^(?:0:|\d+:name=systemd):(?P<path>/.*)$", re.MULTILINE)
 _CONTAINER = re.compile(r"(?:docker|libpod|cri-containerd|crio)[-/](?P<id>[0-9a-f]{12})[0-9a-f]{52}")
 
+# The service of a user's own systemd. What is below it, that user has made, and has named at will.
+_OF_USER = re.compile(r"user@[0-9]+\.service")
+
+# A name that systemd takes (VALID_CHARS of its basic/unit-name.c), but none that systemctl would take for an option.
+_SERVICE = re.compile(r"(?!-)[A-Za-z0-9:_.\\@-]{1,247}\.service")
+
 # What Docker, Podman and systemd-nspawn put into a container, for programs that ask.
 _MARKS = (".dockerenv", "run/.containerenv", "run/systemd/container")
 
@@ -33,7 +39,7 @@ def read_runs_in(pid: int, root: Path = Path("/")) -> RunsIn:
     unit, too."""
     proc = root / "proc" / str(pid)
     try:
-        unit, user_unit, in_container = read_cgroup((proc / "cgroup").read_text())
+        unit, user_unit, in_container = read_cgroup(os.fsdecode((proc / "cgroup").read_bytes()))
         uid = proc.stat().st_uid
         is_root = uid == 0
     except OSError:
@@ -65,13 +71,19 @@ def _main_pid(unit: str, user_unit: bool) -> int | None:
 
 
 def read_cgroup(text: str) -> tuple[str, bool, str]:
-    """Systemd unit, whether the user's own systemd runs it, and container, of a /proc/PID/cgroup. The session of a
-    logged-in user is not a unit that could be stopped."""
+    """Systemd unit, whether it or what it is instead was made by a user's own systemd, and container, of a
+    /proc/PID/cgroup. The session of a logged-in user is not a unit that could be stopped.
+
+    Of several units in a path, the first one is systemd's: below a service are the groups that its own processes have
+    made (systemd's CGROUP_DELEGATION.md), under any names. `text` is as the kernel wrote it: a name may have a carriage
+    return, which Python would read as the end of a line."""
     container = _CONTAINER.search(text)
+    unit, of_user = "", False
     for found in _UNIT.finditer(text):
-        parts = found["path"].split("/")
-        units = [part for part in parts if part.endswith(".service")]
-        # Units of a user's own systemd are below user@UID.service.
-        if units and not units[-1].startswith("user@"):
-            return units[-1], any(part.startswith("user@") for part in parts), container["id"] if container else ""
-    return "", False, container["id"] if container else ""
+        services = [part for part in found["path"].split("/") if part.endswith(".service")]
+        if not services:
+            continue
+        of_user = _OF_USER.fullmatch(services[0]) is not None
+        unit = next(iter(services[of_user:]), "")
+        break
+    return unit if _SERVICE.fullmatch(unit) else "", of_user, container["id"] if container else ""

@@ -13,10 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lkhub.host.holders import Holder, advise, find_holder, is_listening
+from lkhub.host.holders import Holder, _read, advise, find_holder, is_listening
 from lkhub.host.runs_in import read_cgroup
 
 HERE = ip_address("127.0.0.1")
+
+OF_USER = "0::/user.slice/user-1000.slice/user@1000.service"
+
+OTHER = 65534
+
+needs_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
 
 
 @pytest.mark.parametrize(
@@ -24,13 +30,22 @@ HERE = ip_address("127.0.0.1")
     [
         ("0::/system.slice/nginx.service\n", ("nginx.service", False, "")),
         ("0::/system.slice/system-caddy.slice/caddy@web.service\n", ("caddy@web.service", False, "")),
-        # A unit below a unit: the last one can be stopped.
-        ("0::/system.slice/web.service/nginx.service/worker\n", ("nginx.service", False, "")),
+        # systemd puts no unit below a service: that is a group that the service has made, under any name.
+        ("0::/system.slice/web.service/nginx.service/worker\n", ("web.service", False, "")),
         (
             "0::/user.slice/user-1000.slice/user@1000.service/app.slice/livekit.service\n",
             ("livekit.service", True, ""),
         ),
-        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-foo.scope\n", ("", False, "")),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-foo.scope\n", ("", True, "")),
+        (f"{OF_USER}/app.slice/a.service/nginx.service\n", ("a.service", True, "")),
+        (f"{OF_USER}/user@0.service/nginx.service\n", ("user@0.service", True, "")),
+        # Names that are no unit's: a command for the shell, an option of systemctl, the end of a line.
+        (f"{OF_USER}/x$(touch pwned).service\n", ("", True, "")),
+        (f"{OF_USER}/`id`.service\n", ("", True, "")),
+        (f"{OF_USER}/-Hhost.service\n", ("", True, "")),
+        (f"{OF_USER}/{'a' * 248}.service\n", ("", True, "")),
+        (f"{OF_USER}/a\r0::/system.slice/nginx.service\n", ("nginx.service", True, "")),
+        ("0::/system.slice/dev-a\\x2db.service\n", ("dev-a\\x2db.service", False, "")),
         ("0::/user.slice/user-1000.slice/session-3.scope\n", ("", False, "")),
         ("0::/init.scope\n", ("", False, "")),
         ("0::/\n", ("", False, "")),
@@ -76,6 +91,11 @@ NGINX = Holder(12, "nginx", unit="nginx.service")
             Holder(12, "python3", unit="app.service", user_unit=True),
             ["web"],
             ["`systemctl --user stop app.service` stops it; or give web another port"],
+        ),
+        (
+            Holder(12, "python3", unit="dev-a\\x2db.service"),
+            ["web"],
+            ["`sudo systemctl stop 'dev-a\\x2db.service'` stops it; or give web another port"],
         ),
         (
             Holder(12, "tailscaled", unit="tailscaled.service"),
@@ -127,17 +147,20 @@ def test_holders_are_named_with_what_runs_them() -> None:
 _HOLD = """
 import os, socket, sys
 held = socket.create_server(("127.0.0.1", 0))
-locks = [os.open(path, os.O_RDWR | os.O_CREAT) for path in sys.argv[2:]]
+locks = [os.open(path, os.O_RDWR | os.O_CREAT) for path in sys.argv[3:]]
+if sys.argv[1]:
+    os.setresuid(*[int(sys.argv[1])] * 3)
 print(held.getsockname()[1], flush=True)
 sys.stdin.read()
 """
 
 
 @contextmanager
-def holding(*arguments: str) -> Iterator[tuple[int, int]]:
-    """Pid and port of a process with these arguments; further ones than the first are files that it has open."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", _HOLD, *arguments], stdin=pipe, stdout=pipe, text=True) as process:
+def holding(*arguments: str, program: str = sys.executable, uid: int | None = None) -> Iterator[tuple[int, int]]:
+    """Pid and port of a process that is the user `uid`, with these arguments; further ones than the first are files
+    that it has open."""
+    argv, pipe = [program, "-Ic", _HOLD, "" if uid is None else str(uid), *arguments], subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout
         try:
             yield process.pid, int(process.stdout.readline())
@@ -162,6 +185,86 @@ def test_process_of_another_hub_is_known_by_its_rendered_file(state: Path) -> No
 def test_supervisor_of_another_hub_is_known_by_its_lock(state: Path) -> None:
     with holding("up", f"{state}/run/lock") as (_, port):
         assert find_holder("tcp", HERE, port).hub == str(state)
+
+
+@needs_users
+@pytest.mark.parametrize(
+    ("owner", "uid", "believed"), [(0, OTHER, False), (OTHER - 1, OTHER, False), (OTHER, OTHER, True), (OTHER, 0, True)]
+)
+@pytest.mark.parametrize("how", ["argument", "lock"])
+def test_process_of_a_hub_is_root_s_or_of_the_owner_of_its_directory(
+    state: Path, owner: int, uid: int, believed: bool, how: str
+) -> None:
+    """`lkhub down`, which a hint would name, ends the calls of that hub."""
+    for path in (state, state / "applied.json"):
+        os.chown(path, owner, owner)
+    given = (f"{state}/rendered/livekit.yaml",) if how == "argument" else ("up", f"{state}/run/lock")
+    with holding(*given, uid=uid) as (pid, port):
+        holder = find_holder("tcp", HERE, port)
+    assert (holder.pid, holder.hub) == (pid, str(state) if believed else "")
+
+
+def test_hub_in_a_container_is_not_taken_for_one_of_the_same_path_here(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lkhub.host.holders.means_the_same", lambda *_: False)
+    with holding(f"{state}/rendered/livekit.yaml") as (_, port):
+        assert find_holder("tcp", HERE, port).hub == ""
+
+
+@pytest.mark.parametrize("name", ["my\nhub", "a\x1b[2Jb"])
+def test_hub_whose_folder_would_forge_a_hint_is_not_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "applied.json").touch()
+    with holding(f"{tmp_path}/{name}/rendered/livekit.yaml") as (_, port):
+        assert find_holder("tcp", HERE, port).hub == ""
+
+
+def test_folder_that_a_process_names_from_its_own_is_not_taken_for_one_of_ours(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(state.parent)
+    with holding(f"{state.name}/rendered/livekit.yaml") as (_, port):
+        assert find_holder("tcp", HERE, port).hub == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux keeps 15 bytes of a name, and psutil completes them")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("fifteen-letters\nhint: `touch pwned` mends it", r"fifteen-letters\nhint: 'touch pwned' mends it"),
+        ("fifteen-letters\x1b[2J", r"fifteen-letters\x1b[2J"),
+        ("fifteen-letters" * 9, ("fifteen-letters" * 4)[:57] + "…"),
+    ],
+)
+def test_name_of_a_process_is_one_short_line_and_no_command(tmp_path: Path, name: str, shown: str) -> None:
+    program = tmp_path / name
+    program.symlink_to(os.path.realpath(sys.executable))
+    with holding(program=str(program)) as (pid, port):
+        holder = find_holder("tcp", HERE, port)
+        assert str(holder) == f"{shown} (pid {pid})"
+        assert advise({holder: ["web"]})[0].startswith(f"stop {shown} in the way it was started (`ps ")
+
+
+@needs_users
+@pytest.mark.parametrize("group", ["app.service", f"libpod-{'cd34' * 16}.scope"])
+def test_group_that_another_user_has_named_is_in_no_hint(monkeypatch: pytest.MonkeyPatch, group: str) -> None:
+    """`systemctl --user`, typed by root, would stop a unit of root's, and `docker stop` any container."""
+    monkeypatch.setattr("lkhub.host.holders._read", lambda _: f"{OF_USER}/{group}\n")
+    with holding() as (_, port):
+        own = find_holder("tcp", HERE, port)
+    assert (own.unit, own.user_unit, own.container) in (("app.service", True, ""), ("", False, "cd34cd34cd34"))
+    with holding(uid=OTHER) as (_, port):
+        others = find_holder("tcp", HERE, port)
+    assert (others.unit, others.user_unit, others.container) == ("", False, "")
+    assert "`ps " in advise({others: ["web"]})[0]
+
+
+def test_group_whose_name_is_no_text_is_read(tmp_path: Path) -> None:
+    (tmp_path / "cgroup").write_bytes(b"0::/a\xff\r0::/system.slice/nginx.service\n")
+    assert read_cgroup(_read(str(tmp_path / "cgroup"))) == ("nginx.service", False, "")
+    (tmp_path / "cgroup").write_bytes(f"{OF_USER}/a\r0::/system.slice/nginx.service\n".encode())
+    assert read_cgroup(_read(str(tmp_path / "cgroup"))) == ("nginx.service", True, ""), "of that user's, on one line"
 
 
 def test_program_that_only_has_such_an_argument_is_no_hub(tmp_path: Path) -> None:
