@@ -73,6 +73,15 @@ def describe_retired(people: int | None, pids: Collection[int]) -> str:
     return f"{begin} in a call of the media process before (pid {named}), and its ports are needed when it has ended"
 
 
+def _apply_now(text: str, waits: PendingChange | None = None) -> Fix:
+    """The fix that makes a pending change at once. The command names its spec where it is not that of the hub: that one
+    would drop the change."""
+    spec = waits.spec if waits else None
+    if spec == "":
+        return Fix(f"{text}: add --now to the command that made the change, in the same folder")
+    return Fix(text, f"{APPLY} --now --spec {shlex.quote(spec)}" if spec else f"{APPLY} --now")
+
+
 def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator[Finding]:
     """A finding for a pending change. `waits` says what the change does; None where the supervisor does not say."""
     if not pending:
@@ -82,7 +91,7 @@ def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator
             "hub",
             detail="media has two sets of ports, and both are in use: by the one that runs, and by the one before it",
             cause=describe_retired(waits.people, waits.retired),
-            fix=(Fix("apply it now and have the people in that call reconnect", f"{APPLY} --now"),),
+            fix=(_apply_now("apply it now and have the people in that call reconnect", waits),),
         )
         return
     if waits and waits.programs:
@@ -90,7 +99,7 @@ def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator
             yield earlier_program(name).about(
                 name,
                 cause=describe_people(waits.people),
-                fix=(Fix("replace it now and interrupt them for a moment", f"{APPLY} --now"),),
+                fix=(_apply_now("replace it now and interrupt them for a moment", waits),),
             )
         return
     people = waits.people if waits else None
@@ -103,11 +112,11 @@ def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator
         detail=f"{change}, which would interrupt {interrupted}",
         cause=describe_people(people) if waits else "people are in a call, or whether they are is not known",
         fix=(
-            Fix(
+            _apply_now(
                 "apply it now and interrupt them for a moment"
                 if known
                 else "apply it now, even if it interrupts people",
-                f"{APPLY} --now",
+                waits,
             ),
         ),
     )

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 import anyio
 import anyio.abc
 import anyio.to_thread
+from msgspec import structs
 
 from lkhub.errors import HubError, MachineError, describe_error
 from lkhub.host.given import give_projects, tell_end, tell_start
@@ -133,7 +134,7 @@ class Supervisor:
                     raise MachineError("no spec is in force yet", hints=("`lkhub up` tries it again",))
                 # The processes were taken over, and may have been made from another spec.
                 waits = "the keys stay as they are until the change is made that waits for the end of the calls"
-                raise MachineError(waits, hints=("`lkhub up --now` makes it at once, and then this works",))
+                raise MachineError(waits, hints=("`lkhub status` says what makes it at once, and then this works",))
             before = read_keys(hub)
             keys = change(before)
             outcome = Outcome(())
@@ -334,7 +335,10 @@ class Supervisor:
         )
 
     def _wait(self, asked: PreparedHub, outcome: Outcome) -> Outcome:
-        self.pending = Pending(asked, outcome.waiting)
+        spec, in_force = asked.spec, self.in_force.hub
+        if in_force:
+            spec = None if in_force.spec == spec else spec or ""
+        self.pending = Pending(asked, structs.replace(outcome.waiting, spec=spec))
         return outcome
 
     def _list_new(self, differences: Differences) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ class PendingChange(Struct, frozen=True):
     are. `retired`: the change waits for the end of these processes (pids) alone, which an earlier change has left to
     their calls, and `people` are in those. `programs`: the rest of the change is made, and these processes alone still
     run the earlier programs. `new` are the processes that it starts in the place of none, and `gone` those that it
-    ends for good."""
+    ends for good. `spec` is the file that the change applies where another one is in force; "" for the defaults."""
 
     restarts: tuple[str, ...]
     people: int | None
@@ -84,6 +84,7 @@ class PendingChange(Struct, frozen=True):
     programs: bool = False
     new: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    spec: str | None = None
 
     def describe(self) -> str:
         """What the change will restart, start and end, for people."""

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from lkhub.checks.checks import check_address, check_pending, check_processes, check_supervised, check_upgrade
@@ -23,6 +25,18 @@ def test_pending_change_names_the_command_that_applies_it_now() -> None:
     [finding] = check_pending(True)
     assert finding.severity == "info"
     assert finding.fix[0].command == "lkhub up --now"
+
+
+@pytest.mark.parametrize(
+    ("spec", "command"),
+    [(None, "lkhub up --now"), ("/a b.yaml", "lkhub up --now --spec '/a b.yaml'"), ("", None)],
+)
+@pytest.mark.parametrize("more", [{}, {"retired": (7,)}, {"programs": True}], ids=["calls", "retired", "programs"])
+def test_command_that_applies_a_change_now_names_the_spec_of_that_change(
+    spec: str | None, command: str | None, more: dict[str, Any]
+) -> None:
+    [finding] = check_pending(True, PendingChange(("media",), 1, spec=spec, **more))
+    assert finding.fix[0].command == command
 
 
 @pytest.mark.parametrize(

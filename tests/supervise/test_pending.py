@@ -38,6 +38,7 @@ async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: 
             "programs": False,
             "new": (),
             "gone": (),
+            "spec": None,
         }
 
 
@@ -52,6 +53,25 @@ async def test_change_that_waits_says_what_it_would_restart_start_and_end(
         assert supervisor.pending
         assert supervisor.pending.change == PendingChange(("media",), 2, new=("serve",), gone=("relay",))
         assert supervisor.pending.change.describe() == "media would restart, serve would start, relay would end"
+
+
+@pytest.mark.parametrize(
+    ("in_force", "wanted", "told"),
+    [
+        ("/a.yaml", "/a.yaml", None),
+        ("/a.yaml", "/b.yaml", "/b.yaml"),
+        (None, "/b.yaml", "/b.yaml"),
+        ("/a.yaml", None, ""),
+    ],
+)
+async def test_change_that_waits_names_its_spec_where_another_one_is_in_force(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, in_force: str | None, wanted: str | None, told: str | None
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(replace(make_hub(media={"rooms": IN_A_CALL}), spec=in_force))
+        await supervisor.apply(replace(make_hub(media={"say": "new"}), spec=wanted))
+        assert supervisor.pending
+        assert supervisor.pending.change.spec == told
 
 
 async def test_change_that_interrupts_no_call_is_not_pending(
@@ -95,6 +115,7 @@ async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said
             "programs": False,
             "new": (),
             "gone": (),
+            "spec": None,
         }
 
 
