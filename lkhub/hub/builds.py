@@ -12,7 +12,7 @@ from lkhub.host.keyfile import load_keys
 from lkhub.hub.progress import Progress
 from lkhub.hub.running import ask_running, require_report
 from lkhub.plan.paths import StatePaths
-from lkhub.state.applied import AppliedBuild, AppliedRecord
+from lkhub.state.applied import AppliedBuild, AppliedRecord, load_applied
 from lkhub.state.site_build import SiteBuildRecord, find_site_build
 from lkhub.wire.control import ProcessReport, RestartRequest
 from lkhub.wire.site_build import BUILD_SECONDS, COME_SECONDS, COPY_SECONDS, MOST_TRIES, name_site_process
@@ -62,6 +62,7 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
     began = time.monotonic()
     lost: set[str] = set()
     processes = require_report(paths).processes
+    noted = {build.site: find_site_build(paths, build.site) for build in applied.builds}
     # Restarts of before say nothing: what kept the build from being noted may have been mended since.
     before = {process.name: process.restarts for process in processes}
     _build_lost(paths, applied, processes)
@@ -72,12 +73,13 @@ def wait_for_builds(paths: StatePaths, applied: AppliedRecord, progress: Progres
         progress.tell(f"building {', '.join(names)}; a build may take {BUILD_SECONDS // 60} minutes", f"{waited:.0f} s")
         # Asked before the records are read again: a build writes its record before it ends.
         ended = {process.name for process in require_report(paths).processes if _has_given_up(process, before)}
-        lost.update(
-            build.site
-            for build in applied.builds
-            if name_site_process(build.site) in ended and not _is_over(paths, build)
-        )
+        for site in names:
+            # What was noted since is of a later change, and what is in force then is noted after its build has begun.
+            if name_site_process(site) in ended and find_site_build(paths, site) == noted.get(site):
+                lost.add(site)
         time.sleep(_POLL_SECONDS)
+        # Another command may have replaced a build, or taken its site away.
+        applied = load_applied(paths) or applied
     known = [site for site in read_builds(paths, applied, time.time()) if site.name not in lost]
     gone = [BuiltSite(site, _LOST, served=os.path.exists(paths.site_files(site))) for site in sorted(lost)]
     return (*known, *gone)

@@ -12,7 +12,7 @@ from lkhub.hub import builds as module
 from lkhub.hub.build_apart import ANSWER_SECONDS
 from lkhub.hub.builds import read_builds, wait_for_builds
 from lkhub.plan.paths import StatePaths
-from lkhub.state.applied import AppliedBuild, AppliedRecord, AppliedUrls
+from lkhub.state.applied import AppliedBuild, AppliedRecord, AppliedUrls, write_applied
 from lkhub.state.site_build import SiteBuildRecord, write_site_build
 from lkhub.wire.control import HubReport
 from lkhub.wire.site_build import COME_SECONDS, COPY_SECONDS, MOST_TRIES
@@ -52,6 +52,32 @@ def test_restarts_of_before_are_no_reason_to_give_up(tmp_path: Path, monkeypatch
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
     [site] = wait_for_builds(paths, record, Progress())
     assert site.problem == ""
+
+
+def test_build_that_another_change_replaces_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other build is done before it is noted what is in force."""
+    paths = StatePaths(str(tmp_path))
+    Path(paths.site("bmo")).mkdir(parents=True)
+    first, second = (
+        AppliedRecord("hub", 1.0, AppliedUrls("", "", ""), (), builds=(AppliedBuild("bmo", inputs, ""),))
+        for inputs in ("a", "b")
+    )
+    looks = 0
+
+    def report(_: StatePaths) -> HubReport:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            write_site_build(paths, "bmo", SiteBuildRecord("b", "", 1.0, "", ()))
+        if looks == 5:
+            write_applied(paths, second)
+        return hub_report({"processes": [{"name": "site-bmo", "done": looks >= 3}]})
+
+    monkeypatch.setattr(module, "require_report", report)
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
+    [site] = wait_for_builds(paths, first, Progress())
+    assert site.problem == ""
+    assert looks == 5
 
 
 def test_build_that_is_restarted_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
