@@ -113,6 +113,7 @@ def test_dev_takes_no_spec(run: Run, supervisor: FakeSupervisor) -> None:
             "whether people are in a call is not known: media does not say, or was restarted a moment ago; "
             "applied when it is known that nobody is, or with --now",
         ),
+        ({"changed": ["media"], "beside": ["media"], "cut": 1}, "\n1 person is in a call and had to reconnect\n"),
         ({"changed": [], "reloaded": ["edge"]}, "edge took its change over without a restart\n"),
         ({"changed": ["serve"], "reloaded": ["edge"]}, "restarted serve\nedge took its change over"),
         ({"changed": ["agent-a"], "new": ["agent-a"]}, "\nstarted agent-a\n"),

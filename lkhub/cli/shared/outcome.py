@@ -23,7 +23,8 @@ def show_outcome(outcome: Outcome, now: str = "--now") -> None:
         waiting = outcome.waiting.describe()
         err.print(f"pending: {waiting}, and {people}; applied {_say_when(outcome)}, or with {now}")
     elif outcome.cut:
-        err.print(f"{made}; {describe_cut(outcome.cut, outcome.only_through)}")
+        # Of the process that was cut off, the one that takes its place may run already, and nothing else was made.
+        err.print("; ".join(filter(None, (made, describe_cut(outcome.cut, outcome.only_through)))))
     elif made:
         err.print(made)
     for line in outcome.describe_uncut():
