@@ -68,7 +68,7 @@ def time_service(files: Files) -> dict[str, float]:
         with run_process(command, files.folder / "up.log", environ=environ):
             wait_told(told, "READY=1", files)
             ready = time.perf_counter() - began
-            wait_told(told, "get through", files)
+            wait_told(told, "got through", files)
             verified = time.perf_counter() - began
             files.hub.run("down", "--now")
     return {"ready_s": ready, "verified_s": verified}
@@ -89,7 +89,7 @@ def wait_told(told: socket.socket, words: str, files: Files) -> None:
     """Return when the service tells `words`. Raises RuntimeError where it tells that it stops, or nothing."""
     with contextlib.suppress(TimeoutError):
         while words not in (said := told.recv(64 * 1024).decode()):
-            if "not everybody gets in" in said:
+            if "not everybody got in" in said:
                 break
         else:
             return

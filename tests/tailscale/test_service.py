@@ -83,7 +83,7 @@ def moved_out(tailnet: Tailnet) -> Iterator[Namespace]:
 
 
 def wait_verified(booted: Booted) -> None:
-    wait_until(lambda: "get through" in booted.show("lkhub", "StatusText"), "the hub is verified", SECONDS)
+    wait_until(lambda: "got through" in booted.show("lkhub", "StatusText"), "the hub is verified", SECONDS)
 
 
 def call(booted: Booted, tailnet: Tailnet) -> str:

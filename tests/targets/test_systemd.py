@@ -94,7 +94,7 @@ def test_hub_becomes_a_service(booted: Booted, installed: str) -> None:
         assert re.search(rf"^  {path}\s+ok ", installed, re.MULTILINE)
     assert booted.show("lkhub", "ActiveState") == "active"
     assert booted.show("lkhub", "UnitFileState") == "enabled"
-    assert "get through" in booted.show("lkhub", "StatusText")
+    assert "got through" in booted.show("lkhub", "StatusText")
     assert booted.must("readlink -f /usr/local/bin/lkhub").startswith("/opt/lkhub/")
 
 
@@ -247,7 +247,7 @@ def test_hub_is_back_after_a_reboot(service: Booted, how: str) -> None:
     keys = service.must("lkhub env")
     getattr(service, how)()
     service.boot()
-    wait_until(lambda: "get through" in service.show("lkhub", "StatusText"), "the hub is verified", 60)
+    wait_until(lambda: "got through" in service.show("lkhub", "StatusText"), "the hub is verified", 60)
     assert service.must("lkhub env") == keys
     assert service.must("lkhub status")
 
@@ -261,7 +261,7 @@ def test_hub_waits_for_an_address_that_is_not_there_yet(service: Booted, network
     wait_until(lambda: int(service.show("lkhub", "NRestarts")) > 0, "the hub has tried and failed", 60)
     assert "is not an address of this machine" in service.must("journalctl --unit lkhub --output cat --lines 30")
     machine.add_address("eth0", f"{ADDRESS}/24")
-    wait_until(lambda: "get through" in service.show("lkhub", "StatusText"), "the hub is verified", 60)
+    wait_until(lambda: "got through" in service.show("lkhub", "StatusText"), "the hub is verified", 60)
 
 
 def test_uninstall_leaves_what_it_names_and_its_command_removes_that(

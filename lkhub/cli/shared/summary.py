@@ -44,14 +44,14 @@ def show_examined(plan: Plan, examined: Examined, *, link: bool, pending: bool, 
 
 
 def describe_examined(examined: Examined) -> str:
-    """One line about what came of `lkhub up`, for a service manager."""
+    """One line about what came of `lkhub up`, for a service manager. It stays there, so it says of when it is."""
     if any(finding.severity == "error" for finding in examined.built):
-        return "a web site was not built: `lkhub status` says why"
+        return "when it started, a web site was not built: `lkhub status` says how it is now"
     if examined.failed:
-        return "the processes run, and not everybody gets in: `lkhub status` says why"
+        return "when it started, not everybody got in: `lkhub status` says how it is now"
     if examined.verified is None:
         return "the processes run; whether calls get through was not tried"
-    return f"calls get through: {', '.join(path.path for path in examined.verified.paths)}"
+    return f"when it started, calls got through: {', '.join(path.path for path in examined.verified.paths)}"
 
 
 def show_summary(

@@ -123,6 +123,8 @@ def test_hub_that_is_stopped_does_not_wait_until_everything_is_reported(
     monkeypatch.setattr(examine, "verify_hub", stay if when == "calls" else note)
     monkeypatch.setattr(examine, "gather_surroundings", lambda *_: UNSEEN)
     monkeypatch.setattr(summary, "show_examined", note)
+    said: list[str] = []
+    monkeypatch.setattr(foreground, "tell_manager", lambda **fields: said.append(fields["STATUS"]))
     hub: Any = SimpleNamespace(plan=plan)
     assert foreground.run_foreground(hub, Progress(), verify=True, link=False, json=False) == 0
     happened.append("down")
@@ -130,6 +132,7 @@ def test_hub_that_is_stopped_does_not_wait_until_everything_is_reported(
     [thread] = threads
     thread.join(DEADLINE_SECONDS)
     assert happened == ["down", "told"]
+    assert said == ["the processes run"]
 
 
 @pytest.mark.parametrize(
