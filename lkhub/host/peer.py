@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+from lkhub.shown import printable
+
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"
 
@@ -107,7 +109,8 @@ def _list_inodes(pid: int) -> set[str]:
 
 def _read_name(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        # A program gives itself any bytes for a name.
+        return printable(Path(f"/proc/{pid}/comm").read_bytes().removesuffix(b"\n").decode(errors="replace"))
     except OSError:
         return ""
 

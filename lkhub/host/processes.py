@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,8 @@ def _start_time(process: psutil.Process) -> str:
 
 
 def _read_start_ticks(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    # The name in it may be no text.
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
 
 
 def find_start(pid: int) -> float | None:
@@ -362,19 +364,22 @@ def find_holder_of_removed(path: str) -> ProcessId | None:
 
 
 # __SO_ACCEPTCON of linux/net.h.
-_LISTENS = 0x10000
+_LISTENS = "00010000"
 
 
 def find_listener(path: str) -> ProcessId | None:
     """This user's Python program that listens on a Unix socket that was bound at `path`, wherever that file is now;
     None where there is none, or where the system does not tell."""
     try:
-        # Num, RefCount, Protocol, Flags, Type, St, Inode, Path (proc_pid_net(5)).
-        rows = [line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()]
+        table = os.fsdecode(Path("/proc/net/unix").read_bytes())
     except OSError:  # none, or ProcSubset=pid of systemd.exec(5)
         return None
-    sockets = {f"socket:[{row[6]}]" for row in rows[1:] if row[7:] == [path] and int(row[3], 16) & _LISTENS}
-    return _find_python_with(sockets, path) if sockets else None
+    # Num, RefCount, Protocol, Flags, Type, St, Inode, Path (proc_pid_net(5)). Any user may name a socket by any bytes,
+    # also by a line feed and a row about another socket, which has two rows then: neither is believed.
+    rows = [row for line in table.split("\n") if len(row := line.split(maxsplit=7)) >= 7]
+    times = Counter(row[6] for row in rows)
+    inodes = [row[6] for row in rows if row[7:] == [path] and row[3] == _LISTENS and times[row[6]] == 1]
+    return _find_python_with({f"socket:[{inode}]" for inode in inodes}, path) if inodes else None
 
 
 def _find_python_with(targets: set[str], path: str) -> ProcessId | None:

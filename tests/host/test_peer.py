@@ -10,30 +10,35 @@ import pytest
 
 from lkhub.host import peer as peer_module
 from lkhub.host.peer import find_peer
+from lkhub.host.processes import identify
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="from Linux' tables")
 
 # Listens at the address that it is given, connects to the port, says where it listens, and waits.
 PROGRAM = """
-import socket, sys
+import os, socket, sys
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 listener = socket.socket(family)
 listener.bind((sys.argv[1], 0))
 listener.listen()
 asking = socket.create_connection((sys.argv[2], int(sys.argv[3])))
+if sys.argv[4:]:
+    open("/proc/self/comm", "wb").write(os.fsencode(sys.argv[4]))
 print(listener.getsockname()[1], flush=True)
 sys.stdin.read()
 """
 
 
 @contextmanager
-def asked_by(listens: str, ours: str = "127.0.0.1") -> Iterator[tuple[tuple[str, int], tuple[str, int], int, int]]:
+def asked_by(
+    listens: str, ours: str = "127.0.0.1", *name: bytes
+) -> Iterator[tuple[tuple[str, int], tuple[str, int], int, int]]:
     """A program that listens at an address asks us: both ends, where it listens, and its pid."""
     family = socket.AF_INET6 if ":" in ours else socket.AF_INET
     with socket.socket(family) as here:
         here.bind((ours, 0))
         here.listen()
-        argv = [sys.executable, "-c", PROGRAM, listens, ours, str(here.getsockname()[1])]
+        argv = [sys.executable, "-c", PROGRAM, listens, ours, str(here.getsockname()[1]), *map(os.fsdecode, name)]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
             assert program.stdout
             connection, theirs = here.accept()
@@ -52,6 +57,18 @@ def test_program_that_listens_for_others_is_known(ours: str, listens: str, shown
     assert (found.pid, found.listens) == (pid, (shown.format(port),))
     assert found.name.startswith("python")
     assert not found.service
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"caf\xe9", "caf\ufffd"), (b"a\nb", r"a\nb"), (b"a\x1b[2J", r"a\x1b[2J"), (b"a) R 1", "a) R 1")],
+)
+def test_name_of_a_program_may_be_any_bytes(name: bytes, shown: str) -> None:
+    with asked_by("0.0.0.0", "127.0.0.1", name) as (here, there, _, pid):
+        found = find_peer(here, there)
+        assert identify(pid) is not None
+    assert found is not None
+    assert (found.pid, found.name) == (pid, shown)
 
 
 @pytest.mark.parametrize("listens", ["127.0.0.1", "::1", "127.0.0.2"])

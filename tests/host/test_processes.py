@@ -394,3 +394,25 @@ def test_who_listens_at_a_path_is_found_wherever_the_file_is(run: Run, short_dir
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         assert find_listener(str(here)) is None
+
+
+@pytest.mark.parametrize("extra", [b"\xff", b"\r", b"\x0b", b" ", b"\n", b"\na b c zz e f g /a"])
+def test_any_name_of_a_socket_may_stand_beside_the_one_that_is_looked_for(
+    run: Run, short_dir: Path, extra: bytes
+) -> None:
+    here, there = short_dir / "here", short_dir / "there"
+    child = run(f'exec {sys.executable} -c \'{LISTENER}\' "$0" "$1"', str(here), str(there))
+    wait_until(there.exists, "it is moved away")
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.bind(b"\0x" + extra)
+        assert find_listener(str(here)) == who(child)
+
+
+def test_row_in_the_name_of_a_socket_leads_to_no_other_program(run: Run, short_dir: Path) -> None:
+    here, there, wanted = short_dir / "here", short_dir / "there", short_dir / "wanted"
+    run(f'exec {sys.executable} -c \'{LISTENER}\' "$0" "$1"', str(here), str(there))
+    wait_until(there.exists, "it is moved away")
+    [inode] = [row.split()[6] for row in Path("/proc/net/unix").read_text().splitlines() if row.endswith(f" {here}")]
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.bind(f"\0\n0: 2 0 00010000 1 1 {inode} {wanted}".encode())
+        assert find_listener(str(wanted)) is None
