@@ -56,8 +56,13 @@ def find_missing(folder: str) -> str:
 
 def describe_refusal(error: OSError, folder: str) -> str:
     """Why the system refused something in a folder, which the caller names."""
-    reason = (error.strerror or str(error)).lower()
-    return reason if error.filename in (None, folder) else f"{escape(error.filename)}: {reason}"
+    reason, name = (error.strerror or str(error)).lower(), _name_of(error)
+    return reason if name in ("", folder) else f"{escape(name)}: {reason}"
+
+
+def _name_of(error: OSError) -> str:
+    """The name of the file that an error is about; "" where it has none, or has the number of a descriptor instead."""
+    return error.filename if isinstance(error.filename, str) else ""
 
 
 def judge_project(project: str, skipped: Collection[str] = (), without: Collection[str] = ()) -> str:
@@ -81,12 +86,15 @@ def judge_project(project: str, skipped: Collection[str] = (), without: Collecti
 
 
 def find_link_out(project: str, without: Collection[str] = ()) -> str | None:
-    """A relative link that leads out of the project, and would lead nowhere in a copy of it."""
-    for path in list_files(project, (), without):
-        if os.path.islink(path) and not os.path.isabs(target := os.readlink(path)):
-            inside = os.path.normpath(os.path.join(os.path.dirname(os.path.relpath(path, project)), target))
-            if inside.split(os.sep)[0] == os.pardir:
-                return path
+    """A relative link that leads out of the project, and would lead nowhere in a copy of it. Raises MachineError."""
+    try:
+        for path in list_files(project, (), without):
+            if os.path.islink(path) and not os.path.isabs(target := os.readlink(path)):
+                inside = os.path.normpath(os.path.join(os.path.dirname(os.path.relpath(path, project)), target))
+                if inside.split(os.sep)[0] == os.pardir:
+                    return path
+    except OSError as error:
+        raise explain(error, "read", project) from error
     return None
 
 
@@ -132,8 +140,8 @@ def _digest_file(name: str, folder: int) -> tuple[bytes, int]:
 def explain(error: OSError, doing: str, path: str) -> MachineError:
     """What happened to a file of a project or a site, which its owner may change meanwhile: to the one that the error
     names by an absolute path, else to the one at `path`."""
-    if error.filename and os.path.isabs(error.filename):
-        path = error.filename
+    if os.path.isabs(name := _name_of(error)):
+        path = name
     reason = "it was removed meanwhile" if error.errno == errno.ENOENT else (error.strerror or str(error)).lower()
     user = user_name(os.geteuid())
     fix = f"let {user} read it, and enter the folders that it is in; or move it elsewhere"
@@ -322,7 +330,8 @@ def _entered(name: str, at: int, folder: str) -> Iterator[int]:
 def _opened_file(name: str, at: int, path: str, owner: int | None, folder_owner: int | None) -> Iterator[BinaryIO]:
     """A file of the user `owner`; None: of any user. `folder_owner` is the user who could have put the file there."""
     handle = os.open(name, _NO_LINK, dir_fd=at)
-    with open(handle, "rb") as file:
+    try:
+        # Before Python makes a file of it, which refuses a folder and leaves that open.
         about = os.fstat(handle)
         if owner is None and not stat.S_ISREG(about.st_mode):
             raise MachineError(f"{escape(path)} was a file, and is none any more")
@@ -334,7 +343,10 @@ def _opened_file(name: str, at: int, path: str, owner: int | None, folder_owner:
         if foreign and os.geteuid() == 0 and not about.st_mode & stat.S_IROTH:
             why = "its folder belongs to another user, and not everybody may read it"
             raise MachineError(f"can't copy {escape(path)}: {why}", hints=("give it to that user, or move it away",))
-        yield file
+        with open(handle, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(handle)
 
 
 def _copy_file(source: BinaryIO, about: os.stat_result, target: str, rights: int) -> None:

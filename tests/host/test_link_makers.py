@@ -16,7 +16,7 @@ from lkhub.errors import MachineError
 from lkhub.host import project as project_module
 from lkhub.host.agent_home import copy_files
 from lkhub.host.link_makers import opened_of_others
-from lkhub.host.project import copy_project, digest_project, judge_project, list_files
+from lkhub.host.project import copy_project, digest_project, judge_project, list_files, publish
 
 SECRET = "a key of root's"
 ANN, BOB = 65533, 65534
@@ -176,9 +176,19 @@ def test_what_takes_the_place_of_a_file_or_a_folder_meanwhile_is_not_read(
     assert "secret" not in {path.name for path in files}
 
 
-@pytest.mark.parametrize("make", [_make_link, _make_pipe])
-def test_digest_waits_for_no_pipe_and_follows_no_link(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
+def _copy(project: str) -> None:
+    copy_project(project, f"{project}-copy")
+
+
+def _publish(project: str) -> None:
+    with opened_of_others(os.path.dirname(project)) as beside:
+        publish(beside, "project", f"{project}-files", f"{project}-site")
+
+
+@pytest.mark.parametrize("read", [digest_project, _copy, _publish])
+@pytest.mark.parametrize("make", [_make_link, _make_pipe, os.mkdir, lambda _: None])
+def test_what_takes_the_place_of_a_file_is_told_and_is_not_left_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], read: Callable[[str], object]
 ) -> None:
     project = tmp_path / "project"
     project.mkdir()
@@ -188,14 +198,16 @@ def test_digest_waits_for_no_pipe_and_follows_no_link(
 
     def look(path: str, **how: Any) -> os.stat_result:
         found = stat(path, **how)
-        if path == "a":
+        if path == "a" and not os.path.islink(project / "a"):
             os.unlink(project / path)
             make(project / path)
         return found
 
     monkeypatch.setattr(os, "stat", look)
-    with pytest.raises(MachineError, match="symbolic link" if make is _make_link else "is none any more"):
-        digest_project(str(project))
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(MachineError, match=r"symbolic link|none any more|not a file of its own|removed meanwhile"):
+        read(str(project))
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_digest_enters_no_folder_by_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,6 +282,16 @@ def test_name_in_a_project_is_one_line_of_an_error(project: Path, monkeypatch: p
     assert refused.value.message.isprintable()
 
 
+@pytest.mark.parametrize("about", [None, 7, "main.ts", "/elsewhere/main.ts"])
+def test_error_is_about_a_file_whatever_python_says_of_it(about: str | int | None) -> None:
+    """Of a descriptor, Python gives the number in place of a name."""
+    error = OSError(errno.EISDIR, "Is a directory", about)
+    named = about if isinstance(about, str) and os.path.isabs(about) else "/project/file"
+    assert module.explain(error, "read", "/project/file").message == f"can't read {named}: is a directory"
+    told = f"{about}: is a directory" if isinstance(about, str) else "is a directory"
+    assert module.describe_refusal(error, "/project") == told
+
+
 def test_packages_are_bounded_by_number(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_COPIED_FILES", 5)
     with pytest.raises(MachineError, match="the project has more than 5 files"):

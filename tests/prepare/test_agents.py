@@ -2,8 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +123,25 @@ def test_link_that_leads_out_of_the_project_is_a_fault(run: Run, project: Path) 
     said = refusal(run)
     assert f"{project}/pkg/shared is a link out of the project" in said
     assert "put what it leads to into the project" in said
+
+
+@pytest.mark.parametrize("time", [1, 2, 3], ids=["is judged", "is searched for links", "is read"])
+def test_project_that_changes_while_it_is_looked_at_is_a_fault(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, time: int
+) -> None:
+    (project / "pkg").mkdir()
+    lists = count(1)
+
+    def list_and_change(*given: Any) -> Iterator[str]:
+        changes = next(lists) == time
+        for path in list_files(*given):
+            yield path
+            if changes and path.endswith("/agent.py"):
+                (project / "pkg").rmdir()
+
+    monkeypatch.setattr(module, "list_files", list_and_change)
+    assert f"{project}/pkg: " in refusal(run)
+    assert next(lists) == time + 1
 
 
 def test_link_is_known_by_its_text_and_not_followed(project: Path, tmp_path: Path) -> None:
