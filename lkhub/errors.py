@@ -77,7 +77,8 @@ def describe_error(error: BaseException) -> str:
         case BaseExceptionGroup():
             return "; ".join(dict.fromkeys(describe_error(each) for each in error.exceptions))
         case OSError() if error.strerror:
-            what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+            name = str(error.filename or "")
+            what = f"{error.strerror}: {name if name.isprintable() else repr(name)}" if name else error.strerror
             return f"{type(error).__name__} ({what})"
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

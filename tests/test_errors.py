@@ -1,6 +1,8 @@
+import errno
+
 import pytest
 
-from lkhub.errors import HubError, InputError, MachineError, UnwellError
+from lkhub.errors import HubError, InputError, MachineError, UnwellError, describe_error
 from lkhub.findings.fault import SpecError
 from tests.findings.make import fault
 
@@ -31,3 +33,11 @@ def test_spec_error_orders_its_faults_and_says_each_once() -> None:
     assert error.message.endswith("\n4 faults in the spec; nothing was changed")
     assert SpecError([first]).message.endswith("\n1 fault in the spec; nothing was changed")
     assert error.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("/a/b", ": /a/b"), (7, ": 7"), (None, ""), ("/a\nhint: b", r": '/a\nhint: b'"), (b"/a\xff", r": b'/a\xff'")],
+)
+def test_error_of_the_system_is_one_line_whatever_its_file_is_called(name: str | bytes | int | None, told: str) -> None:
+    assert describe_error(OSError(errno.ENOENT, "No such file", name)) == f"FileNotFoundError (No such file{told})"

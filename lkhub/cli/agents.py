@@ -4,14 +4,13 @@ import shlex
 import time
 from collections.abc import Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lkhub.cli.down import refuse_restart
 from lkhub.cli.env import show_dotenv
-from lkhub.cli.logs import show_logs
+from lkhub.cli.logs import list_written, show_logs
 from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.show import err, name_hub, out, say, show_hints
@@ -104,7 +103,7 @@ def logs(
             hints=(f"`docker compose logs agent-{name}`, in the folder of compose.yaml",),
         )
     with explain_os_errors(paths.logs, "read"):
-        written = sorted({*list_given(paths), *(file.stem for file in Path(paths.logs).glob("agent-*.log"))})
+        written = sorted({*list_given(paths), *list_written(paths, "agent-*.log")})
     show_logs(
         paths, _choose(written, name, f"no agent has written anything yet in {paths.root}"), follow=follow, lines=lines
     )

@@ -91,8 +91,14 @@ def show_logs(paths: StatePaths, asked: Sequence[str], *, follow: bool, lines: i
 def _list_names(paths: StatePaths) -> list[str]:
     """The names of the processes that a hub may have, and of all others that have a log or a unit."""
     with explain_os_errors(paths.logs, "read"):
-        written = sorted({*_list_units(paths), *(file.stem for file in Path(paths.logs).glob("*.log"))})
+        written = sorted({*_list_units(paths), *list_written(paths, "*.log")})
     return [*PROCESS_NAMES, *(name for name in written if name not in (*PROCESS_NAMES, "hub")), "hub"]
+
+
+def list_written(paths: StatePaths, pattern: str) -> Iterator[str]:
+    """The names of processes with a log. Raises OSError. A file whose name could not be one is none: the user of a hub
+    puts any file there, and root reads their names."""
+    return (file.stem for file in Path(paths.logs).glob(pattern) if file.name.isprintable())
 
 
 def _list_units(paths: StatePaths) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from lkhub.host.link_makers import opened_of_others
 from lkhub.host.project import describe_refusal, explain, find_missing
 from lkhub.host.trees import list_tree
+from lkhub.shown import escape
 
 # A site of more files than this is no site: `root` is then `/`, or a folder with all that somebody has.
 MOST_FILES = 100_000
@@ -35,7 +36,7 @@ def _judge_files(root: str) -> str:
         if number == MOST_FILES:
             return f"it has more than {MOST_FILES} files"
         if os.path.islink(path) and not _is_within(os.path.realpath(path), root):
-            name = os.path.relpath(path, root)
+            name = escape(os.path.relpath(path, root))
             return f"{name} is a link to somewhere else, which is never followed: put what it leads to in its place"
     if not os.path.isfile(os.path.join(root, "index.html")):
         return "it has no index.html"

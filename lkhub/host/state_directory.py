@@ -11,6 +11,7 @@ from lkhub.host.files import ensure_private_dir, explain_os_errors
 from lkhub.host.half_written import name_whole, remove_if_left
 from lkhub.host.trees import list_tree
 from lkhub.plan.paths import STATE_NAMES, StatePaths
+from lkhub.shown import escape
 from lkhub.state.backup import SPEC as IN_SPEC
 from lkhub.state.backup import STATE as IN_STATE
 
@@ -32,7 +33,7 @@ def ensure_state_dir(path: str) -> None:
             f"{path} has other files in it, and a state directory is closed to other users", hints=_HINTS
         )
     if planted:
-        raise MachineError(f"others may write to {path}, and {planted} belongs to another user", hints=_HINTS)
+        raise MachineError(f"others may write to {path}, and {escape(planted)} belongs to another user", hints=_HINTS)
     ensure_private_dir(path)
 
 

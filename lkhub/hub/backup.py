@@ -34,7 +34,7 @@ from lkhub.plan.paths import BACKED_UP, StatePaths
 from lkhub.plan.service import Service
 from lkhub.plan.sites import project_of
 from lkhub.secret import FromEnv, FromFile
-from lkhub.shown import printable
+from lkhub.shown import escape, printable
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.spec.references import list_references
@@ -225,7 +225,7 @@ def _list_files(paths: StatePaths) -> Iterator[str]:
 def _refuse(error: OSError) -> NoReturn:
     if isinstance(error, FileNotFoundError):
         raise error
-    raise MachineError(f"can't read {error.filename}: {(error.strerror or str(error)).lower()}") from error
+    raise MachineError(f"can't read {escape(error.filename)}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _is_regular(path: str) -> bool:
@@ -245,12 +245,13 @@ def _read_mode(path: str, *, follow_symlinks: bool = True) -> int:
 def _read(path: str) -> bytes:
     """Raises FileNotFoundError where it was removed meanwhile."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        # Opened so, a folder in the place of the file is closed again, and the error has its name.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
             content = file.read(MAX_TEXT_BYTES + 1)
     except OSError as error:
         _refuse(error)
     if len(content) > MAX_TEXT_BYTES:
-        raise MachineError(f"{path} is over {MAX_TEXT_BYTES:,} bytes, which no file of a hub is")
+        raise MachineError(f"{escape(path)} is over {MAX_TEXT_BYTES:,} bytes, which no file of a hub is")
     return content
 
 

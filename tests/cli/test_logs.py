@@ -78,6 +78,14 @@ def test_process_that_this_hub_may_not_have_is_not_told_to_be_started(run: Run, 
     assert "`lkhub status` shows whether this hub has such a process" in done.err
 
 
+@pytest.mark.parametrize("typed", [("logs", "nothing"), ("agents", "logs", "nothing")])
+def test_file_that_no_process_has_written_is_in_no_message(run: Run, log: Path, typed: tuple[str, ...]) -> None:
+    log.with_name("agent-bmo.log").touch()
+    log.with_name("agent-x\nhint: `touch pwned`.log").touch()
+    done = run(*typed)
+    assert (done.code, "bmo" in done.err, "pwned" in done.err) == (2, True, False)
+
+
 def test_raw_log_is_that_of_one_process(run: Run, log: Path) -> None:
     done = run("logs", "--raw")
     assert (done.code, done.out) == (2, "")

@@ -260,6 +260,16 @@ def test_record_of_others_names_nothing_outside_the_folder(run: Run, record: str
     assert (done.code, list_named(done.err)) == (0, [])
 
 
+@pytest.mark.parametrize("name", ["-rf", "`id`", "a\x1b[2J", "a\u202eb"])
+def test_record_of_others_names_no_file_that_would_forge_a_hint(run: Run, name: str) -> None:
+    Path("hub.yaml").touch()
+    Path("out").mkdir()
+    Path("out", name).touch()
+    Path("out/.lkhub-rendered").write_text(f"systemd {name}\n")
+    done = run("render", "systemd", "-o", "out")
+    assert (done.code, "any more" in done.err, name in done.err) == (0, False, False)
+
+
 AGENT = "agents: [{name: bmo, project: bmo, command: node agent.js}]\n"
 
 

@@ -39,6 +39,10 @@ def _add_folder_link(root: Path) -> None:
     (root / "up").symlink_to("../..")
 
 
+def _add_forged_link(root: Path) -> None:
+    (root / "x\nhint: `touch pwned`\x1b[2J").symlink_to("/etc/passwd")
+
+
 def _remove_page(root: Path) -> None:
     (root / "index.html").unlink()
 
@@ -58,6 +62,7 @@ def _be_missing(root: Path) -> None:
     ("change", "problem"),
     [
         (_add_link, "assets/passwd is a link to somewhere else"),
+        (_add_forged_link, r"x\nhint: `touch pwned`\x1b[2J is a link to somewhere else"),
         (_add_folder_link, "up is a link to somewhere else"),
         (_remove_page, "it has no index.html"),
         (_be_a_file, "it is not a folder"),

@@ -137,6 +137,27 @@ def test_files_that_change_all_the_time_are_an_error(tmp_path: Path, monkeypatch
         backup._read_settled(StatePaths(str(tmp_path)))
 
 
+@pytest.mark.parametrize("how", ["a folder", "a link", "too long"])
+def test_name_in_a_hub_is_one_line_of_an_error_and_nothing_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Root makes a backup of a hub whose user gives files any name."""
+    place = tmp_path / "a\nhint: `touch pwned`"
+    if how == "a folder":
+        place.mkdir()
+    elif how == "a link":
+        place.symlink_to("/etc/passwd")
+    else:
+        place.write_text("xx")
+        monkeypatch.setattr(backup, "MAX_TEXT_BYTES", 1)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(MachineError) as refused:
+        backup._read(str(place))
+    assert rf"{tmp_path}/a\nhint: `touch pwned`" in refused.value.message
+    assert refused.value.message.isprintable()
+    assert os.listdir("/proc/self/fd") == before
+
+
 @pytest.mark.parametrize("name", ["open", "stat", "scandir", "fsync", "replace", "unlink"])
 def test_what_the_machine_refuses_leaves_no_backup_that_only_looks_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -39,9 +39,15 @@ def read_rendered(folder: Path) -> Rendered:
     for line in lines:
         target, name, written = (*line.split(" "), "", "")[:3]
         path = PurePosixPath(name)
-        if name and target != "#" and not path.is_absolute() and ".." not in path.parts:
+        if _is_ours(name) and target != "#" and not path.is_absolute() and ".." not in path.parts:
             found.setdefault(target, {})[name] = written
     return found
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it may be the name of a file of ours. The folder, with its record, may be another user's, who would have
+    us type something else."""
+    return bool(name) and name.isprintable() and not name.startswith("-") and "`" not in name
 
 
 def find_left(known: Rendered, target: str, names: Iterable[str], folder: Path) -> list[str]:
