@@ -11,7 +11,7 @@ import typer
 from lkhub.cli.shared.show import err, name_hub
 from lkhub.errors import InputError
 from lkhub.findings.fault import SpecError
-from lkhub.host.files import explain_os_errors
+from lkhub.host.files import explain_os_errors, require_own_links
 from lkhub.hub.locate import DEFAULT_SPEC, find_paths, find_service
 from lkhub.plan.edge import http_port, tls_mode
 from lkhub.plan.issuer import choose_issuers
@@ -52,6 +52,7 @@ def init(
 ) -> None:
     """Write a commented hub.yaml with every key and its default."""
     path = spec or Path(DEFAULT_SPEC)
+    require_own_links(str(path))
     with explain_os_errors(path, "look for", _PLACE):
         exists = path.exists()
     if path.is_dir():

@@ -25,7 +25,7 @@ from lkhub.cli.shared.rendered import (
 from lkhub.cli.shared.show import err, say, type_again
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.acting import acting_as_owner
-from lkhub.host.files import digest, explain_os_errors, read_bytes, user_name, write_private
+from lkhub.host.files import digest, explain_os_errors, read_bytes, require_own_links, user_name, write_private
 from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
 from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_hub
@@ -110,8 +110,11 @@ def render(
 
 
 def _require_places(files: tuple[RenderedFile, ...], folder: Path) -> None:
-    """Raise InputError, with all of them, where a folder is in the place of a file, or a file in that of a folder."""
+    """Raise InputError, with all of them, where a folder is in the place of a file, or a file in that of a folder; or
+    for a link that another user has put on the way."""
     wanted = [folder / name for name in (*(file.name for file in files), RECORD)]
+    for path in wanted:
+        require_own_links(str(path))
     with explain_os_errors(folder, "look into", PLACE):
         folders = [path for path in wanted if path.is_dir()]
         above = {each for path in wanted for each in path.parents if each.is_relative_to(folder)}

@@ -310,7 +310,7 @@ def require_own_links(path: str) -> None:
         if is_for_all and link.st_uid not in (os.geteuid(), folder.st_uid):
             raise InputError(
                 f"{each} is a link that {user_name(link.st_uid)} has made to {printable(os.readlink(each))}",
-                hints=("name a file in a folder of your own",),
+                hints=("name another place, in a folder of your own",),
             )
 
 

@@ -29,6 +29,7 @@ from lkhub.host.files import (
     keep_names,
     read_input,
     remove,
+    require_own_links,
     require_space,
     sync_folder,
 )
@@ -69,6 +70,8 @@ def restore_backup(paths: StatePaths, given: Path | None, file: str, keys: SealK
     with _open_backup(file) as source, _state_directory(paths), _prepared_folder(paths):
         manifest = _unpack(paths, source, keys)
         targets = _find_targets(paths, manifest, given)
+        for target in targets.values():
+            require_own_links(target)
         with acting_as_owner(paths.root):
             contents = {target: read_input(f"{paths.restoring}/{path}") for path, target in targets.items()}
         with _placed_beside(paths, contents, force=force) as placed, acting_as_owner(paths.root):

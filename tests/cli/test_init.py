@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,20 @@ def test_single_port_hub_opens_443_and_nothing_else(run: Run, arguments: tuple[s
     open_to_others = {(listener.protocol, listener.ports) for listener in plan.listeners if listener.client_facing}
     assert open_to_others == {("tcp", PortRange(443, 443)), ("udp", PortRange(443, 443))}
     assert plan.probes == ("udp", "turn-tls")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+@pytest.mark.parametrize("how", [(), ("--force",)], ids=str)
+@pytest.mark.parametrize("link", ["all/hub.yaml", "all/a"])
+def test_link_of_another_user_does_not_choose_what_is_written_over(run: Run, link: str, how: tuple[str, ...]) -> None:
+    Path("all").mkdir()
+    Path("all").chmod(0o1777)
+    Path("root").mkdir()
+    Path(link).symlink_to("../root/hub.yaml" if link.endswith(".yaml") else "../root")
+    os.lchown(link, 65534, 65534)
+    done = run("init", "--spec", "all/hub.yaml" if link.endswith(".yaml") else f"{link}/hub.yaml", *how)
+    assert (done.code, f"{Path(link).absolute()} is a link that nobody has made" in done.err) == (2, True)
+    assert os.listdir("root") == []
 
 
 def test_single_port_is_for_hubs_that_others_reach(run: Run) -> None:

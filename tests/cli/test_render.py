@@ -349,6 +349,38 @@ def test_render_that_was_cut_off_makes_no_edit(run: Run, monkeypatch: pytest.Mon
         assert (done.code, "edited" in done.err) == (0, False)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+@pytest.mark.parametrize("how", [(), ("--diff",)], ids=str)
+@pytest.mark.parametrize(
+    ("output", "link"),
+    [
+        ("all/out", "all/out"),
+        ("all/out/deep", "all/out"),
+        ("all", "all/host-network"),
+        ("all", "all/host-network/service.yaml"),
+        ("all", "all/.lkhub-rendered"),
+    ],
+)
+def test_link_of_another_user_does_not_choose_what_is_written_over(
+    run: Run, output: str, link: str, how: tuple[str, ...]
+) -> None:
+    """Everybody may write in a folder such as /tmp."""
+    Path("hub.yaml").write_text("reach: lan\n")
+    for folder in (Path(link).parent, Path("root")):
+        folder.mkdir(parents=True)
+    Path(link).parent.chmod(0o1777)
+    Path(link).symlink_to(Path("root").absolute())
+    os.lchown(link, 65534, 65534)
+    done = run("render", "kubernetes", "-o", output, *how)
+    assert (done.code, done.out) == (2, "")
+    assert f"{Path(link).absolute()} is a link that nobody has made to " in done.err
+    assert os.listdir("root") == []
+    os.lchown(link, 0, 0)
+    if "." not in Path(link).name:
+        assert run("render", "kubernetes", "-o", output).code == 0
+        assert os.listdir("root") != []
+
+
 @pytest.mark.parametrize("option", [(), ("--diff",)])
 def test_file_in_place_of_the_folder_is_exit_2(run: Run, option: tuple[str, ...]) -> None:
     Path("hub.yaml").touch()

@@ -294,6 +294,20 @@ def test_nothing_is_restored_below_a_hub_that_runs(backup: Backup, monkeypatch: 
     assert not os.path.exists(backup.paths.managed_keys)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+def test_link_of_another_user_does_not_choose_where_the_spec_goes(backup: Backup, short_dir: Path) -> None:
+    (short_dir / "all").mkdir()
+    (short_dir / "all").chmod(0o1777)
+    (short_dir / "root").mkdir()
+    link = short_dir / "all/hub"
+    link.symlink_to(short_dir / "root")
+    os.lchown(link, 65534, 65534)
+    with pytest.raises(InputError, match="all/hub is a link that nobody has made"):
+        restore_backup(backup.paths, link / "hub.yaml", str(backup.file), SealKeys(Secret("x")), force=True)
+    assert os.listdir(short_dir / "root") == []
+    assert not os.path.exists(backup.paths.root)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another group")
 def test_restored_spec_of_the_service_can_be_read_by_its_user_alone(
     short_dir: Path, monkeypatch: pytest.MonkeyPatch
