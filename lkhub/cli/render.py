@@ -185,13 +185,13 @@ def _require_readable(spec: str, state: str) -> None:
 
 
 def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:
-    """Print how what is in the folder differs from what would be, permissions included; whether it does."""
+    """Print how what is in the folder differs from what would be, with the permissions that count; whether it does."""
     differs = False
     for file in files:
         path = str(folder / file.name)
         if file.kept and os.path.exists(path):
             continue
-        if os.path.exists(path) and (mode := stat.S_IMODE(os.stat(path).st_mode)) != file.mode:
+        if os.path.exists(path) and _is_wrong(mode := stat.S_IMODE(os.stat(path).st_mode), file.mode):
             print(f"{path}: old mode {mode:04o}\n{path}: new mode {file.mode:04o}")
             differs = True
         old = (read_bytes(path, PLACE) or b"").decode(errors="replace").splitlines(keepends=True)
@@ -200,3 +200,12 @@ def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:
             print(tame(line) if sys.stdout.isatty() else line, end=end)
             differs = True
     return differs
+
+
+def _is_wrong(mode: int, wanted: int) -> bool:
+    """Whether a file can't be run that has to be, or the other way round; or others may read one that is for its owner
+    alone. The rest follows from the umask in a checkout: git keeps the first of these and nothing else."""
+    return bool((mode ^ wanted) & stat.S_IXUSR or (mode & _OTHERS and not wanted & _OTHERS))
+
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO

@@ -459,6 +459,46 @@ def test_permissions_that_differ_are_a_difference(run: Run) -> None:
     )
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+@pytest.mark.parametrize(
+    "typed", [("compose",), ("firewall",), ("kubernetes",), ("systemd",), ("nixos",), ("proxy",)], ids=" ".join
+)
+def test_checkout_of_git_is_no_difference(run: Run, typed: tuple[str, ...], umask: int) -> None:
+    """Of the permissions, git keeps whether a file can be run, and the umask decides on the rest."""
+    domain = "domain: a.example.com\n" if typed == ("proxy",) else ""
+    tls = "{mode: external}" if domain else "{mode: off}"
+    Path("hub.yaml").write_text(f"reach: lan\n{domain}tls: {tls}\n")
+    assert run("render", *typed, "-o", "out").code == 0
+    for path in Path("out").rglob("*"):
+        if path.is_file():
+            path.chmod((0o777 if path.stat().st_mode & 0o100 else 0o666) & ~umask)
+    done = run("render", *typed, "-o", "out", "--diff")
+    assert (done.code, done.out) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("target", "mode", "told"),
+    [
+        ("livekit", 0o600, False),
+        ("livekit", 0o400, False),
+        ("livekit", 0o640, True),
+        ("livekit", 0o604, True),
+        ("livekit", 0o700, True),
+        ("systemd", 0o600, False),
+        ("systemd", 0o666, False),
+        ("systemd", 0o755, True),
+    ],
+)
+def test_file_that_others_may_read_is_a_difference_where_it_is_private(
+    run: Run, target: str, mode: int, told: bool
+) -> None:
+    assert run("render", target, "-o", "out").code == 0
+    [path] = [each for each in Path("out").iterdir() if not each.name.startswith(".")]
+    path.chmod(mode)
+    done = run("render", target, "-o", "out", "--diff")
+    assert (done.code, f"{path}: old mode {mode:04o}\n" in done.out) == (int(told), told)
+
+
 def test_file_that_is_kept_has_the_rights_that_it_had(run: Run) -> None:
     """It may hold a secret, or be a link to one that its owner may not read."""
     Path("hub.yaml").touch()

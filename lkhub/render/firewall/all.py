@@ -16,7 +16,7 @@ def render_text(table: FirewallTable) -> tuple[RenderedFile, ...]:
     lines += _align(rows) if table.rows else ["  none"]
     lines += ["", "not to be opened"]
     lines += _align([(str(row), row.purpose, row.why) for row in table.closed])
-    return (RenderedFile("firewall.txt", "\n".join(lines) + "\n"),)
+    return (RenderedFile("firewall.txt", "\n".join(lines) + "\n", 0o644),)
 
 
 def _align(rows: list[tuple[str, ...]]) -> list[str]:

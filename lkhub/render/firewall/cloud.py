@@ -10,14 +10,12 @@ from lkhub.source.json_text import Json
 
 _ANYONE = ("0.0.0.0/0", "::/0")
 
-_SCRIPT_MODE = 0o700
-
 
 def render_aws(table: FirewallTable) -> tuple[RenderedFile, ...]:
     """IpPermissions of a security group, as `aws ec2 authorize-security-group-ingress --ip-permissions` reads them
     (EC2 API, AuthorizeSecurityGroupIngress)."""
     permissions = [_aws_permission(row, table) for row in table.rows]
-    return (RenderedFile("aws.json", _dump(permissions)),)
+    return (RenderedFile("aws.json", _dump(permissions), 0o644),)
 
 
 def _aws_permission(row: FirewallRow, table: FirewallTable) -> dict[str, Json]:
@@ -62,7 +60,7 @@ def render_gcp(table: FirewallTable) -> tuple[RenderedFile, ...]:
                 f"--target-tags=lkhub-{table.hub}",
             ]
             lines.append(f'{shlex.join(words)} "$@"')
-    return (RenderedFile("gcp.sh", "\n".join(lines) + "\n", _SCRIPT_MODE),)
+    return (RenderedFile("gcp.sh", "\n".join(lines) + "\n", 0o755),)
 
 
 def render_hetzner(table: FirewallTable) -> tuple[RenderedFile, ...]:
@@ -78,7 +76,7 @@ def render_hetzner(table: FirewallTable) -> tuple[RenderedFile, ...]:
         }
         for row in table.rows
     ]
-    return (RenderedFile("hetzner.json", _dump(rules)),)
+    return (RenderedFile("hetzner.json", _dump(rules), 0o644),)
 
 
 def _split(row: FirewallRow) -> tuple[tuple[str, ...], tuple[str, ...]]:

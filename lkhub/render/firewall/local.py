@@ -7,8 +7,6 @@ from lkhub.firewall.table import FirewallRow, FirewallTable, show_network
 from lkhub.firewall.ufw import list_ufw_commands
 from lkhub.render.files import RenderedFile
 
-_SCRIPT_MODE = 0o700
-
 # A table of its own would open nothing: a packet passes every input chain, and one drop is final.
 _NFT_HEAD = """\
 # Ports of the LiveKit hub {hub}. Include this file in the input chain of your own ruleset, after the rules for
@@ -30,7 +28,7 @@ def render_nftables(table: FirewallTable) -> tuple[RenderedFile, ...]:
         f'{match} accept comment "{comment_row(row, table.tag)}"\n' for row in table.rows for match in match_rows(row)
     )
     name = f"lkhub-{table.hub}.nft"
-    return (RenderedFile(name, _NFT_HEAD.format(hub=table.hub, path=f"/etc/{name}") + rules),)
+    return (RenderedFile(name, _NFT_HEAD.format(hub=table.hub, path=f"/etc/{name}") + rules, 0o644),)
 
 
 def render_ufw(table: FirewallTable) -> tuple[RenderedFile, ...]:
@@ -46,7 +44,7 @@ def render_firewalld(table: FirewallTable) -> tuple[RenderedFile, ...]:
     for number, sources in enumerate(dict.fromkeys(row.networks for row in table.rows), 1):
         name = f"lkhub-{table.hub}" if number == 1 else f"lkhub-{table.hub}-{number}"
         rows = [row for row in table.rows if row.networks == sources]
-        files.append(RenderedFile(f"{name}.xml", _write_service(f"LiveKit hub {table.hub}", rows)))
+        files.append(RenderedFile(f"{name}.xml", _write_service(f"LiveKit hub {table.hub}", rows), 0o644))
         lines.append(f'firewall-cmd --permanent --new-service-from-file="$(dirname "$0")/{name}.xml"')
         if not sources:
             lines.append(f"firewall-cmd --permanent --add-service={name}")
@@ -65,4 +63,4 @@ def _write_service(text: str, rows: list[FirewallRow]) -> str:
 
 
 def _script(name: str, lines: list[str]) -> RenderedFile:
-    return RenderedFile(name, "\n".join(["#!/bin/sh", lines[0], "set -eu", *lines[1:]]) + "\n", _SCRIPT_MODE)
+    return RenderedFile(name, "\n".join(["#!/bin/sh", lines[0], "set -eu", *lines[1:]]) + "\n", 0o755)
