@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,19 @@ def test_difference_is_shown_and_nothing_written(run: Run) -> None:
     assert changed == ["-port: 7880", "+port: 7000"]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_difference_commands_no_terminal_and_is_whole_for_a_program(
+    run: Run, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    """Somebody else may have written what is in the folder; and a program that reads it gets what is there."""
+    assert run("render", "livekit", "-o", "out").code == 0
+    Path("out/livekit.yaml").write_text("\x1b[2Ja\tb\n")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    done = run("render", "livekit", "-o", "out", "--diff")
+    assert done.code == 1
+    assert ("-\x1b[2Ja\tb\n" in done.out, "-\ufffd[2Ja\tb\n" in done.out) == (not terminal, terminal)
+
+
 @pytest.mark.parametrize("output", ["/proc/nowhere", "hub.txt/x"])
 def test_folder_that_cannot_be_is_exit_3(run: Run, output: str) -> None:
     Path("hub.txt").write_text("")
@@ -300,6 +314,25 @@ def test_edit_is_kept_and_named_before_it_is_written_over(run: Run, target: str,
         f"{path.name}.edited",
         f"{path.name}.edited-2",
     ]
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def test_edit_is_kept_where_the_file_system_has_no_hard_links(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(error, os.strerror(error))
+
+    Path("hub.yaml").touch()
+    assert run("render", "systemd", "-o", "out").code == 0
+    path = Path("out/lkhub.service")
+    monkeypatch.setattr(os, "link", refuse)
+    for kept in ("out/lkhub.service.edited", "out/lkhub.service.edited-2"):
+        path.write_text(f"# {kept}\n")
+        done = run("render", "systemd", "-o", "out")
+        assert (done.code, f"kept as {kept}" in " ".join(done.err.split())) == (0, True)
+        assert Path(kept).read_text() == f"# {kept}\n"
+        assert "[Unit]" in path.read_text()
 
 
 def test_file_of_an_earlier_version_counts_as_no_edit(run: Run) -> None:

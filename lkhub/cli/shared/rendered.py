@@ -75,9 +75,10 @@ def keep_edit(known: Rendered, file: RenderedFile, folder: Path) -> str:
         except FileExistsError:
             continue
         except OSError:  # a file system without hard links
+            if os.path.lexists(kept):
+                continue
             with explain_os_errors(kept, "write", PLACE):
-                if not os.path.lexists(kept):
-                    os.rename(path, kept)
+                os.rename(path, kept)
         return kept
     raise AssertionError
 
