@@ -172,6 +172,14 @@ def test_restart_says_of_the_earlier_worker_what_is_known(run: Run, supervisor: 
     assert run("agents", "restart", "bmo").err == "restarted agent-bmo\n"
 
 
+def test_worker_of_a_process_that_this_user_can_not_see_is_not_said_to_be_none(
+    run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lkhub.hub.agents.can_see", lambda _: False)
+    tell(supervisor, agent("agent-bmo"), workers=[worker("")])
+    assert run("agents", "restart", "bmo").err == "restarted agent-bmo\n"
+
+
 def test_unknown_agent_is_refused_with_those_that_are_known(run: Run, supervisor: FakeSupervisor) -> None:
     tell(supervisor, agent("agent-bmo"), agent("agent-other"))
     done = run("agents", "restart", "nobody")

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -86,6 +87,25 @@ def test_link_of_another_user_does_not_choose_what_is_written_over(run: Run, lin
     done = run("init", "--spec", "all/hub.yaml" if link.endswith(".yaml") else f"{link}/hub.yaml", *how)
     assert (done.code, f"{Path(link).absolute()} is a link that nobody has made" in done.err) == (2, True)
     assert os.listdir("root") == []
+
+
+@pytest.mark.parametrize("fails", ["exists", "write_text"])
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (errno.EROFS, "choose another place with --spec FILE"),
+        (errno.EACCES, "choose a folder of your own with --spec FILE"),
+    ],
+)
+def test_place_that_can_not_be_written_is_chosen_by_its_option(
+    run: Run, monkeypatch: pytest.MonkeyPatch, fails: str, error: int, hint: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(Path, fails, refuse)
+    done = run("init")
+    assert (done.code, hint in done.err, "--state" in done.err) == (3, True, False)
 
 
 def test_single_port_is_for_hubs_that_others_reach(run: Run) -> None:

@@ -275,7 +275,7 @@ def test_hub_whose_supervisor_is_killed_is_not_said_to_be_down_while_its_process
 
 
 def test_ctrl_c_while_the_hub_is_examined_says_that_it_runs_on(
-    run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+    run: Run, supervisor: FakeSupervisor, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also while a web site is built."""
 
@@ -284,4 +284,7 @@ def test_ctrl_c_while_the_hub_is_examined_says_that_it_runs_on(
 
     monkeypatch.setattr(examine, "examine_hub", interrupt)
     done = run("up")
-    assert (done.code, "the hub has the spec, and runs on" in done.err) == (130, True)
+    assert (done.code, "the hub has the spec, and runs on; `lkhub status` says" in done.err) == (130, True)
+    monkeypatch.delenv("LKHUB_STATE")
+    done = run("up", "--state", paths.root)
+    assert (done.code, f"runs on; `lkhub status --state {paths.root}` says how it is" in done.err) == (130, True)

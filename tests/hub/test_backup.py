@@ -247,6 +247,19 @@ def make_store(paths: StatePaths) -> None:
         store.commit()
 
 
+@pytest.mark.parametrize("fails", ["make_half_written", "encrypting"])
+def test_place_that_can_not_be_written_is_chosen_as_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(backup, fails, refuse)
+    with pytest.raises(MachineError) as refused:
+        left_out(tmp_path, SPEC)
+    assert refused.value.hints[0] == "choose another place for FILE"
+
+
 @pytest.mark.parametrize("full", ["state", "disk"])
 def test_disk_that_is_too_small_is_told_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str

@@ -80,10 +80,14 @@ def test_build_that_another_change_replaces_is_followed(tmp_path: Path, monkeypa
     assert looks == 5
 
 
-def test_build_that_is_restarted_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("before", "counted"), [(7, (7, 8, 9, 10)), (7, (0, 1, 2, 3)), (2, (1, 1, 5))])
+def test_build_that_is_restarted_again_and_again_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, counted: tuple[int, ...]
+) -> None:
+    """A supervisor that has taken the hub over counts from 0."""
     paths = StatePaths(str(tmp_path))
     record = AppliedRecord("hub", 1.0, AppliedUrls("", "", ""), (), builds=(AppliedBuild("bmo", "a", ""),))
-    restarts = itertools.count(7)
+    restarts = iter((before, *counted, 100))
     monkeypatch.setattr(
         module,
         "require_report",
@@ -92,7 +96,7 @@ def test_build_that_is_restarted_again_and_again_is_given_up(tmp_path: Path, mon
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
     [site] = wait_for_builds(paths, record, Progress())
     assert site.problem == "what came of the build could not be noted"
-    assert next(restarts) == 11
+    assert [*restarts] == [100], "neither before nor after the third one"
 
 
 def test_build_is_waited_for_as_long_as_it_may_take_and_no_longer(

@@ -1,5 +1,6 @@
 """A restore that is killed: the old hub is there, or the new one, and never a part of each."""
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
@@ -306,6 +307,24 @@ def test_link_of_another_user_does_not_choose_where_the_spec_goes(backup: Backup
         restore_backup(backup.paths, link / "hub.yaml", str(backup.file), SealKeys(Secret("x")), force=True)
     assert os.listdir(short_dir / "root") == []
     assert not os.path.exists(backup.paths.root)
+
+
+@pytest.mark.parametrize("fails", ["_write", "sync_folder"])
+def test_place_that_can_not_be_written_is_chosen_as_the_spec(
+    backup: Backup, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Before the new hub counts, and after that."""
+    real = getattr(restore, fails)
+
+    def refuse(path: str, *rest: Any) -> None:
+        if path.startswith(backup.paths.root):
+            return real(path, *rest)
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(restore, fails, refuse)
+    with pytest.raises(MachineError) as refused:
+        backup.restore()
+    assert refused.value.hints[0] == "choose another place with --spec FILE"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another group")

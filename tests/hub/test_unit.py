@@ -47,6 +47,18 @@ def test_edited_unit_is_seen_and_kept(service: Service, at_end: bool) -> None:
     assert kept in told.lines[0]
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_edit_is_kept_with_the_rights_that_it_had(service: Service, mode: int) -> None:
+    """It may have a secret that was written into it."""
+    write_unit(service.unit_file, FIRST, 0o644, service.units, Told())
+    unit = Path(service.unit_file)
+    unit.write_text(unit.read_text() + "Environment=PASSWORD=x\n")
+    unit.chmod(mode)
+    write_unit(service.unit_file, FIRST, 0o644, service.units, Told())
+    assert Path(f"{unit}.edited").stat().st_mode & 0o777 == mode
+    assert unit.stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.parametrize("has_another", [True, False])
 def test_edit_is_seen_without_a_copy_of_what_was_written(service: Service, has_another: bool) -> None:
     """As of a unit that an earlier version has written."""
