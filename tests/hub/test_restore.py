@@ -317,9 +317,9 @@ def test_place_that_can_not_be_written_is_chosen_as_the_spec(
     real = getattr(restore, fails)
 
     def refuse(path: str, *rest: Any) -> None:
-        if path.startswith(backup.paths.root):
-            return real(path, *rest)
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if not path.startswith(backup.paths.root):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        real(path, *rest)
 
     monkeypatch.setattr(restore, fails, refuse)
     with pytest.raises(MachineError) as refused:
