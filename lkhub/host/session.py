@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import psutil
 
@@ -52,7 +52,7 @@ class Session:
         if not has_its_pid(self.leader) and not any(self._is_there(each) for each in self._known):
             inside = set()
         known = {each for each in self._known if is_alive(each)}
-        below = {found for each in (self.leader, *known) for found in _find_below(each)}
+        below = _find_below({self.leader, *known})
         self._known = tuple(sorted(inside | known | below, key=lambda each: each.pid))
         return self._known
 
@@ -74,12 +74,19 @@ def _find_uid(process: ProcessId) -> int | None:
     return None
 
 
-def _find_below(process: ProcessId) -> Iterator[ProcessId]:
-    """What descends from it."""
-    with contextlib.suppress(psutil.Error):
-        children = psutil.Process(process.pid).children(recursive=True)
-        if is_alive(process):
-            yield from filter(None, (identify(child.pid) for child in children))
+def _find_below(processes: Collection[ProcessId]) -> set[ProcessId]:
+    """What descends from any of them. All parents are read once: an agent may have thousands of processes."""
+    children: dict[int, list[int]] = {}
+    for each in psutil.process_iter(["ppid"]):
+        children.setdefault(each.info["ppid"], []).append(each.pid)
+    # Whatever is alive now is what had its number when the parents were read.
+    waiting = [each.pid for each in processes if is_alive(each)]
+    below: set[int] = set()
+    while waiting:
+        found = set(children.get(waiting.pop(), ())) - below
+        below |= found
+        waiting += found
+    return set(filter(None, map(identify, below)))
 
 
 def list_descendants() -> set[psutil.Process]:

@@ -1,6 +1,7 @@
 """The processes that one has started."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,41 @@ def test_members_are_known_after_the_end_of_their_leader() -> None:
         assert late.find_members() == (), "its number may belong to another session by now"
         subprocess.run(["kill", str(member.pid)], check=True)
         wait_until(lambda: session.find_members() == (), "its end")
+
+
+MANY = """
+import os, sys
+for _ in range(int(sys.argv[1])):
+    if os.fork() == 0:
+        os.setsid()
+        os.execv("/bin/sleep", ["sleep", "1000"])
+print(flush=True); sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("count", [3, 60])
+def test_parents_are_read_once_however_many_members_there_are(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    argv = [sys.executable, "-ISsc", MANY, str(count)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as leader:
+        assert leader.stdout
+        leader.stdout.readline()
+        led = identify(leader.pid)
+        assert led
+        session = Session(led)
+        assert len(session.find_members()) == count
+        reads, read = [], psutil.process_iter
+
+        def note(*args: Any, **kwargs: Any) -> Any:
+            reads.append(args)
+            return read(*args, **kwargs)
+
+        monkeypatch.setattr(psutil, "process_iter", note)
+        monkeypatch.delattr(psutil.Process, "children")
+        assert len(session.find_members()) == count
+        assert len(reads) == 1
+        leader.kill()
+        for member in session.find_members():
+            os.kill(member.pid, signal.SIGKILL)
 
 
 APART = """
