@@ -73,9 +73,17 @@ def _name_spec(paths: StatePaths, spec: str | None) -> str:
         with contextlib.suppress(HubError):
             applied = load_applied(paths)
             spec = applied.spec if applied else None
-    if spec is None or os.path.abspath(spec) == os.path.abspath(DEFAULT_SPEC):
+    if spec is None or _is_here(spec):
         return ""
     return " --dev" if spec == paths.dev_spec else f" --spec {shlex.quote(spec)}"
+
+
+def _is_here(spec: str) -> bool:
+    """Whether `lkhub up` takes this spec from the current folder."""
+    try:
+        return os.path.abspath(spec) == os.path.abspath(DEFAULT_SPEC)
+    except FileNotFoundError:  # the folder was removed
+        return False
 
 
 def name_apply(paths: StatePaths) -> str:
