@@ -142,12 +142,19 @@ async def _supervision(paths: StatePaths, say: Say, timings: Timings) -> AsyncIt
             tasks.cancel_scope.cancel()
 
 
+def _list_signals() -> Iterator[signal.Signals]:
+    """The signals that stop the hub. What nohup has started goes on when its terminal is closed."""
+    yield from (signal.SIGINT, signal.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        yield signal.SIGHUP
+
+
 async def _serve_signals(
     supervisor: Supervisor, scope: anyio.CancelScope, say: Say, *, task_status: anyio.abc.TaskStatus[None]
 ) -> None:
     """The first signal drains and stops, the second stops at once."""
     async with anyio.create_task_group() as tasks:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        with anyio.open_signal_receiver(*_list_signals()) as signals:
             task_status.started()
             async for _ in signals:
                 if supervisor.stopping:

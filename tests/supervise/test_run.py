@@ -94,6 +94,27 @@ async def test_signal_stops_the_hub(make_hub: MakeHub, paths: StatePaths, number
     assert list_running(paths) == []
 
 
+async def test_hub_that_nohup_has_started_outlives_its_terminal(make_hub: MakeHub, paths: StatePaths) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    states: list[bool] = []
+
+    async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
+        supervisor.tasks.start_soon(stop_later, supervisor)
+
+    async def stop_later(supervisor: Supervisor) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await anyio.to_thread.run_sync(lambda: ask(paths.control, StatusRequest()))
+        states.append(supervisor.stopping)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        await run_hub(make_hub(), lambda _: None, ready)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert states == [False]
+
+
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
 async def test_signal_to_a_hub_that_is_starting_stops_it_and_is_no_error(
     make_hub: MakeHub, paths: StatePaths, number: str
