@@ -47,8 +47,10 @@ class Beside(Generic[Kind]):
         return frozenset(each.process.pid for each in self._there)
 
     def _record(self, replaced: Kind) -> None:
+        identity = replaced.identify(self._shared.paths)
+        self._shared.note_agent(identity)
         try:
-            write_retired(self._shared.paths, replaced.identify(self._shared.paths))
+            write_retired(self._shared.paths, identity)
         except MachineError as error:  # the next supervisor may not know of it
             self._shared.say(error.message)
 

@@ -207,7 +207,8 @@ class Child:
         if ending.cancelled_caught:
             await end_process(process, "now", self.plan, self.shared.timings, drains=True)
         if session is not None:
-            await end_session(session, self.shared.timings.stop_grace, self.shared.paths, self.shared.timings)
+            shared = self.shared
+            await end_session(session, shared.timings.stop_grace, shared.paths, shared.agents, shared.timings)
 
     async def _keep_running(self) -> None:
         try:
@@ -334,7 +335,7 @@ class Child:
         was detached since the last look is known only by its user, where it has one of its own."""
         for each in await anyio.to_thread.run_sync(session.find_members):
             processes.send_signal(each, signal.SIGKILL)
-        await anyio.to_thread.run_sync(end_strays, session, self.shared.paths)
+        await anyio.to_thread.run_sync(end_strays, session, self.shared.paths, self.shared.agents)
 
     def _report_end(self) -> str:
         return report_end(self.plan.name, self._popen.poll() if self._popen else None, self.shared.paths)

@@ -1,7 +1,7 @@
 """How processes of a hub are ended, and in which order."""
 
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, TypeVar
 
 import anyio
@@ -13,7 +13,7 @@ from lkhub.host.processes import ProcessId
 from lkhub.host.session import Session
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
-from lkhub.state.identity import UNKNOWN_DRAIN
+from lkhub.state.identity import UNKNOWN_DRAIN, Identity
 from lkhub.supervise.ready import read_own
 from lkhub.supervise.strays import end_strays, follow_session
 from lkhub.supervise.timings import USUAL, Timings
@@ -78,19 +78,26 @@ async def end_left(
         await to_thread.run_sync(session.find_members)
     await end_process(process, how, plan, timings)
     if session is not None:
-        await end_session(session, timings.stop_grace, paths, timings)
+        await end_session(session, timings.stop_grace, paths, {}, timings)
 
 
-async def end_session(session: Session, seconds: float, paths: StatePaths, timings: Timings = USUAL) -> None:
+async def end_session(
+    session: Session,
+    seconds: float,
+    paths: StatePaths,
+    known: Mapping[ProcessId, Identity],
+    timings: Timings = USUAL,
+) -> None:
     """End what the leader of a session has left: a shell or npm ends at SIGTERM and does not always pass it on. The
-    rest is told then, has `seconds`, and is killed. A worker that got the signal from its leader is not told again."""
+    rest is told then, has `seconds`, and is killed. A worker that got the signal from its leader is not told again. For
+    `known` see end_strays."""
     if not await _wait_for_members(session, timings.second_signal):
         for each in await to_thread.run_sync(session.find_members):
             processes.send_signal(each, signal.SIGTERM)
         if not await _wait_for_members(session, seconds):
             for each in await to_thread.run_sync(session.find_members):
                 processes.send_signal(each, signal.SIGKILL)
-    await to_thread.run_sync(end_strays, session, paths)
+    await to_thread.run_sync(end_strays, session, paths, known)
 
 
 async def _wait_for_members(session: Session, seconds: float) -> bool:

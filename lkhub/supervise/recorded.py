@@ -17,6 +17,7 @@ class Recorded:
         self._process = process
 
     def write(self, identity: Identity) -> None:
+        self._shared.note_agent(identity)
         try:
             write_record(self._shared.paths, identity)
             self._process, self.failure = identity.process, None

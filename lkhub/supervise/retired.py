@@ -86,7 +86,7 @@ class Retired(Beside[RetiredProcess]):
                 break
         for each in tuple(self._there):
             if each.plan.registers:
-                await end_session(each.session, self._timings.stop_grace, self._shared.paths, self._timings)
+                await self._end_session(each, self._timings.stop_grace)
 
     def _take(self, retired: RetiredProcess) -> None:
         self._record(retired)
@@ -133,7 +133,10 @@ class Retired(Beside[RetiredProcess]):
             processes.send_signal(retired.process, signal.SIGKILL)
             await processes.wait_until_gone(retired.process)
         if retired.plan.registers:
-            await end_session(retired.session, self._left(retired), self._shared.paths, self._timings)
+            await self._end_session(retired, self._left(retired))
+
+    async def _end_session(self, retired: RetiredProcess, seconds: float) -> None:
+        await end_session(retired.session, seconds, self._shared.paths, self._shared.agents, self._timings)
 
     async def _await_leader(self, retired: RetiredProcess) -> None:
         """Return when it has ended. What it has started is known then: a call may start something in its last hour."""

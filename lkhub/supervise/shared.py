@@ -4,9 +4,10 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from lkhub.host.processes import ProcessId
+from lkhub.host.processes import ProcessId, is_alive
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
+from lkhub.state.identity import Identity
 from lkhub.supervise.held import HeldSockets
 from lkhub.supervise.timings import USUAL, Timings
 
@@ -39,7 +40,7 @@ async def leave(_: ProcessPlan, __: ProcessId, ___: "subprocess.Popen[bytes] | N
 @dataclass
 class Shared:
     """`held` are the held sockets of all children; `environ` has the values of the environment variables that the spec
-    refers to."""
+    refers to. `agents` are the agents that were started or have retired, also where a full disk takes no record."""
 
     paths: StatePaths
     say: Say
@@ -49,6 +50,14 @@ class Shared:
     timings: Timings = USUAL
     held: HeldSockets = field(default_factory=HeldSockets)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    agents: dict[ProcessId, Identity] = field(default_factory=dict)
+
+    def note_agent(self, identity: Identity) -> None:
+        """Add to `agents`, where it is one, and leave out those that have ended."""
+        for process in [each for each in self.agents if not is_alive(each)]:
+            del self.agents[process]
+        if identity.plan.registers:
+            self.agents[identity.process] = identity
 
     def use_environ(self, environ: Mapping[str, str]) -> None:
         """Start processes with these values from now on."""

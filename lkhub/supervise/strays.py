@@ -5,6 +5,7 @@ Where the hub is root, each agent is a user of its own, and all that runs as tha
 """
 
 import os
+from collections.abc import Mapping
 
 from lkhub.host.agent_home import find_home
 from lkhub.host.processes import ProcessId, is_alive
@@ -20,12 +21,15 @@ def follow_session(process: ProcessId, plan: ProcessPlan) -> Session:
     return Session(process, next((each[1].uid for each in found if each is not None), None))
 
 
-def end_strays(session: Session, paths: StatePaths) -> None:
+def end_strays(session: Session, paths: StatePaths, known: Mapping[ProcessId, Identity]) -> None:
     """Kill all processes of the user of an agent whose process, the leader of `session`, has ended. Not while another
-    process of that agent runs, such as a replica: both are one user. Does nothing where the agent was our own user."""
+    process of that agent runs, such as a replica: both are one user. Such a process has a record, or is `known` to this
+    supervisor: a full disk takes no record. Does nothing where the agent was our own user."""
     if session.uid is None or session.uid == os.geteuid():
         return
-    others = (each for each in (*list_records(paths), *list_retired(paths)) if each.process != session.leader)
+    others = (
+        each for each in (*list_records(paths), *list_retired(paths), *known.values()) if each.process != session.leader
+    )
     if not any(each.plan.registers and is_alive(each.process) and _may_be(session.uid, each) for each in others):
         end_user(session.uid)
 

@@ -135,18 +135,21 @@ def other() -> Iterator[ProcessId]:
 
 
 @pytest.mark.parametrize("uid", [UID, None, UID + 1], ids=["the same", "unknown", "another"])
-@pytest.mark.parametrize("retired", [False, True])
+@pytest.mark.parametrize("told", ["a record", "a record of one that retired", "the supervisor"])
 def test_replica_and_predecessor_are_of_the_same_user_and_stay(
-    paths: StatePaths, tmp_path: Path, agent: Agent, other: ProcessId, uid: int | None, retired: bool
+    paths: StatePaths, tmp_path: Path, agent: Agent, other: ProcessId, uid: int | None, told: str
 ) -> None:
-    """`uid` is the user that another agent is said to become. None: that can't be known."""
+    """`uid` is the user that another agent is said to become. None: that can't be known. The supervisor alone knows of
+    one whose record a full disk did not take."""
     config = AgentConfig("bmo", "/p", (), "/h", uid, 8081, {}, "0" * 64, "", "")
     rendered = tmp_path / "agent-bmo.json"
     rendered.write_text("damaged" if uid is None else dump_agent(config))
     plan = ProcessPlan("agent-bmo-2", ("sleep",), files=(str(rendered),), registers=True)
     ensure_private_dir(paths.root)
     ensure_private_dir(paths.run)
-    (write_retired if retired else write_record)(paths, Identity(other, paths.root, plan, UNKNOWN, 1.0))
+    known = Identity(other, paths.root, plan, UNKNOWN, 1.0)
+    if told != "the supervisor":
+        (write_retired if "retired" in told else write_record)(paths, known)
     with subprocess.Popen(agent.argv) as popen:
         wait_until(agent.runs_away, "its start")
         wait_until(lambda: psutil.Process(popen.pid).uids().real == UID, "its user")
@@ -155,7 +158,7 @@ def test_replica_and_predecessor_are_of_the_same_user_and_stay(
         session = Session(led)
         session.find_members()
         popen.kill()
-    end_strays(session, paths)
+    end_strays(session, paths, {other: known} if told == "the supervisor" else {})
     if uid == UID + 1:
         wait_until(agent.is_gone, "its end")
         return
@@ -169,4 +172,4 @@ def test_nothing_is_ended_of_our_own_user(paths: StatePaths) -> None:
     session = Session(own)
     session.find_members()
     assert session.uid == os.geteuid()
-    end_strays(session, paths)
+    end_strays(session, paths, {})
