@@ -76,7 +76,7 @@ def require_open(path: str | Path) -> None:
         with contextlib.suppress(OSError):  # what is in a closed folder can't be looked at
             status = os.stat(folder)
             if stat.S_ISDIR(status.st_mode):
-                if status.st_uid != os.geteuid() and not status.st_mode & 0o077:
+                if status.st_uid != os.geteuid() and not os.access(folder, os.X_OK, effective_ids=True):
                     raise MachineError(
                         f"{folder} belongs to {user_name(status.st_uid)}, and this is {user_name(os.geteuid())}",
                         hints=(OTHER_USER, f"or choose a folder of your own {STATE_PLACE}"),

@@ -62,3 +62,26 @@ def test_hub_of_another_user_is_told_in_one_way(
     assert (done.code, done.out) == (3, "")
     assert f"{closed.root} belongs to root, and this is nobody" in done.err
     assert "the hub belongs to another user: type the command as that user, or as root" in done.err
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o710, 0o750])
+@pytest.mark.parametrize("typed", [("status",), ("down",), ("env",)], ids=" ".join)
+def test_folder_that_another_user_keeps_closed_is_named(
+    run: Run, closed: StatePaths, typed: tuple[str, ...], mode: int
+) -> None:
+    """As a home, which a group may enter."""
+    home = Path(closed.root).parent
+    home.chmod(mode)
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        done = run(*typed)
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+    assert (done.code, done.out) == (3, "")
+    assert f"{home} belongs to root, and this is nobody" in done.err
+    assert "the hub belongs to another user: type the command as that user, or as root" in done.err
