@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.shared.show import err, name_hub
+from lkhub.cli.shared.show import err, name_hub, say
 from lkhub.errors import InputError
 from lkhub.findings.fault import SpecError
 from lkhub.host.files import explain_os_errors, require_own_links
@@ -76,7 +76,7 @@ def init(
     err.print(name_hub(f"wrote {path}; `lkhub up{named}` makes it run"))
     mode = tls_mode(written)
     if mode == "acme" and (why := choose_issuers(written, mode, http_port(written))[1]):
-        err.print(f"note: {why}")
+        say(why.title, "note", "cyan")
 
 
 def _load(text: str, chosen: Collection[str]) -> Spec:

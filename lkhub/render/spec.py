@@ -1,5 +1,6 @@
 """A first hub.yaml, commented from the model's own words."""
 
+import json
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from lkhub.source.json_text import Json
+from lkhub.source.yaml import parse_plain
 from lkhub.spec.model import Spec
 from lkhub.spec.ports import PortRange
 
@@ -45,6 +47,8 @@ def _render_part(key: str, model: type[BaseModel], chosen: Mapping[str, Json], i
 
 
 def _show(info: FieldInfo, chosen: Any) -> str:
+    if isinstance(chosen, str):
+        return _quote(chosen)
     value = chosen if chosen is not None else info.get_default(call_default_factory=True)
     if value is None:
         value = (info.examples or [""])[0]
@@ -57,6 +61,13 @@ def _show(info: FieldInfo, chosen: Any) -> str:
     if isinstance(value, tuple) and not isinstance(value, PortRange):
         return f"[{', '.join(map(str, value))}]"
     return str(value)
+
+
+def _quote(text: str) -> str:
+    """A text as YAML: plain where that is read as the same text. JSON is YAML."""
+    data, document = parse_plain(f"key: {text}\n".encode(), "")
+    is_same = not document.faults and data == {"key": text}
+    return text if is_same else json.dumps(text, ensure_ascii=False)
 
 
 def _comment(text: str, indent: str) -> list[str]:

@@ -41,7 +41,7 @@ def test_public_hub_needs_a_name_and_says_how(run: Run) -> None:
 def test_public_hub_is_written_with_its_name_and_says_what_its_certificate_costs(run: Run) -> None:
     done = run("init", "--reach", "public", "--domain", "RTC.example.com")
     assert done.code == 0
-    assert "Let's Encrypt" in done.err
+    assert "\nnote: the certificate comes from Let's Encrypt" in done.err
     assert "native applications not for TURN over TLS" in done.err
     assert "tls.email" in done.err, "and what to do about it"
     assert plan_written("vps").urls.web == "https://rtc.example.com"
@@ -52,11 +52,13 @@ def test_issuer_is_no_matter_where_none_is_asked(run: Run) -> None:
     assert plan_written("laptop").urls.web == "https://hub.example.com"
 
 
-@pytest.mark.parametrize("domain", ["https://rtc.example.com", "localhost", "192.168.1.5", "a b.example.com", "a.b: c"])
+@pytest.mark.parametrize(
+    "domain", ["https://rtc.example.com", "localhost", "192.168.1.5", "a b.example.com", "a.b: c", "*.x.com", "#x"]
+)
 def test_domain_that_is_none_is_refused_and_nothing_is_written(run: Run, domain: str) -> None:
     done = run("init", "--reach", "public", "--domain", domain)
     assert (done.code, done.out) == (2, "")
-    assert "bug" not in done.err
+    assert done.err.startswith("error: --domain: ")
     assert not Path("hub.yaml").exists()
 
 
@@ -137,14 +139,15 @@ def test_spec_that_is_there_is_kept(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Bad Name", "", "null", "123", "yes\nreach: lan", "a: b", "-a", "é", "~", "0x10", "1e3"]
+    "name", ["Bad Name", "", "yes\nreach: lan", "a: b", "-a", "é", "~", "#x", "hub # prod", "*all", "'x"]
 )
 def test_name_that_no_hub_can_have_is_refused_and_nothing_is_written(run: Run, name: str) -> None:
-    assert run("init", "--name", name).code == 2
+    done = run("init", "--name", name)
+    assert (done.code, done.err.startswith("error: --name: ")) == (2, True)
     assert not Path("hub.yaml").exists()
 
 
-@pytest.mark.parametrize("name", ["a", "true-hub", "no", "hub-1"])
+@pytest.mark.parametrize("name", ["a", "true-hub", "no", "hub-1", "null", "123", "0x10", "1e3", "yes"])
 def test_name_that_a_hub_can_have_is_in_the_spec(run: Run, name: str) -> None:
     assert run("init", "--name", name).code == 0
     assert load_spec(Path("hub.yaml").read_bytes()).require_sound().name == name

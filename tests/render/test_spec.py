@@ -3,8 +3,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lkhub.render.spec import render_spec
+from lkhub.source.yaml import parse_plain
 from lkhub.spec.load import load_spec
 from tests.test_docs import FIELDS
 
@@ -23,6 +26,12 @@ def test_first_spec_is_sound_and_says_what_was_chosen(reach: str) -> None:
     assert loaded.faults == []
     assert (loaded.spec.reach, loaded.spec.name, loaded.spec.version) == (reach, "my-hub", 1)
     assert set(loaded.document.data) == {"version", "name", "reach"}
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn", "Co", "Zl", "Zp"))))
+def test_any_text_is_written_as_yaml_that_means_it(name: str) -> None:
+    data, document = parse_plain(render_spec({"name": name}).encode(), "")
+    assert (document.faults, data["name"]) == ([], name)
 
 
 def test_choice_inside_a_part_is_in_force_and_the_rest_of_the_part_is_not() -> None:
