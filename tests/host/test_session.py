@@ -129,8 +129,9 @@ def test_user_can_not_signal_what_kills_it() -> None:
         assert killer.stdout
         killer.stdout.readline()
         one = ["perl", "-e", "exit(kill('KILL', shift) ? 1 : $!{EPERM} ? 0 : 2)", str(killer.pid)]
-        assert subprocess.run(one, user=uid, group=uid, extra_groups=(), check=False).returncode == 0
+        code = subprocess.run(one, user=uid, group=uid, extra_groups=(), check=False).returncode
         killer.kill()
+        assert code == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
@@ -146,8 +147,9 @@ def test_processes_that_have_ended_are_not_waited_for(monkeypatch: pytest.Monkey
     with subprocess.Popen(["sleep", "1000"], user=uid, group=uid, extra_groups=()) as first:
         monkeypatch.setattr(session_module, "_kill_at_once", kill)
         end_user(uid)
-        assert calls == [uid]
-        assert psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE
+        status = psutil.Process(first.pid).status()
+        first.kill()
+        assert (calls, status) == ([uid], psutil.STATUS_ZOMBIE)
 
 
 # The first thread ends, and the other one runs on. The system calls are those of Linux on x86-64 and ARM.
@@ -167,7 +169,10 @@ def test_process_whose_first_thread_has_ended_is_one_that_runs(monkeypatch: pyte
         wait_until(lambda: psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE, "the end of its first thread")
         monkeypatch.setattr(session_module, "_kill_at_once", lambda _: False)
         end_user(uid)
-        first.wait(10)
+        try:
+            first.wait(10)
+        finally:
+            first.kill()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")

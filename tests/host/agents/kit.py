@@ -1,14 +1,17 @@
 """Agents that tests start: what they tell of themselves, and a stand-in for uv."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import lkhub
@@ -58,17 +61,31 @@ def configure(place: Path, **said: Any) -> AgentConfig:
     return AgentConfig(**{**given, **said})
 
 
-def start(config: AgentConfig, environ: Mapping[str, str] = {}, *before: str) -> "subprocess.Popen[str]":
-    """As the supervisor starts it."""
+@contextmanager
+def start(config: AgentConfig, environ: Mapping[str, str] = {}, *before: str) -> Iterator["subprocess.Popen[str]"]:
+    """As the supervisor starts it. At the end it is killed, with what it has started."""
     rendered = Path(config.home).parents[1] / "agent.json"
     rendered.write_text(dump_agent(config))
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*before, sys.executable, "-P", "-m", "lkhub", "run-agent", "--config", rendered],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(lkhub.__file__).parents[1]), **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            kill(process)
+
+
+def kill(agent: "subprocess.Popen[str]") -> None:
+    """Kill an agent and what it has started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(agent.pid).children(recursive=True):
+            child.kill()
+    agent.kill()
+    agent.wait()
 
 
 def run(config: AgentConfig, environ: Mapping[str, str] = {}, *before: str) -> tuple[Any, str]:

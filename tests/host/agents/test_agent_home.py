@@ -133,8 +133,7 @@ def test_copy_has_what_the_project_has_and_none_of_what_tools_make(place: Path, 
 def test_copies_that_nothing_runs_from_are_removed_but_for_the_last(place: Path, project: Path) -> None:
     (project / "agent.py").write_text("import time\nprint('told {}', flush=True)\ntime.sleep(1000)")
     config = configure(place, inputs="a" * 64)
-    running = start(config)
-    try:
+    with start(config) as running:
         assert running.stdout
         assert running.stdout.readline() == "told {}\n"
         (project / "agent.py").write_text(TELL)
@@ -143,9 +142,6 @@ def test_copies_that_nothing_runs_from_are_removed_but_for_the_last(place: Path,
             run(configure(place, inputs=letter * 64))
         there = {path.name[0] for path in Path(config.home).iterdir() if len(path.name) >= 16}
         assert there == {"a", "c", "d"}, "a worker runs from a; c runs again where the change to d fails"
-    finally:
-        running.kill()
-        running.communicate()
     run(configure(place, inputs="e" * 64))
     assert {path.name[0] for path in Path(config.home).iterdir() if len(path.name) >= 16} == {"d", "e"}
 

@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.host.agents.kit import ROOT, SYSTEM_PYTHON, TELL, UID, as_root, configure, run, start
+from tests.host.agents.kit import ROOT, SYSTEM_PYTHON, TELL, UID, as_root, configure, kill, run, start
 
 
 def test_agent_runs_in_a_copy_with_its_own_variables_alone(place: Path, project: Path) -> None:
@@ -124,14 +123,6 @@ time.sleep(1000)
 """
 
 
-def _kill_both(agent: "subprocess.Popen[str]") -> None:
-    """An agent and what it has started."""
-    for child in psutil.Process(agent.pid).children():
-        child.kill()
-    agent.kill()
-    agent.wait()
-
-
 def test_temporary_files_of_an_agent_that_was_killed_are_removed_at_the_next_start(place: Path, project: Path) -> None:
     (project / "agent.py").write_text(LITTER)
     config = configure(place)
@@ -139,14 +130,13 @@ def test_temporary_files_of_an_agent_that_was_killed_are_removed_at_the_next_sta
         left, used = (Path(process.stdout.readline().split()[-1]) for process in (first, other) if process.stdout)
         assert left.parent != used.parent, "each process has a folder of its own"
         assert os.lstat(left.parent).st_mode & 0o777 == 0o700
-        _kill_both(first)
+        kill(first)
         (project / "agent.py").write_text(TELL)
         told, err = run(configure(place, inputs="f" * 64))
         assert Path(told["environ"]["TMPDIR"]).parent == Path(config.home), err
         assert used.is_dir()
         assert not left.parent.exists()
         assert Path("/etc/passwd").exists(), "no link was followed"
-        _kill_both(other)
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["the operator chose one", "its path is too long"])

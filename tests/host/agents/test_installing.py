@@ -134,8 +134,8 @@ def test_installer_ends_with_what_started_it(place: Path, project: Path, number:
 def test_of_two_that_start_at_once_one_installs(place: Path, project: Path, uv: str) -> None:
     Path(uv).write_text(UV.replace("PYTHON", SYSTEM_PYTHON).replace("{ids}", "sleep 0.5"))
     config = configure(place, uv=uv)
-    both = [start(config), start(config)]
-    for process in both:
-        out, err = process.communicate(timeout=60)
-        assert "told " in out, err
+    with start(config) as one, start(config) as other:
+        for process in (one, other):
+            out, err = process.communicate(timeout=60)
+            assert "told " in out, err
     assert len(Path(config.home, "user/calls").read_text().splitlines()) == 1
