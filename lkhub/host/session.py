@@ -77,8 +77,9 @@ def _find_uid(process: ProcessId) -> int | None:
 def _find_below(processes: Collection[ProcessId]) -> set[ProcessId]:
     """What descends from any of them. All parents are read once: an agent may have thousands of processes."""
     children: dict[int, list[int]] = {}
-    for each in psutil.process_iter(["ppid"]):
-        children.setdefault(each.info["ppid"], []).append(each.pid)
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            children.setdefault(each.ppid(), []).append(each.pid)
     # Whatever is alive now is what had its number when the parents were read.
     waiting = [each.pid for each in processes if is_alive(each)]
     below: set[int] = set()
@@ -133,16 +134,19 @@ def _end_those_listed(uid: int, ends: float) -> None:
 
 def _list_of(uid: int) -> set[psutil.Process]:
     """The processes of a user, without those that have ended."""
-    found = psutil.process_iter(["uids", "status"])
-    own = {each for each in found if each.info["uids"] and each.info["uids"].real == uid}
-    return {each for each in own if each.info["status"] != psutil.STATUS_ZOMBIE or _has_threads(each)}
+    return {each for each in psutil.process_iter() if _is_of(each, uid)}
+
+
+def _is_of(process: psutil.Process, uid: int) -> bool:
+    # Not by process_iter's `attrs`: it keeps what it has read with the process, which other threads look at too.
+    with contextlib.suppress(psutil.Error):
+        return process.uids().real == uid and (process.status() != psutil.STATUS_ZOMBIE or _has_threads(process))
+    return False
 
 
 def _has_threads(zombie: psutil.Process) -> bool:
     """Whether threads of a process run on whose first one has ended. Its status is the same as if all had."""
-    with contextlib.suppress(psutil.Error):
-        return zombie.num_threads() > 1
-    return False
+    return zombie.num_threads() > 1
 
 
 def end_descendants(kept: Collection[psutil.Process] = ()) -> None:
