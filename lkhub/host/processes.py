@@ -382,6 +382,15 @@ def find_listener(path: str) -> ProcessId | None:
     return _find_python_with({f"socket:[{inode}]" for inode in inodes}, path) if inodes else None
 
 
+def _is_one(descriptor: Path, targets: set[str]) -> bool:
+    """Whether an open descriptor is one of these files or Unix sockets. A user may have made up a row with the number
+    of a socket of another kind."""
+    target = os.readlink(descriptor)
+    if target not in targets:
+        return False
+    return not target.startswith("socket:") or os.getxattr(descriptor, "system.sockprotoname").startswith(b"UNIX")
+
+
 def _find_python_with(targets: set[str], path: str) -> ProcessId | None:
     """The Python program that has one of these inodes open, and for which `path` is the same file as for us."""
     for exe in Path("/proc").glob("[0-9]*/exe"):
@@ -389,7 +398,7 @@ def _find_python_with(targets: set[str], path: str) -> ProcessId | None:
             if "python" not in os.path.basename(os.readlink(exe)) or int(exe.parent.name) == os.getpid():
                 continue
             folder = exe.with_name("fd")
-            has_one = any(os.readlink(folder / descriptor) in targets for descriptor in os.listdir(folder))
+            has_one = any(_is_one(folder / descriptor, targets) for descriptor in os.listdir(folder))
             if has_one and means_the_same(path, int(exe.parent.name)):
                 return identify(int(exe.parent.name))
     return None

@@ -416,3 +416,23 @@ def test_row_in_the_name_of_a_socket_leads_to_no_other_program(run: Run, short_d
     with socket.socket(socket.AF_UNIX) as stranger:
         stranger.bind(f"\0\n0: 2 0 00010000 1 1 {inode} {wanted}".encode())
         assert find_listener(str(wanted)) is None
+
+
+TCP_LISTENER = """
+import os, signal, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+with open(sys.argv[1], "w") as told:
+    told.write(os.readlink(f"/proc/self/fd/{listener.fileno()}"))
+signal.pause()
+"""
+
+
+def test_row_about_a_socket_of_another_kind_leads_to_no_program(run: Run, short_dir: Path) -> None:
+    """It is the only row with that number."""
+    told, wanted = short_dir / "told", short_dir / "wanted"
+    run(f"exec {sys.executable} -c '{TCP_LISTENER}' \"$0\"", str(told))
+    wait_until(lambda: told.exists() and told.read_text().endswith("]"), "it listens")
+    inode = told.read_text().removeprefix("socket:[").removesuffix("]")
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.bind(f"\0\n0: 2 0 00010000 1 1 {inode} {wanted}".encode())
+        assert find_listener(str(wanted)) is None
