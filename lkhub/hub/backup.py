@@ -222,10 +222,13 @@ def _list_files(paths: StatePaths) -> Iterator[str]:
             yield from (path for path in each if _is_regular(path))
 
 
-def _refuse(error: OSError) -> NoReturn:
+def _refuse(error: OSError, path: str | None = None) -> NoReturn:
+    """`path` is what could not be read. The system names it where it can't be opened, and not where the disk fails."""
     if isinstance(error, FileNotFoundError):
         raise error
-    raise MachineError(f"can't read {escape(error.filename)}: {(error.strerror or str(error)).lower()}") from error
+    raise MachineError(
+        f"can't read {escape(path or error.filename)}: {(error.strerror or str(error)).lower()}"
+    ) from error
 
 
 def _is_regular(path: str) -> bool:
@@ -239,7 +242,7 @@ def _read_mode(path: str, *, follow_symlinks: bool = True) -> int:
     except FileNotFoundError:
         return 0
     except OSError as error:
-        _refuse(error)
+        _refuse(error, path)
 
 
 def _read(path: str) -> bytes:
@@ -249,7 +252,7 @@ def _read(path: str) -> bytes:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
             content = file.read(MAX_TEXT_BYTES + 1)
     except OSError as error:
-        _refuse(error)
+        _refuse(error, path)
     if len(content) > MAX_TEXT_BYTES:
         raise MachineError(f"{escape(path)} is over {MAX_TEXT_BYTES:,} bytes, which no file of a hub is")
     return content

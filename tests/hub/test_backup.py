@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -156,6 +156,19 @@ def test_name_in_a_hub_is_one_line_of_an_error_and_nothing_stays_open(
     assert rf"{tmp_path}/a\nhint: `touch pwned`" in refused.value.message
     assert refused.value.message.isprintable()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_file_that_the_disk_does_not_give_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keys").write_text("x")
+
+    def fail(*_: object) -> NoReturn:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "open", fail)
+        with pytest.raises(MachineError) as refused:
+            backup._read(str(tmp_path / "keys"))
+    assert refused.value.message == f"can't read {tmp_path}/keys: input/output error"
 
 
 @pytest.mark.parametrize("name", ["open", "stat", "scandir", "fsync", "replace", "unlink"])
