@@ -46,6 +46,8 @@ def _run(command: Callable[[], object]) -> None:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             _refuse_output(error)
+        if isinstance(error, FileNotFoundError) and _is_folder_gone():
+            _refuse_folder()
         show_bug(error)
         sys.exit(EXIT_BUG)
 
@@ -68,6 +70,23 @@ def _refuse_output(error: OSError) -> NoReturn:
     from lkhub.cli.shared.show import show_error
 
     show_error(MachineError(f"can't write the output: {os.strerror(error.errno or 0).lower()}"))
+    sys.exit(EXIT_MACHINE)
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _refuse_folder() -> NoReturn:
+    # Imported here: it costs 12 ms.
+    from lkhub.cli.shared.show import show_error
+
+    hint = "`cd` into the folder that has taken its place, or into another one, and type the command again"
+    show_error(MachineError("the current folder was removed", hints=(hint,)))
     sys.exit(EXIT_MACHINE)
 
 
