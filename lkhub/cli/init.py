@@ -16,6 +16,7 @@ from lkhub.hub.locate import DEFAULT_SPEC, find_paths, find_service
 from lkhub.plan.edge import http_port, tls_mode
 from lkhub.plan.issuer import choose_issuers
 from lkhub.render.spec import render_spec
+from lkhub.shown import escape
 from lkhub.source.json_text import Json
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
@@ -51,6 +52,9 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented hub.yaml with every key and its default."""
+    for option, given in (("--name", name), ("--domain", domain or "")):
+        if not given.isprintable():
+            raise InputError(f"{option}: {escape(given)} has a character that can't be shown")
     path = spec or Path(DEFAULT_SPEC)
     require_own_links(str(path))
     with explain_os_errors(path, "look for", _PLACE):

@@ -139,7 +139,8 @@ def test_spec_that_is_there_is_kept(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Bad Name", "", "yes\nreach: lan", "a: b", "-a", "é", "~", "#x", "hub # prod", "*all", "'x"]
+    "name",
+    ["Bad Name", "", "yes\nreach: lan", "a: b", "-a", "é", "~", "#x", "hub # prod", "*all", "a\udcffb", "\x7f"],
 )
 def test_name_that_no_hub_can_have_is_refused_and_nothing_is_written(run: Run, name: str) -> None:
     done = run("init", "--name", name)
