@@ -3,21 +3,25 @@
 import contextlib
 import errno
 import os
+import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 import pytest
 
 from lkhub.errors import MachineError, describe_error
 from lkhub.host import processes
-from lkhub.host.processes import ProcessId
+from lkhub.host.processes import ProcessId, is_alive
+from lkhub.host.session import Session
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.ports import PortRange
-from lkhub.state.identity import list_retired
+from lkhub.state.identity import Identity, list_retired
+from lkhub.supervise import beside, child, ending, recorded
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
 from lkhub.supervise.succession import Succession
@@ -53,6 +57,36 @@ async def test_successor_starts_at_once_and_the_call_goes_on(
         await until(lambda: not status_of(supervisor)["retired"], "its end")
         assert (pids(supervisor), supervisor.children[AGENT].restarts) == (after, 0)
         assert said == []
+
+
+async def test_what_a_full_disk_takes_no_record_of_is_known_when_strays_are_ended(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the end of one process of an agent would be that of all, which are one user."""
+    known: list[set[int]] = []
+
+    def refuse(*_: object) -> NoReturn:
+        raise MachineError("the disk is full")
+
+    def note(session: Session, _: StatePaths, there: Mapping[ProcessId, Identity]) -> None:
+        known.append({each.pid for each in there if is_alive(each)} - {session.leader.pid})
+
+    for module in (child, ending):
+        monkeypatch.setattr(module, "end_strays", note)
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_agent(make_hub(media={}, serve=busy(calls))))
+        old = pids(supervisor)[AGENT]
+        await started(paths, "old")
+        monkeypatch.setattr(recorded, "write_record", refuse)
+        monkeypatch.setattr(beside, "write_retired", refuse)
+        await supervisor.apply(with_agent(make_hub(media={}, serve={"say": "new"})))
+        new = pids(supervisor)[AGENT] or 0
+        os.kill(new, signal.SIGKILL)
+        await until(lambda: pids(supervisor)[AGENT] not in (None, new), "another one")
+        assert known == [{old}]
+        calls.touch()
+        await until(lambda: len(known) == 2, "the end of the old one")
+        assert known[1] == {pids(supervisor)[AGENT]}
 
 
 async def test_agent_that_does_not_end_is_ended_after_its_time(
