@@ -382,23 +382,41 @@ def find_listener(path: str) -> ProcessId | None:
     return _find_python_with({f"socket:[{inode}]" for inode in inodes}, path) if inodes else None
 
 
-def _is_one(descriptor: Path, targets: set[str]) -> bool:
-    """Whether an open descriptor is one of these files or Unix sockets. A user may have made up a row with the number
-    of a socket of another kind."""
-    target = os.readlink(descriptor)
-    if target not in targets:
-        return False
-    return not target.startswith("socket:") or os.getxattr(descriptor, "system.sockprotoname").startswith(b"UNIX")
-
-
 def _find_python_with(targets: set[str], path: str) -> ProcessId | None:
-    """The Python program that has one of these inodes open, and for which `path` is the same file as for us."""
+    """The Python program that has one of these files or sockets open, and for which `path` is the same file as for us.
+    It is one of a user who may have a supervisor there: any user can make up what leads to a program."""
+    owners = _list_owners(path)
     for exe in Path("/proc").glob("[0-9]*/exe"):
         with contextlib.suppress(OSError):
-            if "python" not in os.path.basename(os.readlink(exe)) or int(exe.parent.name) == os.getpid():
+            process = exe.parent
+            if "python" not in os.path.basename(os.readlink(exe)) or int(process.name) == os.getpid():
                 continue
-            folder = exe.with_name("fd")
-            has_one = any(_is_one(folder / descriptor, targets) for descriptor in os.listdir(folder))
-            if has_one and means_the_same(path, int(exe.parent.name)):
-                return identify(int(exe.parent.name))
+            if os.stat(process).st_uid not in owners:
+                continue
+            has_one = any(_is_one(each, targets, owners) for each in (process / "fd").iterdir())
+            if has_one and means_the_same(path, int(process.name)):
+                return identify(int(process.name))
     return None
+
+
+def _list_owners(path: str) -> set[int]:
+    """The users that may have a supervisor whose socket or lock is at this path, two levels below its hub."""
+    owners = {0, os.geteuid()}
+    with contextlib.suppress(OSError):  # it was removed
+        owners.add(os.stat(os.path.dirname(os.path.dirname(path))).st_uid)
+    return owners
+
+
+def _is_one(descriptor: Path, targets: set[str], owners: set[int]) -> bool:
+    """Whether an open descriptor is one of these files or sockets, and one of these users has made it."""
+    target = os.readlink(descriptor)
+    if target not in targets or os.stat(descriptor).st_uid not in owners:
+        return False
+    return not target.startswith("socket:") or _is_listed(descriptor)
+
+
+def _is_listed(descriptor: Path) -> bool:
+    """Whether an open socket is one that /proc/net/unix has: a Unix socket, of our network. A user may have made up a
+    row with the number of another one."""
+    kind = os.getxattr(descriptor, "system.sockprotoname")
+    return kind.startswith(b"UNIX") and os.path.samefile(descriptor.parent.with_name("ns") / "net", "/proc/self/ns/net")

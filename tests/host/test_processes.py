@@ -418,21 +418,56 @@ def test_row_in_the_name_of_a_socket_leads_to_no_other_program(run: Run, short_d
         assert find_listener(str(wanted)) is None
 
 
-TCP_LISTENER = """
+OTHERS = """
 import os, signal, socket, sys
-listener = socket.create_server(("127.0.0.1", 0))
+made = socket.create_server(("127.0.0.1", 0)) if sys.argv[2] == "TCP" else socket.socket(socket.AF_UNIX)
 with open(sys.argv[1], "w") as told:
-    told.write(os.readlink(f"/proc/self/fd/{listener.fileno()}"))
+    told.write(os.readlink(f"/proc/self/fd/{made.fileno()}"))
 signal.pause()
 """
 
 
-def test_row_about_a_socket_of_another_kind_leads_to_no_program(run: Run, short_dir: Path) -> None:
+@pytest.mark.parametrize("kind", ["TCP", "of another network"])
+def test_row_about_a_socket_that_is_not_listed_leads_to_no_program(run: Run, short_dir: Path, kind: str) -> None:
     """It is the only row with that number."""
+    if kind != "TCP" and os.geteuid() != 0:
+        pytest.skip("another network needs root")
     told, wanted = short_dir / "told", short_dir / "wanted"
-    run(f"exec {sys.executable} -c '{TCP_LISTENER}' \"$0\"", str(told))
-    wait_until(lambda: told.exists() and told.read_text().endswith("]"), "it listens")
+    before = "" if kind == "TCP" else "unshare -n "
+    run(f'exec {before}{sys.executable} -c \'{OTHERS}\' "$0" "$1"', str(told), kind)
+    wait_until(lambda: told.exists() and told.read_text().endswith("]"), "it has a socket")
     inode = told.read_text().removeprefix("socket:[").removesuffix("]")
     with socket.socket(socket.AF_UNIX) as stranger:
         stranger.bind(f"\0\n0: 2 0 00010000 1 1 {inode} {wanted}".encode())
         assert find_listener(str(wanted)) is None
+
+
+STRANGER = """
+import os, signal, socket, sys
+_, here, told, foreign = sys.argv
+if foreign == "socket":
+    os.seteuid(65534)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(here)
+listener.listen()
+os.seteuid(0)
+open(told, "w").close()
+if foreign == "process":
+    os.setuid(65534)
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+@pytest.mark.parametrize("foreign", ["process", "socket", "neither"])
+def test_program_or_socket_of_another_user_is_no_supervisor(run: Run, short_dir: Path, foreign: str) -> None:
+    """Any user may have a folder of its own at the same path, and hand what listens there to any program."""
+    (short_dir / "run").mkdir()
+    (short_dir / "run").chmod(0o777)
+    short_dir.chmod(0o755)
+    here, told = short_dir / "run/here", short_dir / "told"
+    child = run(f'exec {sys.executable} -c \'{STRANGER}\' "$0" "$1" "$2"', str(here), str(told), foreign)
+    wait_until(told.exists, "it listens")
+    uid = 65534 if foreign == "process" else 0
+    wait_until(lambda: os.stat(f"/proc/{child.pid}").st_uid == uid, "it is that user")
+    assert find_listener(str(here)) == (who(child) if foreign == "neither" else None)
