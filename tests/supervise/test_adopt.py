@@ -83,7 +83,7 @@ async def test_keys_that_wait_for_a_change_after_taking_over_say_how_it_is_made(
         assert (await second.apply(make_hub(media={"say": "new"}, relay={}, serve={}))).pending
         with pytest.raises(MachineError, match="change is made that waits for the end of the calls") as refused:
             await second.take_keys(lambda keys: keys)
-        assert "`lkhub up --now`" in refused.value.hints[0]
+        assert "`lkhub status` says what makes it at once" in refused.value.hints[0]
 
 
 async def test_process_that_died_meanwhile_is_started_by_the_next_apply(

@@ -2,6 +2,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,14 @@ from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, list_running, su
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _with_hangups() -> Iterator[None]:
+    """Also where the tests themselves were started by nohup, which has SIGHUP ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 class Run:
