@@ -60,7 +60,7 @@ def test_server_is_a_hub_after_its_first_boot(server: Booted) -> None:
     assert result["v1"]["errors"] == [], said
     assert server.show("lkhub", "ActiveState") == "active", said
     assert server.show("lkhub", "UnitFileState") == "enabled"
-    assert "get through" in server.show("lkhub", "StatusText")
+    assert "got through" in server.show("lkhub", "StatusText")
     assert server.must("cat /etc/lkhub/hub.yaml") == SPEC
     assert server.must("lkhub status")
 

@@ -55,7 +55,7 @@ def service(installed: Booted, network: tuple[Namespace, Namespace]) -> Iterator
 
 
 def wait_verified(service: Booted) -> None:
-    wait_until(lambda: "get through" in service.show("lkhub", "StatusText"), "the hub is verified", VERIFIED_SECONDS)
+    wait_until(lambda: "got through" in service.show("lkhub", "StatusText"), "the hub is verified", VERIFIED_SECONDS)
 
 
 def list_codes(service: Booted) -> set[str]:

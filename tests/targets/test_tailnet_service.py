@@ -38,7 +38,7 @@ def test_service_gets_its_certificate_once_its_user_is_the_operator(booted: Boot
     assert "sudo tailscale set --operator=lkhub" in refused.stderr
     assert net.daemon.operators is not None
     net.daemon.operators.add(int(booted.must("id --user lkhub")))
-    wait_until(lambda: "get through" in booted.show("lkhub", "StatusText"), "the hub is verified", SECONDS)
+    wait_until(lambda: "got through" in booted.show("lkhub", "StatusText"), "the hub is verified", SECONDS)
     assert "tailscaled.service" in booted.show("lkhub", "After")
     assert net.shake_hands() == net.certificate.pem.strip()
     booted.must("lkhub install")
@@ -54,5 +54,5 @@ def test_service_has_its_certificate_after_a_restart_without_tailscaled(booted: 
     wait_until(lambda: int(booted.show("lkhub", "NRestarts")) > 0, "the hub has tried and failed", SECONDS)
     assert "Tailscale is switched off" in booted.must("journalctl --unit lkhub --output cat --lines 30")
     net.daemon.state = "Running"
-    wait_until(lambda: "get through" in booted.show("lkhub", "StatusText"), "the hub is verified", SECONDS)
+    wait_until(lambda: "got through" in booted.show("lkhub", "StatusText"), "the hub is verified", SECONDS)
     assert net.shake_hands() == net.certificate.pem.strip()

@@ -104,7 +104,7 @@ def test_user_without_a_systemd_of_their_own_is_told_the_command(
 def test_hub_becomes_a_service_of_the_user(ann: Ann, installed: subprocess.CompletedProcess[str]) -> None:
     assert "linger-off" not in installed.stderr
     assert (ann.show("ActiveState"), ann.show("UnitFileState")) == ("active", "enabled")
-    assert "get through" in ann.show("StatusText")
+    assert "got through" in ann.show("StatusText")
     assert ann.show("FragmentPath") == f"{HOME}/.config/systemd/user/lkhub.service"
     listed = ann.booted.must("ps -eo user,args").splitlines()
     programs = [line.split()[0] for line in listed if f"{HOME}/.local/share/lkhub/" in line]
