@@ -161,7 +161,8 @@ def _await_restored(path: str) -> bool:
     """Wait until a supervisor whose state directory was removed, moved or replaced has its control socket again.
     Returns False where there is no such supervisor, or where it ends meanwhile."""
     # Imported here: it costs 11 ms, and is needed only where something is wrong or no hub has been started yet.
-    from lkhub.host.processes import find_holder_of_removed, find_listener, is_alive
+    from lkhub.host.lost_supervisor import find_holder_of_removed, find_listener
+    from lkhub.host.processes import is_alive
 
     lock = _lock_beside(path)
     supervisor = find_listener(path) or (None if os.path.exists(lock) else find_holder_of_removed(lock))

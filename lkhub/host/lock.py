@@ -90,7 +90,7 @@ def hold_lock(paths: StatePaths, seconds: float = LOCK_SECONDS) -> Iterator[Lock
     MachineError where there is another supervisor, even one whose directory was moved away and is not written again
     yet."""
     # Imported here: it costs 11 ms; most commands ask for no lock, and all load this module.
-    from lkhub.host.processes import find_listener
+    from lkhub.host.lost_supervisor import find_listener
 
     lock = Lock(paths, seconds)
     try:

@@ -1,12 +1,19 @@
-"""Fixtures for tests of certificate files."""
+"""Fixtures for tests of processes and of certificate files."""
 
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from lkhub.host.certificates import judge_certificate
+from lkhub.host.processes import start
 from tests.certificates import NOW, Made, make
+from tests.host.started import Run
 
 NAME = "rtc.example.com"
 
@@ -45,3 +52,21 @@ class CertificateFiles:
 @pytest.fixture
 def files(tmp_path: Path) -> CertificateFiles:
     return CertificateFiles(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Start shell commands; whatever still runs in the end is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run_one(script: str, *arguments: str) -> subprocess.Popen[bytes]:
+        child = start(["/bin/sh", "-c", script, *arguments], str(tmp_path / "log"), os.environ)
+        started.append(child)
+        return child
+
+    yield run_one
+    for child in started:
+        # Each is in a session of its own: the whole group, as a shell leaves what it has started.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

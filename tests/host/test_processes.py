@@ -1,12 +1,9 @@
-import contextlib
 import errno
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +15,6 @@ from lkhub.host.processes import (
     MARK,
     ProcessId,
     child_environ,
-    find_holder_of_removed,
-    find_listener,
     forget_variables,
     identify,
     is_alive,
@@ -29,33 +24,8 @@ from lkhub.host.processes import (
     start,
     wait_until_gone,
 )
+from tests.host.started import Run, who
 from tests.waiting import until, wait_until
-
-Run = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    """Start shell commands; whatever still runs in the end is killed."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def run_one(script: str, *arguments: str) -> subprocess.Popen[bytes]:
-        child = start(["/bin/sh", "-c", script, *arguments], str(tmp_path / "log"), os.environ)
-        started.append(child)
-        return child
-
-    yield run_one
-    for child in started:
-        # Each is in a session of its own: the whole group, as a shell leaves what it has started.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-
-
-def who(child: subprocess.Popen[bytes]) -> ProcessId:
-    identity = identify(child.pid)
-    assert identity is not None
-    return identity
 
 
 def test_process_is_the_same_for_as_long_as_it_lives(run: Run) -> None:
@@ -362,112 +332,3 @@ def test_mark_is_not_handed_on_by_a_hub_that_was_started_in_one(monkeypatch: pyt
     monkeypatch.setenv(MARK, "media elsewhere")
     assert MARK not in child_environ()
     assert os.getpid() not in {each.process.pid for each in list_running()}
-
-
-def test_holder_of_a_file_that_was_removed_is_found(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    child = run(f'exec {sys.executable} -c \'import signal; file = open("{path}", "w"); signal.pause()\'')
-    wait_until(path.exists, "the file")
-    assert find_holder_of_removed(str(path)) is None
-    path.unlink()
-    wait_until(lambda: find_holder_of_removed(str(path)) == who(child), "its holder")
-
-
-LISTENER = """
-import os, signal, socket, sys
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(sys.argv[1])
-listener.listen()
-os.rename(sys.argv[1], sys.argv[2])
-signal.pause()
-"""
-
-
-def test_who_listens_at_a_path_is_found_wherever_the_file_is(run: Run, short_dir: Path) -> None:
-    here, there = short_dir / "here", short_dir / "there"
-    child = run(f'exec {sys.executable} -c \'{LISTENER}\' "$0" "$1"', str(here), str(there))
-    wait_until(there.exists, "it is moved away")
-    assert find_listener(str(here)) == who(child)
-    assert find_listener(str(there)) is None, "it was bound elsewhere"
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(there))
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        assert find_listener(str(here)) is None
-
-
-@pytest.mark.parametrize("extra", [b"\xff", b"\r", b"\x0b", b" ", b"\n", b"\na b c zz e f g /a"])
-def test_any_name_of_a_socket_may_stand_beside_the_one_that_is_looked_for(
-    run: Run, short_dir: Path, extra: bytes
-) -> None:
-    here, there = short_dir / "here", short_dir / "there"
-    child = run(f'exec {sys.executable} -c \'{LISTENER}\' "$0" "$1"', str(here), str(there))
-    wait_until(there.exists, "it is moved away")
-    with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.bind(b"\0x" + extra)
-        assert find_listener(str(here)) == who(child)
-
-
-def test_row_in_the_name_of_a_socket_leads_to_no_other_program(run: Run, short_dir: Path) -> None:
-    here, there, wanted = short_dir / "here", short_dir / "there", short_dir / "wanted"
-    run(f'exec {sys.executable} -c \'{LISTENER}\' "$0" "$1"', str(here), str(there))
-    wait_until(there.exists, "it is moved away")
-    [inode] = [row.split()[6] for row in Path("/proc/net/unix").read_text().splitlines() if row.endswith(f" {here}")]
-    with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.bind(f"\0\n0: 2 0 00010000 1 1 {inode} {wanted}".encode())
-        assert find_listener(str(wanted)) is None
-
-
-OTHERS = """
-import os, signal, socket, sys
-made = socket.create_server(("127.0.0.1", 0)) if sys.argv[2] == "TCP" else socket.socket(socket.AF_UNIX)
-with open(sys.argv[1], "w") as told:
-    told.write(os.readlink(f"/proc/self/fd/{made.fileno()}"))
-signal.pause()
-"""
-
-
-@pytest.mark.parametrize("kind", ["TCP", "of another network"])
-def test_row_about_a_socket_that_is_not_listed_leads_to_no_program(run: Run, short_dir: Path, kind: str) -> None:
-    """It is the only row with that number."""
-    if kind != "TCP" and os.geteuid() != 0:
-        pytest.skip("another network needs root")
-    told, wanted = short_dir / "told", short_dir / "wanted"
-    before = "" if kind == "TCP" else "unshare -n "
-    run(f'exec {before}{sys.executable} -c \'{OTHERS}\' "$0" "$1"', str(told), kind)
-    wait_until(lambda: told.exists() and told.read_text().endswith("]"), "it has a socket")
-    inode = told.read_text().removeprefix("socket:[").removesuffix("]")
-    with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.bind(f"\0\n0: 2 0 00010000 1 1 {inode} {wanted}".encode())
-        assert find_listener(str(wanted)) is None
-
-
-STRANGER = """
-import os, signal, socket, sys
-_, here, told, foreign = sys.argv
-if foreign == "socket":
-    os.seteuid(65534)
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(here)
-listener.listen()
-os.seteuid(0)
-open(told, "w").close()
-if foreign == "process":
-    os.setuid(65534)
-signal.pause()
-"""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
-@pytest.mark.parametrize("foreign", ["process", "socket", "neither"])
-def test_program_or_socket_of_another_user_is_no_supervisor(run: Run, short_dir: Path, foreign: str) -> None:
-    """Any user may have a folder of its own at the same path, and hand what listens there to any program."""
-    (short_dir / "run").mkdir()
-    (short_dir / "run").chmod(0o777)
-    short_dir.chmod(0o755)
-    here, told = short_dir / "run/here", short_dir / "told"
-    child = run(f'exec {sys.executable} -c \'{STRANGER}\' "$0" "$1" "$2"', str(here), str(told), foreign)
-    wait_until(told.exists, "it listens")
-    uid = 65534 if foreign == "process" else 0
-    wait_until(lambda: os.stat(f"/proc/{child.pid}").st_uid == uid, "it is that user")
-    assert find_listener(str(here)) == (who(child) if foreign == "neither" else None)

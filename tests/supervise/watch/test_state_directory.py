@@ -103,7 +103,7 @@ async def test_command_that_comes_at_once_waits_for_the_directory(
 ) -> None:
     """So `status` does not say that nothing runs, `down` ends what runs, and `up` does not start another hub."""
     me = identify(os.getpid())
-    monkeypatch.setattr("lkhub.host.processes.find_holder_of_removed", lambda _: me)
+    monkeypatch.setattr("lkhub.host.lost_supervisor.find_holder_of_removed", lambda _: me)
 
     async def remove(supervisor: Supervisor) -> None:
         shutil.rmtree(paths.root)
@@ -168,7 +168,7 @@ async def test_supervisor_that_can_not_write_it_again_is_named(
     paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     me = identify(os.getpid())
-    monkeypatch.setattr("lkhub.host.processes.find_holder_of_removed", lambda _: me)
+    monkeypatch.setattr("lkhub.host.lost_supervisor.find_holder_of_removed", lambda _: me)
     monkeypatch.setattr(control, "RESTORE_SECONDS", 0.2)
     with pytest.raises(MachineError, match=f"pid {os.getpid()}.* does not write it again") as failed:
         ask(paths.control, StatusRequest())
