@@ -3,7 +3,6 @@ import json
 import os
 import re
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from ruamel.yaml import YAML
 
 from lkhub.cli import render
 from lkhub.cli.shared import rendered
-from lkhub.errors import MachineError
-from lkhub.host.files import explain_os_errors, write_private
+from lkhub.host.files import explain_os_errors
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import Run, list_owners
 
@@ -163,33 +161,6 @@ def test_image_is_refused_with_what_works_and_nothing_is_written(run: Run) -> No
     assert not os.path.exists("out")
 
 
-def test_difference_is_shown_and_nothing_written(run: Run) -> None:
-    done = run("render", "livekit", "-o", "out", "--diff")
-    assert done.code == 1
-    assert "+port: 7880" in done.out
-    assert not Path("out").exists()
-    run("render", "livekit", "-o", "out")
-    assert (run("render", "livekit", "-o", "out", "--diff").code) == 0
-    Path("hub.yaml").write_text("media: {signal: 7000}\n")
-    done = run("render", "livekit", "-o", "out", "--diff")
-    assert done.code == 1
-    changed = [line for line in done.out.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-    assert changed == ["-port: 7880", "+port: 7000"]
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_difference_commands_no_terminal_and_is_whole_for_a_program(
-    run: Run, monkeypatch: pytest.MonkeyPatch, terminal: bool
-) -> None:
-    """Somebody else may have written what is in the folder; and a program that reads it gets what is there."""
-    assert run("render", "livekit", "-o", "out").code == 0
-    Path("out/livekit.yaml").write_text("\x1b[2Ja\tb\n")
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    done = run("render", "livekit", "-o", "out", "--diff")
-    assert done.code == 1
-    assert ("-\x1b[2Ja\tb\n" in done.out, "-\ufffd[2Ja\tb\n" in done.out) == (not terminal, terminal)
-
-
 @pytest.mark.parametrize("output", ["/proc/nowhere", "hub.txt/x"])
 def test_folder_that_cannot_be_is_exit_3(run: Run, output: str) -> None:
     Path("hub.txt").write_text("")
@@ -284,104 +255,6 @@ def test_record_of_others_names_no_file_that_would_forge_a_hint(run: Run, name: 
     assert (done.code, "any more" in done.err, name in done.err) == (0, False, False)
 
 
-AGENT = "agents: [{name: bmo, project: bmo, command: node agent.js}]\n"
-
-
-@pytest.mark.parametrize(
-    ("target", "spec"),
-    [("systemd", AGENT), ("systemd", ""), ("compose", AGENT)],
-    ids=["units", "a single file", "a compose file"],
-)
-def test_edit_is_kept_and_named_before_it_is_written_over(run: Run, target: str, spec: str) -> None:
-    Path("bmo").mkdir()
-    Path("hub.yaml").write_text(f"drain: 10s\n{spec}")
-    assert run("render", target, "-o", "out").code == 0
-    path = next(each for each in (Path("out/compose.yaml"), Path("out/lkhub.service")) if each.exists())
-    for number, edit in ((1, "EDIT-1"), (2, "EDIT-2")):
-        path.write_text(f"{path.read_text()}# {edit}\n")
-        done = run("render", target, "-o", "out")
-        kept = Path(f"{path}.edited{'' if number == 1 else '-2'}")
-        assert f"{path} was edited; it is written now, and what was there is kept as {kept}" in " ".join(
-            done.err.split()
-        )
-        assert kept.read_text().endswith(f"# {edit}\n")
-        assert edit not in path.read_text()
-    # What follows from a changed spec is no edit.
-    Path("hub.yaml").write_text(f"drain: 20s\n{spec}")
-    done = run("render", target, "-o", "out")
-    assert (done.code, "edited" in done.err) == (0, False)
-    assert sorted(each.name for each in Path("out").glob("*.edited*")) == [
-        f"{path.name}.edited",
-        f"{path.name}.edited-2",
-    ]
-
-
-@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
-def test_edit_is_kept_where_the_file_system_has_no_hard_links(
-    run: Run, monkeypatch: pytest.MonkeyPatch, error: int
-) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(error, os.strerror(error))
-
-    Path("hub.yaml").touch()
-    assert run("render", "systemd", "-o", "out").code == 0
-    path = Path("out/lkhub.service")
-    monkeypatch.setattr(os, "link", refuse)
-    for kept in ("out/lkhub.service.edited", "out/lkhub.service.edited-2"):
-        path.write_text(f"# {kept}\n")
-        done = run("render", "systemd", "-o", "out")
-        assert (done.code, f"kept as {kept}" in " ".join(done.err.split())) == (0, True)
-        assert Path(kept).read_text() == f"# {kept}\n"
-        assert "[Unit]" in path.read_text()
-
-
-def test_file_of_an_earlier_version_counts_as_no_edit(run: Run) -> None:
-    """Its record has no digests."""
-    Path("hub.yaml").touch()
-    assert run("render", "compose", "-o", "out").code == 0
-    record = Path("out/.lkhub-rendered")
-    record.write_text("".join(f"{' '.join(line.split(' ')[:2])}\n" for line in record.read_text().splitlines()))
-    Path("out/compose.yaml").write_text("edited")
-    done = run("render", "compose", "-o", "out")
-    assert (done.code, "edited" in done.err) == (0, False)
-
-
-def test_edit_that_is_no_text_is_kept_as_it_is(run: Run) -> None:
-    Path("hub.yaml").touch()
-    assert run("render", "compose", "-o", "out").code == 0
-    path = Path("out/compose.yaml")
-    edit = path.read_bytes() + "# Müller\n".encode("latin-1")
-    path.write_bytes(edit)
-    assert run("render", "compose", "-o", "out", "--diff").code == 1
-    assert run("render", "compose", "-o", "out").code == 0
-    assert Path("out/compose.yaml.edited").read_bytes() == edit
-
-
-@pytest.mark.parametrize("at", ["compose.yaml", "Dockerfile", ".lkhub-rendered"])
-def test_render_that_was_cut_off_makes_no_edit(run: Run, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
-    """The disk is full meanwhile."""
-    Path("hub.yaml").write_text("drain: 10s\n")
-    assert run("render", "compose", "-o", "out").code == 0
-    written: list[str] = []
-
-    def fail(path: str, text: str, mode: int, *, place: str) -> bool:
-        written.append(os.path.basename(path))
-        # The record is written before and after the files.
-        if written[-1] == at and (at != ".lkhub-rendered" or written.count(at) == 2):
-            raise MachineError("the disk is full")
-        return write_private(path, text, mode, place=place)
-
-    Path("hub.yaml").write_text("drain: 20s\n")
-    with monkeypatch.context() as patched:
-        for module in (render, rendered):
-            patched.setattr(module, "write_private", fail)
-        assert run("render", "compose", "-o", "out").code == 3
-    for drain in (30, 10):
-        Path("hub.yaml").write_text(f"drain: {drain}s\n")
-        done = run("render", "compose", "-o", "out")
-        assert (done.code, "edited" in done.err) == (0, False)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
 @pytest.mark.parametrize("how", [(), ("--diff",)], ids=str)
 @pytest.mark.parametrize(
@@ -420,17 +293,6 @@ def test_file_in_place_of_the_folder_is_exit_2(run: Run, option: tuple[str, ...]
     done = run("render", "compose", "-o", "hub.yaml", *option)
     assert (done.code, "hub.yaml is not a folder" in done.err) == (2, True)
     assert Path("hub.yaml").read_text() == ""
-
-
-def test_file_that_is_none_of_lkhubs_is_kept(run: Run) -> None:
-    """A project may have a Dockerfile of its own."""
-    Path("hub.yaml").touch()
-    Path("Dockerfile").write_text("FROM scratch\n")
-    done = run("render", "compose", "-o", ".")
-    assert done.code == 0
-    assert "Dockerfile was there, and nothing says that lkhub wrote it" in " ".join(done.err.split())
-    assert Path("Dockerfile.edited").read_text() == "FROM scratch\n"
-    assert "edited" not in run("render", "compose", "-o", ".").err
 
 
 def test_folder_that_may_not_be_written_is_named_by_its_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,83 +338,3 @@ def test_agents_that_are_projects_are_faults_in_kubernetes(run: Run) -> None:
 def test_no_kind_of_agent_is_a_fault_elsewhere(run: Run) -> None:
     Path("hub.yaml").write_text(f"{SPEC}- {{name: bmo, image: a}}\n- {{name: code, project: a}}\n")
     assert {run("render", target, "-o", "out").code for target in ("compose", "firewall")} == {0}
-
-
-def test_permissions_that_differ_are_a_difference(run: Run) -> None:
-    Path("hub.yaml").touch()
-    assert run("render", "compose", "-o", "out").code == 0
-    mode = Path("out/lkhub.sh").stat().st_mode & 0o777
-    Path("out/lkhub.sh").chmod(0o600)
-    done = run("render", "compose", "-o", "out", "--diff")
-    assert (done.code, done.out) == (1, f"out/lkhub.sh: old mode 0600\nout/lkhub.sh: new mode {mode:04o}\n")
-    assert run("render", "compose", "-o", "out").code == 0
-    assert (run("render", "compose", "-o", "out", "--diff").code, Path("out/lkhub.sh").stat().st_mode & 0o777) == (
-        0,
-        mode,
-    )
-
-
-@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
-@pytest.mark.parametrize(
-    "typed", [("compose",), ("firewall",), ("kubernetes",), ("systemd",), ("nixos",), ("proxy",)], ids=" ".join
-)
-def test_checkout_of_git_is_no_difference(run: Run, typed: tuple[str, ...], umask: int) -> None:
-    """Of the permissions, git keeps whether a file can be run, and the umask decides on the rest."""
-    domain = "domain: a.example.com\n" if typed == ("proxy",) else ""
-    tls = "{mode: external}" if domain else "{mode: off}"
-    Path("hub.yaml").write_text(f"reach: lan\n{domain}tls: {tls}\n")
-    assert run("render", *typed, "-o", "out").code == 0
-    for path in Path("out").rglob("*"):
-        if path.is_file():
-            path.chmod((0o777 if path.stat().st_mode & 0o100 else 0o666) & ~umask)
-    done = run("render", *typed, "-o", "out", "--diff")
-    assert (done.code, done.out) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("target", "mode", "told"),
-    [
-        ("livekit", 0o600, False),
-        ("livekit", 0o400, False),
-        ("livekit", 0o640, True),
-        ("livekit", 0o604, True),
-        ("livekit", 0o700, True),
-        ("systemd", 0o600, False),
-        ("systemd", 0o666, False),
-        ("systemd", 0o755, True),
-    ],
-)
-def test_file_that_others_may_read_is_a_difference_where_it_is_private(
-    run: Run, target: str, mode: int, told: bool
-) -> None:
-    assert run("render", target, "-o", "out").code == 0
-    [path] = [each for each in Path("out").iterdir() if not each.name.startswith(".")]
-    path.chmod(mode)
-    done = run("render", target, "-o", "out", "--diff")
-    assert (done.code, f"{path}: old mode {mode:04o}\n" in done.out) == (int(told), told)
-
-
-def test_file_that_is_kept_has_the_rights_that_it_had(run: Run) -> None:
-    """It may hold a secret, or be a link to one that its owner may not read."""
-    Path("hub.yaml").touch()
-    Path("out").mkdir()
-    Path("out/compose.yaml").write_text("password: secret\n")
-    Path("out/compose.yaml").chmod(0o600)
-    Path("secret").write_text("secret")
-    Path("out/Dockerfile").symlink_to("../secret")
-    Path("out/Dockerfile.edited").write_text("earlier")
-    assert run("render", "compose", "-o", "out").code == 0
-    kept = Path("out/compose.yaml.edited")
-    assert (kept.read_text(), kept.stat().st_mode & 0o777) == ("password: secret\n", 0o600)
-    assert Path("out/Dockerfile.edited").read_text() == "earlier"
-    [link] = [each for each in Path("out").iterdir() if each.is_symlink()]
-    assert (link.name, os.readlink(link)) == ("Dockerfile.edited-2", "../secret")
-    assert not Path("out/Dockerfile").is_symlink()
-
-
-def test_end_of_a_file_without_a_line_feed_is_shown(run: Run) -> None:
-    Path("hub.yaml").touch()
-    assert run("render", "compose", "-o", "out").code == 0
-    Path("out/.dockerignore").write_text("x")
-    done = run("render", "compose", "-o", "out", "--diff")
-    assert "-x\n\\ No newline at end of file\n+" in done.out

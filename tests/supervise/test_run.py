@@ -11,9 +11,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from lkhub.cli.shared import exits
-from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, flatten
-from lkhub.findings.fault import SpecError
+from lkhub.errors import HubError, MachineError
 from lkhub.host.control import ask
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import ProcessId, identify, is_alive, send_signal
@@ -27,7 +25,6 @@ from lkhub.supervise.left import find_running
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import LeaveRequest, Outcome, StatusRequest, StopRequest
-from tests.findings.make import fault as make_fault
 from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, list_running, supervising
 from tests.waiting import until
 
@@ -235,48 +232,6 @@ async def test_hub_that_was_left_is_taken_over_and_a_change_that_fails_leaves_it
     await ran.run(make_hub(media={}, serve={"exit": 1}), "stop")
     assert isinstance(ran.applied, MachineError)
     assert all(identify(number) is None for number in before), "it ended with the hub"
-
-
-def raise_group(*errors: BaseException) -> None:
-    with run_module._unwrapped():
-        raise BaseExceptionGroup("x", [errors[0], BaseExceptionGroup("y", errors[1:])] if errors[1:] else errors)
-
-
-def test_every_error_of_a_group_is_reported() -> None:
-    errors = [MachineError("one", hints=("a",)), InputError("two", hints=("a", "b")), MachineError("one")]
-    with pytest.raises(MachineError) as failed:
-        raise_group(*errors)
-    assert failed.value.message == "one\ntwo"
-    assert failed.value.hints == ("a", "b")
-
-
-def test_single_error_of_a_group_stays_itself() -> None:
-    fault = SpecError([make_fault("hub.yaml", 1, "media", "wrong")])
-    with pytest.raises(SpecError) as failed:
-        raise_group(fault)
-    assert failed.value is fault
-
-
-def test_bug_beside_an_error_of_the_users_is_not_lost() -> None:
-    with pytest.raises(BaseExceptionGroup) as failed:
-        raise_group(MachineError("the disk is full"), RuntimeError("bug"), KeyError("another"))
-    errors, bugs = flatten(failed.value)
-    assert [error.message for error in errors] == ["the disk is full"]
-    assert [type(bug) for bug in bugs] == [RuntimeError, KeyError]
-
-
-def test_bug_beside_an_error_of_the_users_is_shown_with_it(capsys: pytest.CaptureFixture[str]) -> None:
-    def command() -> None:
-        raise_group(MachineError("the disk is full", hints=("free some",)), RuntimeError("a secret"))
-
-    with pytest.raises(SystemExit) as ended:
-        exits.run(command)
-    shown = capsys.readouterr().err
-    assert ended.value.code == EXIT_BUG
-    assert "the disk is full" in shown
-    assert "free some" in shown
-    assert "this is a bug in lkhub: RuntimeError" in shown
-    assert "a secret" not in shown
 
 
 @pytest.mark.parametrize("how", ["adopt", "apply", "socket", "ready"])
