@@ -73,7 +73,7 @@ def describe_retired(people: int | None, pids: Collection[int]) -> str:
     return f"{begin} in a call of the media process before (pid {named}), and its ports are needed when it has ended"
 
 
-def _apply_now(text: str, waits: PendingChange | None = None) -> Fix:
+def _apply_now(text: str, waits: PendingChange | None) -> Fix:
     """The fix that makes a pending change at once. The command names its spec where it is not that of the hub: that one
     would drop the change."""
     spec = waits.spec if waits else None
