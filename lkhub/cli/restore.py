@@ -1,6 +1,5 @@
 """`lkhub restore`."""
 
-import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,7 @@ from lkhub.errors import InputError
 from lkhub.host.files import read_input
 from lkhub.host.sealed import SealKeys
 from lkhub.hub.backup import list_names
-from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_paths
+from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_paths, find_typed
 from lkhub.hub.restore import require_restorable, restore_backup
 from lkhub.secret import Secret
 
@@ -82,7 +81,7 @@ def restore(
         say(f"what was there before is in {done.aside}", "note", "cyan")
     for each in made.left_out:
         say(f"was not in the backup: {each}", "note", "cyan")
-    named = f" --spec {shlex.quote(done.spec)}" if done.spec and done.spec != str(Path(DEFAULT_SPEC).absolute()) else ""
+    named = find_typed(paths, done.spec).spec if done.spec else ""
     show_hints(
         [
             "`lkhub install` makes it the service"
