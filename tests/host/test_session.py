@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +14,31 @@ import psutil
 import pytest
 
 from lkhub.host import session as session_module
-from lkhub.host.processes import identify
+from lkhub.host.processes import ProcessId, identify
 from lkhub.host.session import Session, end_user
 from lkhub.plan.users import choose_killer
 from tests.waiting import wait_until
 
-STARTS = "import subprocess, sys; subprocess.Popen(['sleep', '1000']); print(flush=True); sys.stdin.read()"
 
-
-def test_members_are_known_after_the_end_of_their_leader() -> None:
-    argv = [sys.executable, "-ISsc", STARTS]
+@contextmanager
+def leading(
+    script: str, *arguments: str, isolated: bool = True
+) -> Iterator[tuple["subprocess.Popen[bytes]", ProcessId]]:
+    """The leader of a session, once it has started what `script` starts."""
+    argv = [sys.executable, "-ISsc" if isolated else "-c", script, *arguments]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as leader:
         assert leader.stdout
         leader.stdout.readline()
         led = identify(leader.pid)
         assert led
+        yield leader, led
+
+
+STARTS = "import subprocess, sys; subprocess.Popen(['sleep', '1000']); print(flush=True); sys.stdin.read()"
+
+
+def test_members_are_known_after_the_end_of_their_leader() -> None:
+    with leading(STARTS) as (leader, led):
         session, late = Session(led), Session(led)
         [member] = session.find_members()
         leader.kill()
@@ -49,12 +61,7 @@ print(flush=True); sys.stdin.read()
 
 @pytest.mark.parametrize("count", [3, 60])
 def test_parents_are_read_once_however_many_members_there_are(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    argv = [sys.executable, "-ISsc", MANY, str(count)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as leader:
-        assert leader.stdout
-        leader.stdout.readline()
-        led = identify(leader.pid)
-        assert led
+    with leading(MANY, str(count)) as (leader, led):
         session = Session(led)
         assert len(session.find_members()) == count
         reads, read = [], psutil.process_iter
@@ -84,12 +91,7 @@ print(flush=True); sys.stdin.read()
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system makes it a child of its first process")
 def test_process_that_has_left_the_session_is_a_member() -> None:
-    argv = [sys.executable, "-c", APART]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as leader:
-        assert leader.stdout
-        leader.stdout.readline()
-        led = identify(leader.pid)
-        assert led
+    with leading(APART, isolated=False) as (leader, led):
         session = Session(led)
         [member] = session.find_members()
         assert os.getsid(member.pid) != leader.pid

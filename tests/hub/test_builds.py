@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,22 @@ from lkhub.wire.site_build import COME_SECONDS, COPY_SECONDS, MOST_TRIES
 from tests.reports import hub_report
 
 
+def in_force(inputs: str = "a", again: str = "") -> AppliedRecord:
+    """The record of a hub with one site, and with a build of these inputs."""
+    urls = AppliedUrls("", "", "")
+    return AppliedRecord("hub", 1.0, urls, (), builds=(AppliedBuild("bmo", inputs, again),))
+
+
+def look_by(monkeypatch: pytest.MonkeyPatch, look: Callable[[], dict[str, object]]) -> None:
+    """Have the process of the build reported as `look` says, each time that it is asked for, without a wait."""
+
+    def report(_: StatePaths) -> HubReport:
+        return hub_report({"processes": [{"name": "site-bmo", **look()}]})
+
+    monkeypatch.setattr(module, "require_report", report)
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
+
+
 @pytest.mark.parametrize(
     ("wanted", "problem"),
     [(("a", ""), "it failed"), (("b", ""), ""), (("a", "again"), "")],
@@ -29,8 +46,7 @@ def test_failure_is_that_of_the_build_that_is_wanted(tmp_path: Path, wanted: tup
     paths = StatePaths(str(tmp_path))
     Path(paths.site("bmo")).mkdir(parents=True)
     write_site_build(paths, "bmo", SiteBuildRecord("a", "", 1.0, "it failed", ("its line",)))
-    urls = AppliedUrls("", "", "")
-    [site] = read_builds(paths, AppliedRecord("hub", 1.0, urls, (), builds=(AppliedBuild("bmo", *wanted),)), 2.0)
+    [site] = read_builds(paths, in_force(*wanted), 2.0)
     assert (site.problem, bool(site.lines), site.served) == (problem, bool(problem), False)
 
 
@@ -38,19 +54,17 @@ def test_restarts_of_before_are_no_reason_to_give_up(tmp_path: Path, monkeypatch
     """The disk was full, and somebody has made room since: the build is about to succeed."""
     paths = StatePaths(str(tmp_path))
     Path(paths.site("bmo")).mkdir(parents=True)
-    record = AppliedRecord("hub", 1.0, AppliedUrls("", "", ""), (), builds=(AppliedBuild("bmo", "a", ""),))
     looks = 0
 
-    def report(_: StatePaths) -> HubReport:
+    def look() -> dict[str, object]:
         nonlocal looks
         looks += 1
         if looks == 4:
             write_site_build(paths, "bmo", SiteBuildRecord("a", "", 1.0, "", ()))
-        return hub_report({"processes": [{"name": "site-bmo", "restarts": 7 + looks // 3}]})
+        return {"restarts": 7 + looks // 3}
 
-    monkeypatch.setattr(module, "require_report", report)
-    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
-    [site] = wait_for_builds(paths, record, Progress())
+    look_by(monkeypatch, look)
+    [site] = wait_for_builds(paths, in_force(), Progress())
     assert site.problem == ""
 
 
@@ -58,24 +72,19 @@ def test_build_that_another_change_replaces_is_followed(tmp_path: Path, monkeypa
     """The other build is done before it is noted what is in force."""
     paths = StatePaths(str(tmp_path))
     Path(paths.site("bmo")).mkdir(parents=True)
-    first, second = (
-        AppliedRecord("hub", 1.0, AppliedUrls("", "", ""), (), builds=(AppliedBuild("bmo", inputs, ""),))
-        for inputs in ("a", "b")
-    )
     looks = 0
 
-    def report(_: StatePaths) -> HubReport:
+    def look() -> dict[str, object]:
         nonlocal looks
         looks += 1
         if looks == 3:
             write_site_build(paths, "bmo", SiteBuildRecord("b", "", 1.0, "", ()))
         if looks == 5:
-            write_applied(paths, second)
-        return hub_report({"processes": [{"name": "site-bmo", "done": looks >= 3}]})
+            write_applied(paths, in_force("b"))
+        return {"done": looks >= 3}
 
-    monkeypatch.setattr(module, "require_report", report)
-    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
-    [site] = wait_for_builds(paths, first, Progress())
+    look_by(monkeypatch, look)
+    [site] = wait_for_builds(paths, in_force(), Progress())
     assert site.problem == ""
     assert looks == 5
 
@@ -86,15 +95,9 @@ def test_build_that_is_restarted_again_and_again_is_given_up(
 ) -> None:
     """A supervisor that has taken the hub over counts from 0."""
     paths = StatePaths(str(tmp_path))
-    record = AppliedRecord("hub", 1.0, AppliedUrls("", "", ""), (), builds=(AppliedBuild("bmo", "a", ""),))
     restarts = iter((before, *counted, 100))
-    monkeypatch.setattr(
-        module,
-        "require_report",
-        lambda _: hub_report({"processes": [{"name": "site-bmo", "restarts": next(restarts)}]}),
-    )
-    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
-    [site] = wait_for_builds(paths, record, Progress())
+    look_by(monkeypatch, lambda: {"restarts": next(restarts)})
+    [site] = wait_for_builds(paths, in_force(), Progress())
     assert site.problem == "what came of the build could not be noted"
     assert [*restarts] == [100], "neither before nor after the third one"
 
@@ -104,7 +107,6 @@ def test_build_is_waited_for_as_long_as_it_may_take_and_no_longer(
 ) -> None:
     """Its process goes on, as that of a build which hangs."""
     paths, clock = StatePaths(str(tmp_path)), itertools.count(0.0)
-    record = AppliedRecord("hub", 1.0, AppliedUrls("", "", ""), (), builds=(AppliedBuild("bmo", "a", ""),))
     waited = []
 
     def look(_: StatePaths) -> HubReport:
@@ -116,7 +118,7 @@ def test_build_is_waited_for_as_long_as_it_may_take_and_no_longer(
 
     monkeypatch.setattr(module, "require_report", look)
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=now, time=time.time, sleep=lambda _: None))
-    [site] = wait_for_builds(paths, record, Progress())
+    [site] = wait_for_builds(paths, in_force(), Progress())
     assert site.problem == "what came of the build could not be noted"
     # Where it is given out in vain, and then has all the time there is.
     longest = MOST_TRIES * COME_SECONDS + ANSWER_SECONDS
