@@ -171,6 +171,8 @@ def test_hub_that_is_not_enabled_is_no_service(configure: Any) -> None:
         ("webhooks = [ { events = [ ]; } ];", "webhooks.[definition 1-entry 1].url' is used but not defined"),
         # The store of Nix is readable by all.
         ('keys.source = { key = "API"; secret = "abc"; };', "keys.source.secret' is not of type"),
+        ('store = "postgresql://ann:abc@db/hub";', "store' is not of type"),
+        ('redis.url = "redis://:abc@cache";', "redis.url' is not of type"),
     ],
 )
 def test_wrong_setting_is_refused_with_its_name(settings: str, named: str, configure: Any) -> None:

@@ -66,6 +66,26 @@ def test_plan_without_the_part_says_what_to_write(name: str, spec: str) -> None:
     assert "tls.mode" in refused.value.hints[0]
 
 
+WITH_SECRET = {
+    "store.password": "store: postgresql://ann:CANARY0canary@db/hub",
+    "redis.password": "redis: redis://:CANARY0canary@cache",
+    "turn.external[0].secret": "turn: {external: [{url: 'turn:a:1', secret: CANARY0canary}]}",
+    "keys.source.secret": f"keys: {{source: {{key: API, secret: {'CANARY' * 6}}}}}",
+}
+
+
+@pytest.mark.parametrize("target", ["nixos", "cloud-init", "kubernetes"])
+@pytest.mark.parametrize("place", WITH_SECRET)
+def test_target_whose_files_have_the_spec_takes_no_secret_in_its_text(target: str, place: str) -> None:
+    """Whether it stands alone or in a URL: the files are for everybody."""
+    spec = f"{RTC}{WITH_SECRET[place]}\n"
+    plan = plan_sound(spec, MACHINES["vps"], TARGETS[target].installation or CONTAINED)
+    with pytest.raises(InputError) as refused:
+        TARGETS[target].render(plan, Given(MACHINES["vps"].interfaces, spec.encode()), None)
+    assert place in str(refused.value)
+    assert "CANARY" not in f"{refused.value} {refused.value.hints}"
+
+
 # Not that of a pod's probe, which is deeper in.
 STOP_TIME = re.compile(r"^ {,6}(?:TimeoutStopSec|stop_grace_period|terminationGracePeriodSeconds)\W+(\d+)s?\W*$", re.M)
 # Of the hub and each agent. Kubernetes has them in manifests and in a chart.

@@ -1,12 +1,12 @@
 """The files for NixOS. `tests/targets/test_nixos.py` evaluates them."""
 
+import json
 import os
 import re
 from pathlib import Path
 
 import pytest
 
-from lkhub.errors import InputError
 from lkhub.plan.build import build_plan
 from lkhub.plan.service import INSTALLED
 from lkhub.render.targets.nixos.options import list_secrets
@@ -60,10 +60,22 @@ def test_places_of_secrets_are_found() -> None:
     assert ("turn", "external", "*", "credential") in list_secrets(Spec.model_json_schema())
 
 
-def test_secret_in_the_text_of_the_spec_is_refused() -> None:
-    with pytest.raises(InputError, match=r"keys\.source\.secret: the secret stands in the spec") as refused:
-        render(f"keys: {{source: {{key: API, secret: {'SECRET' * 6}}}}}\n")
-    assert "SECRET" not in f"{refused.value} {refused.value.hints}"
-    servers = f"[{{url: 'turn:a:1', secret: {{file: a}}}}, {{url: 'turn:b:1', secret: {'SECRET' * 6}}}]"
-    with pytest.raises(InputError, match=r"turn\.external\[1\]\.secret: "):
-        render(f"turn: {{external: {servers}}}\n")
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("postgresql://db.example.com/hub", True),
+        ("postgres://ann@[::1]:5432/hub?sslmode=require", True),
+        ("postgresql://ann:secret@db/hub", False),
+        ("redis://127.0.0.1:6379", True),
+        ("redis://cache:6379/0", True),
+        ("rediss://ann@cache", True),
+        ("redis://:secret@cache", False),
+        ("rediss://ann:secret@cache:6379/0", False),
+    ],
+)
+def test_url_with_a_password_is_no_setting(url: str, taken: bool) -> None:
+    """The module writes a setting to the store of Nix. Nix matches the whole text, by POSIX' rules."""
+    patterns = [json.loads(each) for each in re.findall(r'strMatching ("(?:[^"\\]|\\.)*")', render("")[0])]
+    ours = [each for each in patterns if "://" in each and re.match(each.partition("://")[0] + "://", url)]
+    assert ours
+    assert all(bool(re.fullmatch(each, url)) is taken for each in ours)

@@ -19,40 +19,18 @@ def write_options(schema: Schema) -> str:
 
 def list_secrets(schema: Schema) -> tuple[Place, ...]:
     """The places of all secrets in a spec."""
-    return tuple(dict.fromkeys(place for place, _ in _find_secrets(schema, schema["$defs"], ())))
+    return tuple(dict.fromkeys(_find_secrets(schema, schema["$defs"], ())))
 
 
-def find_written(schema: Schema, settings: Mapping[str, Any]) -> Iterator[str]:  # a spec as parsed
-    """The places at which a spec has a secret itself, as text."""
-    for place, takes_text in _find_secrets(schema, schema["$defs"], ()):
-        if takes_text:
-            yield from _find_text(place, "", settings)
-
-
-def _find_text(place: Place, at: str, value: Any) -> Iterator[str]:
-    match place, value:
-        case (), str():
-            yield at
-        case ("*", *rest), list():
-            for index, each in enumerate(value):
-                yield from _find_text(tuple(rest), f"{at}[{index}]", each)
-        case ("*", *rest), Mapping():
-            for name, each in value.items():
-                yield from _find_text(tuple(rest), f"{at}.{name}", each)
-        case (str(step), *rest), Mapping() if step in value:
-            yield from _find_text(tuple(rest), f"{at}.{step}" if at else step, value[step])
-
-
-def _find_secrets(node: Schema, known: Mapping[str, Schema], at: Place) -> Iterator[tuple[Place, bool]]:
-    """With each place: whether text there is a secret."""
+def _find_secrets(node: Schema, known: Mapping[str, Schema], at: Place) -> Iterator[Place]:
     node = _resolve(node, known)
     if _is_secret(node):
-        yield at, True
+        yield at
         return
     for each in node.get("anyOf", ()):
         # `{file: …}` and `{env: …}` as one of several forms: a file with keys is a secret, too.
         if set(each.get("properties", ())) in ({"file"}, {"env"}):
-            yield at, False
+            yield at
         else:
             yield from _find_secrets(each, known, at)
     for name, each in node.get("properties", {}).items():
@@ -128,7 +106,13 @@ def _write_alternatives(forms: list[Schema], known: Mapping[str, Schema], indent
     return kinds[0] if len(kinds) == 1 else f"types.oneOf [ {' '.join(f'({kind})' for kind in kinds)} ]"
 
 
+# What follows a URL's scheme: a password has no place in the store of Nix, which everybody may read.
+_WITHOUT_LOGIN = "([^/?#:@]*@)?[^/?#@]*([/?#].*)?"
+
+
 def _write_pattern(pattern: str) -> str:
     """A pattern that is searched for, as one of POSIX that matches the whole text."""
     start, end = ("" if pattern.startswith("^") else ".*"), ("" if pattern.endswith("$") else ".*")
+    if pattern.endswith("://"):
+        end = _WITHOUT_LOGIN
     return start + pattern.removeprefix("^").removesuffix("$").replace("\\d", "[0-9]") + end

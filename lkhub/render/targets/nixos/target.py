@@ -9,10 +9,9 @@ from lkhub.plan.service import INSTALLED
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.nixos.language import Expression, write_nix
 from lkhub.render.targets.nixos.module import render_module
-from lkhub.render.targets.nixos.options import find_written
 from lkhub.render.targets.target import Given, Target
+from lkhub.source.path import dotted
 from lkhub.source.yaml import parse_document
-from lkhub.spec.model import Spec
 
 MODULE, HUB = "lkhub.nix", "hub.nix"
 
@@ -21,9 +20,10 @@ def render_nixos(plan: Plan, given: Given) -> tuple[RenderedFile, ...]:
     """The module, and the configuration of this hub that imports it. InputError for a secret in the spec's text, which
     every user of the machine could read."""
     settings = parse_document(given.spec, "hub.yaml").data
-    if written := [*find_written(Spec.model_json_schema(), settings)]:
+    if plan.written_out:
         raise InputError(
-            f"{', '.join(written)}: the secret stands in the spec, and everybody may read the store of Nix",
+            f"everybody may read the store of Nix, and the spec has secrets in it: "
+            f"{', '.join(map(dotted, plan.written_out))}",
             hints=("write {file: PATH}: systemd passes the file on, which may be for root alone",),
         )
     return (
