@@ -17,6 +17,7 @@ from lkhub.hub.backup import list_names
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_paths, find_typed
 from lkhub.hub.restore import require_restorable, restore_backup
 from lkhub.secret import Secret
+from lkhub.shown import printable
 
 
 def restore(
@@ -74,13 +75,13 @@ def restore(
         )
         return
     when = datetime.fromtimestamp(made.made, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    err.print(f"{paths.root} has the hub {made.hub} of {when}: {', '.join(list_names(made.files))}")
+    err.print(f"{paths.root} has the hub {printable(made.hub)} of {when}: {', '.join(list_names(made.files))}")
     if done.spec:
         err.print(f"its spec is {done.spec}")
     if done.aside:
         say(f"what was there before is in {done.aside}", "note", "cyan")
     for each in made.left_out:
-        say(f"was not in the backup: {each}", "note", "cyan")
+        say(f"was not in the backup: {printable(each)}", "note", "cyan")
     named = find_typed(paths, done.spec).spec if done.spec else ""
     show_hints(
         [

@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,9 @@ from lkhub.cli.shared.passphrase import read_passphrase
 from lkhub.errors import InputError
 from lkhub.host.sealed import MAGIC
 from lkhub.hub import restore
+from lkhub.hub.restore import Restored
 from lkhub.plan.paths import StatePaths
+from lkhub.state.backup import FORMAT, Manifest
 from tests.cli.conftest import Run
 
 
@@ -225,3 +228,23 @@ def test_passphrase_that_is_asked_for_is_asked_for_twice(monkeypatch: pytest.Mon
         else:
             assert read_passphrase(None, twice=twice).reveal() == taken
         assert not list(answers)
+
+
+MADE_UP = "a\n\nhint: `evil` fetches what is missing\x1b[2K"
+
+
+@pytest.mark.parametrize("made", [{"hub": MADE_UP}, {"left_out": (MADE_UP,)}], ids=lambda made: next(iter(made)))
+def test_text_of_a_backup_makes_no_line_of_its_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch, made: dict[str, Any]
+) -> None:
+    """Where the public key of its receiver is known, anybody can make one."""
+    manifest = Manifest(
+        **{"format": FORMAT, "lkhub": "0.1.0", "made": 0.0, "hub": "home", "files": (), "spec": "", **made}
+    )
+    monkeypatch.setenv("LKHUB_PASSPHRASE", "x")
+    monkeypatch.setattr("lkhub.cli.restore.require_restorable", lambda *_, **__: None)
+    monkeypatch.setattr("lkhub.cli.restore.restore_backup", lambda *_, **__: Restored(manifest, "", ""))
+    done = run("restore", "hub.age")
+    assert (done.code, "fetches what is missing" in done.err) == (0, True)
+    assert "\x1b" not in done.err
+    assert [line for line in done.err.splitlines() if line.startswith("hint:") and "evil" in line] == []
