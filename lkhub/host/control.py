@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from lkhub import __version__
@@ -250,12 +251,24 @@ def _require_reaction(path: str, pid: int | None) -> None:
 
 
 def _find_pid(connection: socket.socket) -> int | None:
-    """The pid of the process that listens at the other end; None where this system does not tell."""
+    """The pid of the process that listens at the other end; None where it has ended, or where this system does not
+    tell."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     layout = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
-    pid: int = layout.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size))[0]
-    return pid or None
+    pid, uid, _ = layout.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size))
+    # The process that began to listen may have ended, and left the socket to another one: its pid is anybody's then.
+    return pid if pid and _find_user(pid) == uid else None
+
+
+def _find_user(pid: int) -> int | None:
+    """The effective user of a process; None where it has ended, or where this system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    [user] = [line.split()[2] for line in lines if line.startswith("Uid:")]  # real, effective (proc_pid_status(5))
+    return int(user)
 
 
 def is_stopped(pid: int) -> bool:

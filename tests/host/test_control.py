@@ -229,6 +229,26 @@ def test_supervisor_that_does_nothing_is_reported_for_each_request(path: str, as
 
 
 @pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize("now", ["nothing", "a program of another user"])
+def test_pid_of_a_program_that_has_ended_is_named_to_be_killed_by_no_hint(
+    path: str, monkeypatch: pytest.MonkeyPatch, now: str
+) -> None:
+    """A program may begin to listen and end, while another one that it has started holds the socket."""
+    if now != "nothing":
+        monkeypatch.setattr(control_module, "_find_user", lambda _: os.geteuid() + 1)
+    begin = "import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); os.fork()"
+    stay = "; sys.stdin.read()" if now != "nothing" else " or sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", begin + stay, path], stdin=subprocess.PIPE) as child:
+        if now == "nothing":
+            child.wait(20)
+        wait_until(lambda: control_module.is_served(path), "it listens")
+        assert control_module.find_server(path) is None
+        with pytest.raises(UnresponsiveError) as raised:
+            ask(path, StatusRequest())
+        assert "kill" not in f"{raised.value} {raised.value.hints}"
+
+
+@pytest.mark.usefixtures("_short")
 def test_supervisor_that_accepts_no_connection_does_not_answer(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as hung, contextlib.ExitStack() as others:
         hung.bind(path)

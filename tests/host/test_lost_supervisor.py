@@ -1,6 +1,8 @@
 """Who has the socket or the lock of a state directory that was removed."""
 
 import os
+import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.host.lost_supervisor import find_holder_of_removed, find_listener
+from lkhub.host.lost_supervisor import _is_removed, find_holder_of_removed, find_listener
 from tests.host.started import Run, who
 from tests.waiting import wait_until
 
@@ -107,7 +109,10 @@ signal.pause()
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+
+
+@as_root
 @pytest.mark.parametrize("foreign", ["process", "socket", "neither"])
 def test_program_or_socket_of_another_user_is_no_supervisor(run: Run, short_dir: Path, foreign: str) -> None:
     """Any user may have a folder of its own at the same path, and hand what listens there to any program."""
@@ -120,3 +125,65 @@ def test_program_or_socket_of_another_user_is_no_supervisor(run: Run, short_dir:
     uid = 65534 if foreign == "process" else 0
     wait_until(lambda: os.stat(f"/proc/{child.pid}").st_uid == uid, "it is that user")
     assert find_listener(str(here)) == (who(child) if foreign == "neither" else None)
+
+
+THEIRS = """
+import os, signal, socket, sys
+_, run, told = sys.argv
+if not os.path.exists(run):
+    os.makedirs(run)
+    os.chown(os.path.dirname(run), 65534, -1)
+    os.chown(run, 65534, -1)
+os.setuid(65534)
+lock = open(f"{run}/lock", "w")
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(f"{run}/here")
+listener.listen()
+os.write(os.open(told, os.O_WRONLY), b"listens")
+signal.pause()
+"""
+
+
+@as_root
+@pytest.mark.parametrize("folder", ["kept", "removed", "made again"])
+def test_root_finds_the_supervisor_of_another_user(run: Run, short_dir: Path, folder: str) -> None:
+    short_dir.chmod(0o755)
+    state, told = short_dir / "state", short_dir / "told"
+    here, lock = state / "run/here", state / "run/lock"
+    told.touch(0o666)
+    told.chmod(0o666)
+    child = run(f'exec {sys.executable} -c \'{THEIRS}\' "$0" "$1"', str(state / "run"), str(told))
+    wait_until(told.read_text, "it listens")
+    if folder == "kept":
+        here.unlink()
+    else:
+        shutil.rmtree(state)
+    if folder == "made again":
+        lock.parent.mkdir(parents=True)
+        lock.touch()
+    assert find_listener(str(here)) == who(child)
+    assert find_holder_of_removed(str(lock)) == (None if folder == "kept" else who(child))
+
+
+@as_root
+def test_removed_lock_in_a_folder_that_a_user_has_mounted_leads_to_no_program(run: Run, short_dir: Path) -> None:
+    """With that folder at the path of a state directory, and what it has opened there handed to a program outside."""
+    short_dir.chmod(0o755)
+    state, theirs, told = short_dir / "state", short_dir / "theirs", short_dir / "told"
+    for folder in (state, theirs / "run"):
+        folder.mkdir(parents=True)
+    theirs.chmod(0o777)
+    (theirs / "run").chmod(0o777)
+    told.touch(0o666)
+    told.chmod(0o666)
+    script = f'mount --bind "$0" "$1" && exec {sys.executable} -c \'{THEIRS}\' "$1/run" "$2"'
+    alone = ["unshare", "--mount", "--propagation", "private"]
+    child = run(f'exec {shlex.join([*alone, "sh", "-c", script])} "$0" "$1" "$2"', *map(str, (theirs, state, told)))
+    wait_until(told.read_text, "it listens")
+    (theirs / "run/lock").unlink()
+    [lock] = [each for each in Path(f"/proc/{child.pid}/fd").iterdir() if os.readlink(each).endswith("/lock (deleted)")]
+    assert os.readlink(lock) == f"{state}/run/lock (deleted)"
+    assert not _is_removed(lock, f"{state}/run/lock (deleted)")
+    state.rmdir()
+    assert find_holder_of_removed(f"{state}/run/lock") is None
+    assert find_listener(f"{state}/run/here") is None
