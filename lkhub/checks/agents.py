@@ -1,6 +1,5 @@
 """Findings about agents and the rooms that lack them. Pure."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from lkhub.findings.catalogue.agents import (
 from lkhub.findings.declare import Statement
 from lkhub.findings.finding import Finding, Fix
 from lkhub.livekit.tokens import show_name
-from lkhub.wire.engine import AgentsStatus, AgentWorker, WaitingRoom
+from lkhub.wire.engine import AgentsStatus, AgentWorker
 
 # A worker registers within 3 s, and within 30 s on a busy machine (measured).
 REGISTERING_SECONDS = 60
@@ -79,14 +78,17 @@ def check_agents(processes: Iterable[AgentProcess], known: AgentsStatus | None, 
     """The findings about agents. `known`: what media knows of them; None: it does not answer."""
     for process in processes:
         yield from _check_process(process, known, now)
-    waiting = [room for room in (known.waiting if known else ()) if now - room.since >= WAITING_SECONDS]
-    for (agent, reason), rooms in Counter((room.agent, room.reason) for room in waiting).items():
+    waiting: dict[tuple[str, str], set[str]] = {}
+    for each in known.waiting if known else ():
+        if now - each.since >= WAITING_SECONDS:  # for each agent that it lacks, of which two may have one name
+            waiting.setdefault((each.agent, each.reason), set()).add(each.room)
+    for (agent, reason), rooms in waiting.items():
         if says := _REASONS.get(reason):
             # Whoever may open rooms and dispatch agents chooses these names.
             shown = show_name(agent) if agent else ""
-            yield says(shown, rooms).about(
+            yield says(shown, len(rooms)).about(
                 shown or "agents",
-                detail=_name_rooms(waiting, agent, reason),
+                detail=_name_rooms(rooms),
                 fix=(Fix("see the workers", "lkhub agents list"),),
             )
 
@@ -129,7 +131,7 @@ _REASONS: dict[str, Callable[[str, int], Statement]] = {
 MAX_NAMED = 5
 
 
-def _name_rooms(waiting: Iterable[WaitingRoom], agent: str, reason: str) -> str:
-    names = sorted(show_name(room.room) for room in waiting if (room.agent, room.reason) == (agent, reason))
+def _name_rooms(rooms: Iterable[str]) -> str:
+    names = sorted(map(show_name, rooms))
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return ", ".join(names[:MAX_NAMED]) + more

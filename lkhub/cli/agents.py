@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -81,7 +81,8 @@ def list_agents(spec: HubSpec = None, state: State = None, json: Json = False) -
         return
     if not rows and not elsewhere:
         say("no agent is in the spec, and no worker is connected", "agents")
-    for room in known.waiting:
+    # A room may lack several agents of one name.
+    for room in {(room.room, room.agent, room.reason): room for room in known.waiting}.values():
         why = _REASONS.get(room.reason, room.reason)
         out.print(f"room {show_name(room.room)} waits for {_name_agent(room.agent)}: {why}")
 
@@ -182,6 +183,7 @@ def dispatch(
             found = find_room(service, room)
         except UnwellError as error:
             raise UnwellError(error.message, hints=(*error.hints, opens)) from None
+        _require_its_name(paths, report, agent)
         try:
             service.ask(create_dispatch(found.name, AgentDispatch(agent_name=agent, metadata=metadata)))
         except MachineError as error:
@@ -190,6 +192,27 @@ def dispatch(
             raise UnwellError(f"room {show_name(found.name)} has closed meanwhile", hints=(opens,)) from error
     err.print(f"asked for {_name_agent(agent)} in room {show_name(found.name)}")
     _warn_of_no_worker(report, agent)
+
+
+def _require_its_name(paths: StatePaths, report: HubReport, agent: str) -> None:
+    """Raise InputError where the spec has an agent of this name whose code has another one: the room would wait for
+    ever, and `lkhub status` would call that an error."""
+    rows = [row for row in list_rows(paths, report) if row.worker]
+    if not agent or any(row.worker and row.worker.agent == agent for row in rows):
+        return
+    own = _match([row.process.name for row in rows if row.process], agent)
+    named = {row.worker.agent for row in rows if row.worker and row.process and row.process.name in own}
+    if not named:
+        return
+    if "" in named:
+        hint = (
+            f"without --agent it is called; it joins every room by itself, unless its code has `agent_name={agent!r}`"
+        )
+        raise InputError(f"the code of agent {agent} has no agent_name, which --agent takes", hints=(hint,))
+    shown = ", ".join(f"`--agent {shlex.quote(show_name(each))}`" for each in sorted(named))
+    raise InputError(
+        f"the code of agent {agent} has another agent_name, which --agent takes", hints=(f"{shown} calls it",)
+    )
 
 
 def _warn_of_no_worker(report: HubReport, agent: str) -> None:
@@ -223,11 +246,16 @@ def _find_processes(report: HubReport, name: str) -> list[str]:
 
 def _choose(names: Sequence[str], name: str, none: str) -> list[str]:
     """The processes of an agent among those of all agents. `none`: the hint where there are none."""
-    found = [each for each in names if each == f"agent-{name}" or each.removeprefix(f"agent-{name}-").isdigit()]
+    found = _match(names, name)
     if not found:
         known = ", ".join(each.removeprefix("agent-") for each in names)
         raise InputError(f"there is no agent {name}", hints=(f"one of: {known}" if known else none,))
     return found
+
+
+def _match(names: Iterable[str], agent: str) -> list[str]:
+    """Those of the processes that are an agent's."""
+    return [each for each in names if each == f"agent-{agent}" or each.removeprefix(f"agent-{agent}-").isdigit()]
 
 
 _REASONS = {

@@ -106,6 +106,13 @@ def test_rooms_that_wait_are_one_finding_for_each_agent_and_reason(reason: str, 
     assert "1 rooms" not in found[1].title
 
 
+def test_room_that_waits_for_two_agents_of_one_name_is_one_room() -> None:
+    """Each dispatch is one that it waits for."""
+    waiting = [WaitingRoom("lobby", "bmo", "no-worker", NOW - WAITING_SECONDS - number) for number in range(3)]
+    [finding] = check(known=AgentsStatus(waiting=tuple(waiting)))
+    assert ("1 room" in finding.title, finding.detail) == (True, "lobby")
+
+
 def test_room_that_waits_a_moment_is_no_finding() -> None:
     assert check(known=AgentsStatus(waiting=(WaitingRoom("lobby", "", "no-worker", NOW - WAITING_SECONDS + 1),))) == []
 

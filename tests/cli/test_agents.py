@@ -60,6 +60,7 @@ def test_workers_are_listed_with_their_rooms_and_the_rooms_that_wait(run: Run, s
         waiting=[
             {"room": "lobby", "agent": "", "reason": "no-worker", "since": NOW},
             {"room": "team", "agent": "bmo", "reason": "unheard-of", "since": NOW},
+            {"room": "team", "agent": "bmo", "reason": "unheard-of", "since": NOW - 1},
         ],
         retired=[agent("agent-bmo", state="stopping", pid=None)],
     )
@@ -344,3 +345,27 @@ def test_agent_without_a_worker_is_called_with_a_warning(run: Run, sfu: Sfu, sup
     done = run("agents", "dispatch", "team")
     assert done.code == 0
     assert "no worker of an agent without a name is connected; it joins once one is" in done.err
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("", "the code of agent bmo has no agent_name"),
+        ("eve", "the code of agent bmo has another agent_name"),
+    ],
+)
+def test_name_in_the_spec_of_an_agent_whose_code_has_another_is_refused(
+    run: Run, sfu: Sfu, supervisor: FakeSupervisor, named: str, told: str
+) -> None:
+    """The room would wait for ever, and the hub would report an error."""
+    known = worker(named)
+    kept = {"pid": 7, "since": 1.0, "address": known["address"], "ends": False}
+    tell(supervisor, agent("agent-bmo", worker=kept), workers=[known])
+    done = run("agents", "dispatch", "team", "--agent", "bmo")
+    assert (done.code, done.out, told in done.err) == (2, "", True), done.err
+    assert ("`--agent eve`" if named else "without --agent") in done.err
+    assert not sfu.calls("CreateDispatch")
+    tell(supervisor, agent("agent-bmo", worker=kept), workers=[known, worker("bmo", address="192.0.2.9:1")])
+    assert run("agents", "dispatch", "team", "--agent", "bmo").code == 0
+    tell(supervisor, agent("agent-bmo", worker={**kept, "address": ""}), workers=[known])
+    assert "no worker of agent bmo is connected" in run("agents", "dispatch", "team", "--agent", "bmo").err
