@@ -22,11 +22,11 @@ from lkhub.cli.shared.rendered import (
     show_left,
     write_rendered,
 )
-from lkhub.cli.shared.show import err, say, type_again
+from lkhub.cli.shared.show import err, say, show_hints, type_again
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.acting import acting_as_owner
 from lkhub.host.files import digest, explain_os_errors, read_bytes, require_own_links, user_name, write_private
-from lkhub.hub.locate import find_spec, find_state
+from lkhub.hub.locate import DEFAULT_SPEC, find_spec, find_state
 from lkhub.plan.model import Plan
 from lkhub.prepare.hub import plan_elsewhere, plan_hub, prepare_hub
 from lkhub.render.files import RenderedFile
@@ -107,6 +107,21 @@ def render(
         return
     _write(files, known, recorded, output, left)
     show_left(left, output)
+    if chosen.beside_spec:
+        _compare_spec(made_from, output)
+
+
+def _compare_spec(made_from: Given, folder: Path) -> None:
+    """Say that the hub would read another spec than the one that was rendered, or none."""
+    there = read_bytes(str(folder / DEFAULT_SPEC), PLACE)
+    if (there or b"") == made_from.spec:
+        return
+    if there is None:
+        what = f"there is no {DEFAULT_SPEC} in {folder}; the hub that starts there would have defaults"
+    else:
+        what = f"{folder / DEFAULT_SPEC} is another spec than the rendered one, and the hub that starts there reads it"
+    say(what, "warning", "yellow")
+    show_hints([f"-o takes the folder of the spec, which has to be called {DEFAULT_SPEC}"])
 
 
 def _require_places(files: tuple[RenderedFile, ...], folder: Path) -> None:

@@ -338,3 +338,36 @@ def test_agents_that_are_projects_are_faults_in_kubernetes(run: Run) -> None:
 def test_no_kind_of_agent_is_a_fault_elsewhere(run: Run) -> None:
     Path("hub.yaml").write_text(f"{SPEC}- {{name: bmo, image: a}}\n- {{name: code, project: a}}\n")
     assert {run("render", target, "-o", "out").code for target in ("compose", "firewall")} == {0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-o", "."], ""),
+        (["-o", "docker"], "there is no hub.yaml in docker"),
+        (["-o", "other"], "other/hub.yaml is another spec than the rendered one"),
+        (["-o", "copy"], ""),
+        (["-o", "docker", "--spec", "my.yaml"], "there is no hub.yaml in docker"),
+        (["-o", ".", "--spec", "my.yaml"], "hub.yaml is another spec than the rendered one"),
+    ],
+    ids=" ".join,
+)
+def test_compose_file_that_is_not_beside_its_spec_is_told(run: Run, arguments: list[str], told: str) -> None:
+    """The container sees the folder of the compose file alone. Without a spec there, it is another hub: one with
+    defaults, which is healthy, and which no client reaches."""
+    for name, text in (
+        ("hub.yaml", "reach: lan"),
+        ("my.yaml", "name: my"),
+        ("other/hub.yaml", ""),
+        ("copy/hub.yaml", "reach: lan"),
+    ):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(f"{text}\n")
+    done = run("render", "compose", *arguments)
+    assert (done.code, done.out) == (0, "")
+    assert ("warning:" in done.err, told in done.err) == (bool(told), True), done.err
+    assert ("-o takes the folder of the spec" in done.err) == bool(told)
+
+
+def test_compose_file_of_a_hub_without_a_spec_needs_none(run: Run) -> None:
+    assert "warning" not in run("render", "compose", "-o", "docker").err

@@ -265,4 +265,5 @@ COMPOSE = Target(
     _render,
     installation=CONTAINED,
     starts=True,
+    beside_spec=True,
 )

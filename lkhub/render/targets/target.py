@@ -37,7 +37,8 @@ class Target:
 
     `judges_keys`: the spec's keys, certificates and raw keys are judged too, as for `up`. `installation`: the plan is
     for this installation, and not for the one that runs the command; with `elsewhere` it is also for another machine,
-    whose network is not known here. `starts`: what is rendered starts the hub and its agents.
+    whose network is not known here. `starts`: what is rendered starts the hub and its agents. `beside_spec`: that hub
+    reads `hub.yaml` in the folder of the rendered files.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Target:
     installation: Installation | None = None
     elsewhere: bool = False
     starts: bool = False
+    beside_spec: bool = False
 
     def require_form(self, option: str, form: str | None) -> None:
         """Raise InputError where `form`, given with `option`, is not a form of this target."""
