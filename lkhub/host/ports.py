@@ -22,13 +22,13 @@ def require_free_ports(
     listeners: Iterable[Listener],
     processes: Iterable[ProcessPlan] = (),
     *,
-    but: Callable[[int], bool] | None = None,
+    but: Callable[[Listener, int | None], bool] | None = None,
 ) -> None:
     """Raise MachineError naming every port that can't be bound, on a line each, with its holder, and saying what to do.
 
     `processes` are those that will bind them: a program of the engine may have rights that this process lacks. Ranges
-    are left out, since their users take the ports that are free. With `but`, a port is skipped if `but` is true for the
-    pid of its holder, or if the holder is not known.
+    are left out, since their users take the ports that are free. A taken port is skipped if `but` is true for its
+    listener and the pid of its holder, None for one that can't be seen.
     """
     engines = {process.name: process.argv[0] for process in processes if process.engine}
     problems: list[str] = []
@@ -46,7 +46,7 @@ def require_free_ports(
             case errno.EADDRINUSE if (listener.protocol, port) not in taken:
                 taken.add((listener.protocol, port))
                 holder = find_holder(listener.protocol, listener.address, port)
-                if but is not None and (holder.pid is None or but(holder.pid)):
+                if but is not None and but(listener, holder.pid):
                     continue
                 problems.append(f"{what} is in use by {holder}")
                 held.setdefault(holder, []).append(key)

@@ -42,7 +42,7 @@ def require_free_health_ports(plan: Plan, systemd: Systemd) -> None:
             )
         ),
         # An agent may get the port that another one gives up.
-        but=lambda pid: fnmatch(find_unit(pid), AGENT_UNITS),
+        but=lambda _, pid: pid is None or fnmatch(find_unit(pid), AGENT_UNITS),
     )
 
 

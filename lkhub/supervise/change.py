@@ -6,7 +6,9 @@ import anyio.to_thread
 
 from lkhub.errors import HubError, MachineError, describe_error
 from lkhub.host import files
+from lkhub.host.holders import is_listening
 from lkhub.host.ports import require_free_ports
+from lkhub.host.processes import ProcessId
 from lkhub.host.redis import require_redis
 from lkhub.plan.model import Listener
 from lkhub.plan.process import HeldSocket, OwnPorts, ProcessPlan
@@ -103,6 +105,7 @@ class Change:
         """Make the change. If it fails, the processes from before run again, and the HubError says so. An exception
         that is a bug is raised unchanged, after the same undo."""
         await self._require_what_can_be_known()
+        self._ran = self._list_running()
         self._texts = FileChange(self._fleet, self._wanted.files, self._old.values())
         try:
             self._write()
@@ -139,7 +142,7 @@ class Change:
             message = f"{error.message}\nand what ran before does not start again: {why}"
         elif self._fleet.children:
             runs = all(child.state == "running" or child.done for child in self._fleet.children.values())
-            if runs and self._beside and not self._old and not self._in_the_way:
+            if runs and self._list_running() == self._ran and not self._in_the_way:
                 return type(error)(
                     f"{error.message}\nthe change was not made, and nothing was interrupted", hints=error.hints
                 )
@@ -149,12 +152,17 @@ class Change:
             return error
         return type(error)(message, hints=error.hints)
 
+    def _list_running(self) -> dict[str, ProcessId | None]:
+        return {name: child.process for name, child in self._fleet.children.items()}
+
     async def _require_what_can_be_known(self) -> None:
         """Raise MachineError if the change can't be made, before it interrupts a call."""
         try:
             for name in self._differences.changed:
                 require_program(self._plans[name])
-            require_free_ports(self._needed, self._wanted.plan.processes, but=self._fleet.is_own)
+            # A process that reads its files again opens new ports, and keeps those that it has.
+            reloaded = [each for each in self._wanted.plan.listeners if each.process in self._differences.reloaded]
+            require_free_ports([*self._needed, *reloaded], self._wanted.plan.processes, but=self._is_ours)
             redis = self._wanted.plan.redis
             if redis and any(self._plans[name].knows_participants for name in self._differences.changed):
                 # In a thread: a server that is not there may take seconds, and a process that dies meanwhile must be
@@ -166,6 +174,15 @@ class Change:
                 raise
             message = f"{error.message}\nthe change was not made, and nothing was interrupted"
             raise MachineError(message, hints=error.hints) from error
+
+    def _is_ours(self, listener: Listener, pid: int | None) -> bool:
+        """Whether the process that has this port, None if it can't be seen, is one of the hub's."""
+        if pid is not None:
+            return self._fleet.is_own(pid)
+        if listener.process in self._differences.changed:
+            return True  # for all that is known
+        child = self._fleet.children[listener.process].process
+        return child is None or is_listening(child.pid, listener.ports.start)
 
     def _may_stay_taken(self, listener: Listener) -> bool:
         name = listener.process

@@ -62,6 +62,10 @@ ROLES: dict[str, dict[str, Any]] = {
 QUICK = Timings(lock=0.1, stop_grace=0.1, second_signal=0.1, watch_again=0.01, rejoin=0.05)
 
 # One person in a room, and a probe that does not count.
+# A program that holds a port: its number, and 1 for TCP or 2 for UDP.
+HOLD = "import socket, sys, signal; s = socket.socket(2, int(sys.argv[2])); s.bind(('127.0.0.1', int(sys.argv[1])))"
+HOLD += "; int(sys.argv[2]) == 1 and s.listen(); print('holds', flush=True); signal.pause()"
+
 IN_A_CALL = [{"name": "lobby", "participants": 2}, {"name": "lkhub-verify-udp", "participants": 2}]
 
 MakeHub = Callable[..., PreparedHub]

@@ -23,13 +23,10 @@ from lkhub.supervise.change import Change
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome
 from tests.kit.ports import free_port
-from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, pids, states, supervising
+from tests.supervise.conftest import HOLD, IN_A_CALL, MakeHub, list_running, pids, states, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-HOLD = "import socket, sys, signal; s = socket.socket(2, int(sys.argv[2])); s.bind(('127.0.0.1', int(sys.argv[1])))"
-HOLD += "; int(sys.argv[2]) == 1 and s.listen(); print('holds', flush=True); signal.pause()"
 
 
 @pytest.mark.parametrize("adopted", [False, True])
@@ -138,7 +135,7 @@ async def test_port_that_a_process_of_the_hub_holds_is_free_for_the_next_one(
         media = supervisor.children["media"].process
         assert media is not None
         try:
-            require_free_ports([listener], but=supervisor.fleet.is_own)
+            require_free_ports([listener], but=lambda _, pid: pid is not None and supervisor.fleet.is_own(pid))
             with pytest.raises(MachineError):
                 require_free_ports([listener])
         finally:

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import anyio
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.host import ports, processes
+from lkhub.host.holders import Holder
+from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import HeldSocket
 from lkhub.prepare.hub import PreparedHub
+from lkhub.spec.ports import PortRange
 from lkhub.state.applied import load_applied
 from lkhub.state.identity import Identity
 from lkhub.supervise import change
@@ -23,7 +29,7 @@ from lkhub.supervise.reload import reload
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome
 from tests.kit.ports import free_port
-from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, list_running, supervising
+from tests.supervise.conftest import HOLD, IN_A_CALL, QUICK, MakeHub, list_running, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -130,6 +136,39 @@ async def test_reload_waits_with_a_change_that_interrupts(
         assert read_log(paths)[-1] == "reloaded new"
 
 
+@pytest.mark.parametrize("seen", [True, False])
+async def test_taken_port_is_named_before_a_process_reads_its_files_again(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    """The ports that it has are no reason to refuse, also where no process can be seen that has them."""
+    own = free_port()
+
+    def listen(port: int, index: int) -> Listener:
+        key = ("sites", index, "port")
+        return Listener("edge", "tcp", ip_address("127.0.0.1"), PortRange(port, port), f"site {index}", key)
+
+    async with supervising(paths, said) as supervisor:
+        good = make_hub(listeners=(listen(own, 0),), edge={"binds": own})
+        await supervisor.apply(good)
+        if not seen:
+            monkeypatch.setattr(ports, "find_holder", lambda *_: Holder())
+        port = free_port()
+        holder = processes.start([sys.executable, "-c", HOLD, str(port), "1"], paths.log("holder"), os.environ)
+        await until(lambda: "holds" in read_log(paths, "holder"), "the port")
+        wanted = make_hub(listeners=(listen(own, 0), listen(port, 1)), edge={"binds": own, "say": "new"})
+        with pytest.raises(MachineError) as refused:
+            await supervisor.apply(wanted)
+        holder.kill()
+        holder.wait()
+        assert f"tcp port {port} (site 1) is in use by" in refused.value.message
+        assert f"tcp port {own}" not in refused.value.message
+        assert refused.value.message.endswith("the change was not made, and nothing was interrupted")
+        assert any("sites[1].port" in hint for hint in refused.value.hints) or not seen
+        assert "reloaded new" not in read_log(paths)
+        check_texts(good)
+        assert await supervisor.apply(wanted) == Outcome((), reloaded=("edge",))
+
+
 async def test_refused_reload_leaves_the_old_one_running_and_says_so(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
@@ -140,7 +179,7 @@ async def test_refused_reload_leaves_the_old_one_running_and_says_so(
         with pytest.raises(MachineError) as refused:
             await supervisor.apply(make_hub(media={}, edge={"refuse": "port 443 is taken"}))
         assert "edge refuses its new configuration: port 443 is taken" in refused.value.message
-        assert "what ran before is running again" in refused.value.message
+        assert refused.value.message.endswith("the change was not made, and nothing was interrupted")
         assert (pid_of(edge_of(supervisor)), edge_of(supervisor).state) == (before, "running")
         check_texts(good)
         applied = load_applied(paths)
