@@ -43,6 +43,7 @@ from lkhub.spec.store import PostgresStore
 from lkhub.state import backup as manifest_of
 from lkhub.state.applied import load_applied
 from lkhub.state.backup import BackedUpFile, Manifest, dump_manifest, is_plain, judge_files
+from lkhub.state.restore import require_restored
 
 # A key, its certificate and what Caddy notes of them are written one after the other, within milliseconds.
 _SETTLE_TRIES, _SETTLE_SECONDS = 50, 0.1
@@ -67,8 +68,10 @@ _STORE = f"{manifest_of.STATE}{StatePaths('').store[1:]}"
 
 
 def require_backupable(paths: StatePaths, file: str) -> None:
-    """Raise InputError where there is no hub, or nothing may be written to `file`."""
+    """Raise InputError where there is no hub, or nothing may be written to `file`; MachineError where a restore has not
+    ended."""
     _require_place(file)
+    require_restored(paths)
     _require_hub(paths)
 
 

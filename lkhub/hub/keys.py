@@ -22,6 +22,7 @@ from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.state.applied import load_applied
 from lkhub.state.baked import BakedToken, read_baked
+from lkhub.state.restore import require_restored
 from lkhub.state.ring import read_notes
 from lkhub.state.written import read_written
 from lkhub.wire.control import KeysChanged, RevokeKeyRequest, RotateKeysRequest, StatusRequest
@@ -142,6 +143,7 @@ def _change_files(paths: StatePaths, revoked: str | None) -> KeysChanged:
     """The change for a hub that does not run. Its next start finds the new keys. Root makes it as the hub's own
     user."""
     with acting_as_owner(paths.root), hold_lock(paths):
+        require_restored(paths)
         before = read_kept_keys(paths)
         after = rotate_keys(before) if revoked is None else revoke_key(before, revoked)
         write_ring(paths, before, after)

@@ -13,6 +13,7 @@ from lkhub.host.files import user_name
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.service import SYSTEM, Service, user_service
 from lkhub.state.applied import load_applied
+from lkhub.state.restore import require_restored
 
 DEFAULT_SPEC = "hub.yaml"
 
@@ -102,8 +103,10 @@ def find_paths(given: Path | None) -> StatePaths:
 
 
 def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
-    """The hub's state directory. InputError where a spec is given and the hub runs by another spec."""
+    """The hub's state directory. InputError where a spec is given and the hub runs by another spec; MachineError where
+    a restore has not ended."""
     paths = find_paths(state)
+    require_restored(paths)
     # Without a spec, a record that can't be read must not keep a hub from being stopped.
     applied = load_applied(paths) if spec else None
     if spec is None or applied is None or applied.spec == str(spec.absolute()):

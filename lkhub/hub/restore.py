@@ -90,9 +90,9 @@ def require_restorable(paths: StatePaths, file: str, *, force: bool, with_key: b
     with _open_backup(file) as source:
         if not with_key:
             require_passphrase_opens(source.read(BEGIN_BYTES))
-    if force and read_restore(paths) is None:
-        remove(paths.restore_record)
-    finish_restore(paths)
+    # A damaged record stays until there is another one: what is there is of two hubs.
+    if not force or read_restore(paths) is not None:
+        finish_restore(paths)
     _require_stopped(paths)
     if not force and (found := _find_hub(paths)):
         raise InputError(
@@ -195,17 +195,25 @@ def _state_directory(paths: StatePaths) -> Iterator[None]:
 @contextlib.contextmanager
 def _prepared_folder(paths: StatePaths) -> Iterator[None]:
     """An empty folder to unpack into. It is removed if an error comes before the record is written. What processes were
-    writing here when they were killed is removed first."""
-    with acting_as_owner(paths.root):
+    writing here when they were killed is removed first. What a restore with a damaged record has unpacked is put
+    aside, and comes back with an error."""
+    kept = ""
+    with acting_as_owner(paths.root), explain_os_errors(paths.root, "write in"):
         remove_half_written(paths.root)
+        if os.path.lexists(paths.restore_record) and os.path.isdir(paths.restoring):
+            kept = f"{_name_aside(paths)}/{os.path.basename(paths.restoring)}"
+            os.makedirs(os.path.dirname(kept), mode=DIR_MODE)
+            os.rename(paths.restoring, kept)
         shutil.rmtree(paths.restoring, ignore_errors=True)
         ensure_private_dir(paths.restoring)
     try:
         yield
     except BaseException:
-        if not os.path.lexists(paths.restore_record):
+        if read_restore(paths) is None:
             with acting_as_owner(paths.root):
                 shutil.rmtree(paths.restoring, ignore_errors=True)
+                if kept:
+                    os.rename(kept, paths.restoring)
         raise
 
 
@@ -253,7 +261,7 @@ def _placed_beside(paths: StatePaths, contents: Mapping[str, bytes], *, force: b
             _place_beside(target, content)
         yield tuple(different)
     except BaseException:
-        if not os.path.lexists(paths.restore_record):
+        if read_restore(paths) is None:
             for target in different:
                 with contextlib.suppress(OSError):
                     os.unlink(f"{target}{_NEW}")

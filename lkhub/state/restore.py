@@ -1,7 +1,9 @@
 """The record of a restore that is being put in place."""
 
+import os
 from dataclasses import dataclass
 
+from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
 from lkhub.state.document import find_record, write_record
 
@@ -20,6 +22,14 @@ class RestoreRecord:
 def read_restore(paths: StatePaths) -> RestoreRecord | None:
     """The record; None where no restore is under way, or the file is damaged."""
     return find_record(RestoreRecord, paths.restore_record)
+
+
+def require_restored(paths: StatePaths) -> None:
+    """Raise MachineError where a restore has begun and not ended: what is there is of two hubs."""
+    if os.path.lexists(paths.restore_record):
+        raise MachineError(
+            f"a restore has begun in {paths.root}, and has not ended", hints=("`lkhub up` goes on with it",)
+        )
 
 
 def write_restore(paths: StatePaths, record: RestoreRecord) -> None:

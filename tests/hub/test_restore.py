@@ -17,6 +17,9 @@ from lkhub.host.archive import MANIFEST, ArchiveWriter
 from lkhub.host.files import digest
 from lkhub.host.sealed import MAGIC, SealKeys
 from lkhub.hub import restore
+from lkhub.hub.backup import make_backup, require_backupable
+from lkhub.hub.keys import _change_files
+from lkhub.hub.locate import find_hub
 from lkhub.hub.restore import Restored, _finish, _move_state, _placed_beside, finish_restore, restore_backup
 from lkhub.plan.paths import BACKED_UP, OF_THE_MACHINE, STATE_NAMES, StatePaths
 from lkhub.plan.service import user_service
@@ -257,6 +260,55 @@ def test_restore_that_ends_once_the_new_hub_counts_is_gone_on_with(
     finish_restore(backup.paths)
     assert Path(backup.paths.managed_keys).read_text() == "new"
     assert (backup.file.parent / "hub.yaml").read_text() == "new"
+
+
+def test_commands_about_a_hub_refuse_what_a_killed_restore_has_left(short_dir: Path) -> None:
+    """A backup would be without what is not in place yet, and replace a whole one."""
+    paths, _ = prepare(short_dir)
+    target = str(short_dir / "hub.age")
+    asks = (
+        lambda: require_backupable(paths, target),
+        lambda: make_backup(paths, None, target, SealKeys(Secret("x"))),
+        lambda: _change_files(paths, None),
+        lambda: find_hub(None, Path(paths.root)),
+    )
+    for ask in asks:
+        with pytest.raises(MachineError, match=r"a restore has begun .*, and has not ended") as refused:
+            ask()
+        assert refused.value.hints == ("`lkhub up` goes on with it",)
+    finish_restore(paths)
+    assert read(short_dir) == EXPECTED
+    require_backupable(paths, target)
+    find_hub(None, Path(paths.root))
+
+
+@pytest.mark.parametrize("fails", ["passphrase", "archive", "rename"])
+def test_restore_that_fails_leaves_a_damaged_record_and_all_that_is_there(
+    backup: Backup, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """What the killed one had unpacked is in no other place."""
+    folder = backup.file.parent
+    prepare(folder)
+    for name in ("hub.yaml.restored", "fresh.txt.restored", "hub.yaml"):
+        (folder / name).unlink()
+    Path(backup.paths.restore_record).write_text("{")
+    before = read(folder)
+    with monkeypatch.context() as patch:
+        if fails == "passphrase":
+            patch.setattr(restore, "decrypting", raising(InputError("it is another passphrase")))
+        elif fails == "archive":
+            patch.setattr(restore, "decrypting", lambda *_: nullcontext(BytesIO(backup.content[:-600])))
+        else:
+            patch.setattr(restore, "write_restore", raising(MachineError("no space")))
+        with pytest.raises(HubError):
+            backup.restore(force=True)
+    assert read(folder) == before
+    with pytest.raises(MachineError, match="does not say where"):
+        finish_restore(backup.paths)
+    backup.restore(force=True)
+    assert Path(backup.paths.managed_keys).read_text() == "new"
+    kept = {name.rpartition("/")[2] for name in read(Path(backup.paths.before_restore))}
+    assert {*OLD, "root.key", "ring.json"} <= kept, "nothing is lost"
 
 
 def test_restore_that_is_asked_for_begins_anew_where_the_record_of_one_is_damaged(backup: Backup) -> None:
