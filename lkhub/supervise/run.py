@@ -1,6 +1,7 @@
 """The supervisor's own process: its lock, its signals, and its answers to other commands."""
 
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -10,14 +11,16 @@ import anyio.abc
 import anyio.to_thread
 
 from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten
+from lkhub.host.files import read_text
 from lkhub.host.keyfile import Keys, revoke_key
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
 from lkhub.host.service_manager import tell_manager
 from lkhub.host.state_directory import remove_half_written
-from lkhub.plan.paths import StatePaths
-from lkhub.prepare.hub import PreparedHub, prepare_hub
+from lkhub.plan.paths import BACKED_UP, StatePaths
+from lkhub.prepare.hub import PreparedHub, prepare_again, prepare_hub
 from lkhub.prepare.secrets import rotate_keys
+from lkhub.state.restore import require_restored
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.control_server import Handler, Handlers, Tell
@@ -60,7 +63,9 @@ async def run_hub(
     """
     paths, say = hub.plan.paths, calmly(say)
     with _unwrapped(), hold_lock(paths, timings.lock) as lock:
+        require_restored(paths)
         remove_half_written(paths.root)
+        hub = _follow_state(hub)
         async with _supervision(paths, say, timings) as supervisor:
             supervisor.shared.use_environ(hub.environ)
             await adopt(supervisor, (*hub.plan.processes, *hub.plan.spare))
@@ -89,6 +94,15 @@ async def run_hub(
         if supervisor.gave_way_to:
             other = f"another supervisor (pid {supervisor.gave_way_to}) has this hub by now"
             raise MachineError(f"{other}, and this one has ended; calls go on", hints=("`lkhub status` shows it",))
+
+
+def _follow_state(hub: PreparedHub) -> PreparedHub:
+    """The hub as it is prepared now where another command has changed its state since it was: `lkhub keys` its keys, or
+    `lkhub restore` all of it. The start would write the earlier files over it."""
+    root = hub.plan.paths.root
+    kept = {path: text for path, text in hub.files.items() if os.path.relpath(path, root).split("/")[0] in BACKED_UP}
+    now = {path: read_text(path) for path in kept}
+    return prepare_again(hub) if any(now[path] not in (None, text) for path, text in kept.items()) else hub
 
 
 def calmly(say: Say) -> Say:
