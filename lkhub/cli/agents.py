@@ -176,7 +176,7 @@ def dispatch(
 ) -> None:
     """Call an agent into an open room, besides those that are in it."""
     paths = find_hub(spec, state)
-    report = ask_running(paths, StatusRequest(max_age=0.0))
+    report = _ask_report(paths, max_age=0.0)
     opens = f"`lkhub rooms create {shlex.quote(room)}` opens a room of that name"
     with HubRooms(paths) as service:
         try:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lkhub.host.agent_home import AgentHome
 from lkhub.host.files import ensure_private_dir, write_private
 from lkhub.plan.paths import StatePaths
-from lkhub.wire.agent import AgentConfig, GivenAgent, dump_agent, dump_given
+from lkhub.wire.agent import AgentConfig, GivenAgent, KeptWorker, dump_agent, dump_given
+from lkhub.wire.control import ProcessReport
 from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run
 from tests.kit.room_service import Sfu, make_room, run_sfu
 
@@ -367,5 +369,12 @@ def test_name_in_the_spec_of_an_agent_whose_code_has_another_is_refused(
     assert not sfu.calls("CreateDispatch")
     tell(supervisor, agent("agent-bmo", worker=kept), workers=[known, worker("bmo", address="192.0.2.9:1")])
     assert run("agents", "dispatch", "team", "--agent", "bmo").code == 0
+    with pytest.MonkeyPatch.context() as patch:  # of a service, whose agents are units
+        given = ProcessReport("agent-bmo", 7, "running", 1.0, 0, ("registers",), worker=KeptWorker(**kept))
+        patch.setattr(
+            "lkhub.cli.agents.add_given", lambda report, _: replace(report, processes=(*report.processes, given))
+        )
+        tell(supervisor, workers=[known])
+        assert (run("agents", "dispatch", "team", "--agent", "bmo").code, told in done.err) == (2, True)
     tell(supervisor, agent("agent-bmo", worker={**kept, "address": ""}), workers=[known])
     assert "no worker of agent bmo is connected" in run("agents", "dispatch", "team", "--agent", "bmo").err
