@@ -1,15 +1,16 @@
 """A change of the running processes: a transaction, made as a whole or not at all."""
 
+import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 import anyio.to_thread
 
 from lkhub.errors import HubError, MachineError, describe_error
 from lkhub.host import files
-from lkhub.host.holders import is_listening
 from lkhub.host.ports import require_free_ports
 from lkhub.host.processes import ProcessId
 from lkhub.host.redis import require_redis
+from lkhub.host.tcp_table import list_listening
 from lkhub.plan.model import Listener
 from lkhub.plan.process import HeldSocket, OwnPorts, ProcessPlan
 from lkhub.prepare.hub import PreparedHub
@@ -176,13 +177,13 @@ class Change:
             raise MachineError(message, hints=error.hints) from error
 
     def _is_ours(self, listener: Listener, pid: int | None) -> bool:
-        """Whether the process that has this port, None if it can't be seen, is one of the hub's."""
+        """Whether the process that has this port is one of the hub's, as far as that is known. `pid` None: it can't be
+        seen. It is another user's then; or the engine, where its file has a capability."""
         if pid is not None:
             return self._fleet.is_own(pid)
-        if listener.process in self._differences.changed:
-            return True  # for all that is known
-        child = self._fleet.children[listener.process].process
-        return child is None or is_listening(child.pid, listener.ports.start)
+        listening = list_listening() if listener.protocol == "tcp" else ()
+        users = {each.uid for each in listening if each.port == listener.ports.start}
+        return not users or os.geteuid() in users
 
     def _may_stay_taken(self, listener: Listener) -> bool:
         name = listener.process

@@ -14,6 +14,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host import ports, processes
 from lkhub.host.holders import Holder
+from lkhub.host.tcp_table import Listening
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import HeldSocket
@@ -140,7 +141,8 @@ async def test_reload_waits_with_a_change_that_interrupts(
 async def test_taken_port_is_named_before_a_process_reads_its_files_again(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, seen: bool
 ) -> None:
-    """The ports that it has are no reason to refuse, also where no process can be seen that has them."""
+    """The ports that it has are no reason to refuse, also where no process can be seen that has them: what other users
+    run, and our own engine where its file has a capability."""
     own = free_port()
 
     def listen(port: int, index: int) -> Listener:
@@ -153,6 +155,8 @@ async def test_taken_port_is_named_before_a_process_reads_its_files_again(
         if not seen:
             monkeypatch.setattr(ports, "find_holder", lambda *_: Holder())
         port = free_port()
+        seen_by_all = (Listening(own, os.geteuid()), Listening(port, os.geteuid() + 1))
+        monkeypatch.setattr(change, "list_listening", lambda: seen_by_all)
         holder = processes.start([sys.executable, "-c", HOLD, str(port), "1"], paths.log("holder"), os.environ)
         await until(lambda: "holds" in read_log(paths, "holder"), "the port")
         wanted = make_hub(listeners=(listen(own, 0), listen(port, 1)), edge={"binds": own, "say": "new"})
