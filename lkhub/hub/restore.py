@@ -46,7 +46,7 @@ from lkhub.plan.service import FOLDER_MODE, SPEC_MODE, SYSTEM
 from lkhub.state.backup import SPEC as IN_SPEC
 from lkhub.state.backup import STATE as IN_STATE
 from lkhub.state.backup import Manifest, parse_manifest
-from lkhub.state.restore import RestoreRecord, read_restore, write_restore
+from lkhub.state.restore import RestoreRecord, read_restore, require_restored, write_restore
 
 # Files are written beside their places with this ending, and those that were there are kept with the other.
 _NEW, _BEFORE = ".restored", ".before"
@@ -111,11 +111,8 @@ def finish_restore(paths: StatePaths) -> None:
             record = read_restore(paths)
         if record is not None:
             _finish(paths, record)
-        elif os.path.lexists(paths.restore_record):  # no other process has finished it meanwhile
-            raise MachineError(
-                f"a restore was interrupted, and {paths.restore_record} does not say where",
-                hints=("`lkhub restore FILE --force` begins anew; nothing of the hub that was there is lost",),
-            )
+        else:
+            require_restored(paths)  # another process may have finished it meanwhile
 
 
 def _require_stopped(paths: StatePaths) -> None:
@@ -301,7 +298,11 @@ def _list_names(paths: StatePaths) -> list[str]:
 
 
 def _name_aside(paths: StatePaths) -> str:
-    name = f"{paths.before_restore}/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    return _find_free(f"{paths.before_restore}/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+
+
+def _find_free(name: str) -> str:
+    """The name, with a number where it is taken."""
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return next(each for each in itertools.chain([name], numbered) if not os.path.lexists(each))
 
@@ -325,7 +326,8 @@ def _move_state(paths: StatePaths, record: RestoreRecord) -> None:
         is_new = name in new and not os.path.lexists(new[name])
         if os.path.lexists(here) and not is_new:
             os.makedirs(record.aside, mode=DIR_MODE, exist_ok=True)
-            os.rename(here, f"{record.aside}/{name}")
+            # One that is there is of the hub that was here first; this one was made since.
+            os.rename(here, _find_free(f"{record.aside}/{name}"))
     for name, prepared in new.items():
         if os.path.lexists(prepared):
             os.rename(prepared, f"{paths.root}/{name}")

@@ -33,6 +33,7 @@ from lkhub.plan.installation import Installation
 from lkhub.plan.media import needs_domain
 from lkhub.plan.model import REDIS_PASSWORD, Plan
 from lkhub.plan.network import Interface, NetworkFacts
+from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.prepare.agents import judge_agents, judge_kinds, keep_agents
 from lkhub.prepare.certificates import establish_authority, judge_files
@@ -53,6 +54,7 @@ from lkhub.secret import Secret
 from lkhub.source.path import Path
 from lkhub.source.yaml import parse_document
 from lkhub.spec.load import LoadedSpec, load_spec, suggest
+from lkhub.state.restore import require_restored
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ class PlannedHub:
 
 
 def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> PreparedHub:
-    """Read and judge the spec (None: the defaults). Raises SpecError with every fault, or MachineError."""
+    """Read and judge the spec (None: the defaults). Raises SpecError with every fault, or MachineError, also where a
+    restore has not ended: the keys of that hub are not in their place."""
+    require_restored(StatePaths(state))
     path = os.path.abspath(spec) if spec else None
     raw = b"" if spec is None else read_input(spec)
     return _prepare(raw, spec or "hub.yaml", path, find_installation(state, spec), environ)

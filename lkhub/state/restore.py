@@ -26,10 +26,14 @@ def read_restore(paths: StatePaths) -> RestoreRecord | None:
 
 def require_restored(paths: StatePaths) -> None:
     """Raise MachineError where a restore has begun and not ended: what is there is of two hubs."""
-    if os.path.lexists(paths.restore_record):
+    if not os.path.lexists(paths.restore_record):
+        return
+    if read_restore(paths) is None and os.access(paths.restore_record, os.R_OK):
         raise MachineError(
-            f"a restore has begun in {paths.root}, and has not ended", hints=("`lkhub up` goes on with it",)
+            f"a restore was interrupted, and {paths.restore_record} does not say where",
+            hints=("`lkhub restore FILE --force` begins anew; nothing of the hub that was there is lost",),
         )
+    raise MachineError(f"a restore has begun in {paths.root}, and has not ended", hints=("`lkhub up` goes on with it",))
 
 
 def write_restore(paths: StatePaths, record: RestoreRecord) -> None:

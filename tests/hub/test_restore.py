@@ -23,6 +23,7 @@ from lkhub.hub.locate import find_hub
 from lkhub.hub.restore import Restored, _finish, _move_state, _placed_beside, finish_restore, restore_backup
 from lkhub.plan.paths import BACKED_UP, OF_THE_MACHINE, STATE_NAMES, StatePaths
 from lkhub.plan.service import user_service
+from lkhub.prepare.hub import prepare_hub
 from lkhub.secret import Secret
 from lkhub.state.backup import FORMAT, BackedUpFile, Manifest, dump_manifest
 from lkhub.state.restore import RestoreRecord, read_restore, write_restore
@@ -97,6 +98,18 @@ def test_new_hub_takes_the_place_of_the_old_one(short_dir: Path) -> None:
     assert read_restore(paths) is None
     finish_restore(paths)
     assert read(short_dir) == EXPECTED
+
+
+def test_what_was_made_since_takes_the_place_of_nothing_that_is_kept(short_dir: Path) -> None:
+    """The old hub's keys are in no other place."""
+    paths, record = prepare(short_dir)
+    for name in ("managed-keys.yaml", "ca/root.key"):
+        write(Path(record.aside, name), "first")
+    _finish(paths, record)
+    kept = read(Path(record.aside))
+    assert (kept["managed-keys.yaml"], kept["ca/root.key"]) == ("first", "first")
+    assert (kept["managed-keys.yaml-2"], kept["ca-2/root.key"]) == ("old", "old")
+    assert Path(paths.managed_keys).read_text() == "new"
 
 
 def test_folder_of_an_agent_stays_where_its_unit_has_it_mounted(short_dir: Path) -> None:
@@ -271,11 +284,18 @@ def test_commands_about_a_hub_refuse_what_a_killed_restore_has_left(short_dir: P
         lambda: make_backup(paths, None, target, SealKeys(Secret("x"))),
         lambda: _change_files(paths, None),
         lambda: find_hub(None, Path(paths.root)),
+        lambda: prepare_hub(None, paths.root, {}),
     )
-    for ask in asks:
-        with pytest.raises(MachineError, match=r"a restore has begun .*, and has not ended") as refused:
-            ask()
-        assert refused.value.hints == ("`lkhub up` goes on with it",)
+    record = Path(paths.restore_record).read_text()
+    for text, told, hint in (
+        ("{", "does not say where", "`lkhub restore FILE --force` begins anew"),
+        (record, "a restore has begun in", "`lkhub up` goes on with it"),
+    ):
+        Path(paths.restore_record).write_text(text)
+        for ask in asks:
+            with pytest.raises(MachineError, match=told) as refused:
+                ask()
+            assert hint in refused.value.hints[0]
     finish_restore(paths)
     assert read(short_dir) == EXPECTED
     require_backupable(paths, target)
