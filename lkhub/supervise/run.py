@@ -11,14 +11,14 @@ import anyio.abc
 import anyio.to_thread
 
 from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten
-from lkhub.host.files import read_text
+from lkhub.host.files import read_input, read_text
 from lkhub.host.keyfile import Keys, revoke_key
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
 from lkhub.host.service_manager import tell_manager
 from lkhub.host.state_directory import remove_half_written
 from lkhub.plan.paths import BACKED_UP, StatePaths
-from lkhub.prepare.hub import PreparedHub, prepare_again, prepare_hub
+from lkhub.prepare.hub import PreparedHub, prepare_hub
 from lkhub.prepare.secrets import rotate_keys
 from lkhub.state.restore import require_restored
 from lkhub.supervise.adopt import adopt
@@ -97,12 +97,14 @@ async def run_hub(
 
 
 def _follow_state(hub: PreparedHub) -> PreparedHub:
-    """The hub as it is prepared now where another command has changed its state since it was: `lkhub keys` its keys, or
+    """The hub as it is prepared now where another command has changed it since it was: `lkhub keys` its keys, or
     `lkhub restore` all of it. The start would write the earlier files over it."""
     root = hub.plan.paths.root
     kept = {path: text for path, text in hub.files.items() if os.path.relpath(path, root).split("/")[0] in BACKED_UP}
-    now = {path: read_text(path) for path in kept}
-    return prepare_again(hub) if any(now[path] not in (None, text) for path, text in kept.items()) else hub
+    is_same = all(read_text(path) in (None, text) for path, text in kept.items())
+    if is_same and (hub.spec is None or read_input(hub.spec) == hub.raw):
+        return hub
+    return prepare_hub(hub.spec, root, hub.environ)
 
 
 def calmly(say: Say) -> Say:

@@ -64,6 +64,7 @@ def test_change_that_a_command_has_made_before_the_start_stays(hub: Hub, change:
     if change == "restore":
         done(hub, "backup", "hub.age")
         done(hub, "keys", "revoke", before[1], "--yes")
+        hub.write_spec(SPEC + hub.tls_lines + "name: another\n")
     with starting(hub):
         match change:
             case "rotate":
@@ -73,6 +74,7 @@ def test_change_that_a_command_has_made_before_the_start_stays(hub: Hub, change:
             case "restore":
                 done(hub, "restore", "--force", "hub.age")
         wanted = list_keys(hub)
+    assert hub.status()["hub"]["name"] == "hub"
     assert {"rotate": len(wanted) == 3, "revoke": wanted == before[:1], "restore": wanted == before}[change]
     assert list_keys(hub) == wanted
     assert hub.env()["LIVEKIT_API_KEY"] == wanted[0]
