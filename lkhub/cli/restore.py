@@ -17,7 +17,7 @@ from lkhub.hub.backup import list_names
 from lkhub.hub.locate import DEFAULT_SPEC, find_own_service, find_paths, find_typed
 from lkhub.hub.restore import require_restorable, restore_backup
 from lkhub.secret import Secret
-from lkhub.shown import printable
+from lkhub.shown import escape, printable
 
 
 def restore(
@@ -81,7 +81,7 @@ def restore(
     if done.aside:
         say(f"what was there before is in {done.aside}", "note", "cyan")
     for each in made.left_out:
-        say(f"was not in the backup: {printable(each)}", "note", "cyan")
+        say(f"was not in the backup: {escape(each)}", "note", "cyan")
     named = find_typed(paths, done.spec).spec if done.spec else ""
     show_hints(
         [

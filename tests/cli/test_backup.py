@@ -231,6 +231,7 @@ def test_passphrase_that_is_asked_for_is_asked_for_twice(monkeypatch: pytest.Mon
 
 
 MADE_UP = "a\n\nhint: `evil` fetches what is missing\x1b[2K"
+LONG = f"the folder /srv/{'a' * 200}/www, the files of the site www"
 
 
 @pytest.mark.parametrize("made", [{"hub": MADE_UP}, {"left_out": (MADE_UP,)}], ids=lambda made: next(iter(made)))
@@ -248,3 +249,12 @@ def test_text_of_a_backup_makes_no_line_of_its_own(
     assert (done.code, "fetches what is missing" in done.err) == (0, True)
     assert "\x1b" not in done.err
     assert [line for line in done.err.splitlines() if line.startswith("hint:") and "evil" in line] == []
+
+
+def test_what_was_not_in_a_backup_is_told_whole(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine that had it may be gone."""
+    manifest = Manifest(FORMAT, "0.1.0", 0.0, "home", (), "", left_out=(LONG,))
+    monkeypatch.setenv("LKHUB_PASSPHRASE", "x")
+    monkeypatch.setattr("lkhub.cli.restore.require_restorable", lambda *_, **__: None)
+    monkeypatch.setattr("lkhub.cli.restore.restore_backup", lambda *_, **__: Restored(manifest, "", ""))
+    assert LONG in run("restore", "hub.age").err.replace("\n", " ")
