@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from tests.kit.hub import Hub, make_hub
 from tests.kit.nobody import NOBODY, as_nobody
 from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PORTS, Lan, on_client
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -63,3 +66,29 @@ def test_port_443_needs_one_command_which_is_told(lan: Lan, hub: Hub, engine: Pa
     lan.hub.run(name, right, str(engine))
     hub.up()
     assert_proved_by_nobody(hub, lan, HUB_URL)
+
+
+def test_engine_with_a_capability_is_no_stranger_on_the_ports_that_it_has(lan: Lan, hub: Hub, engine: Path) -> None:
+    """The kernel hides its sockets from the user who runs it. It opens some when it reads its files again, and has no
+    supervisor's socket for these."""
+    lan.hub.run("setcap", "cap_net_bind_service=+ep", str(engine))
+    (hub.folder / "www").mkdir()
+    (hub.folder / "www/index.html").write_text("hello")
+    sites = [f"{{name: s{number}, root: www, port: {3001 + number}}}" for number in range(3)]
+    for number in (1, 2, 3, 1):
+        hub.spec.write_text(f"{HUB_SPEC}sites: [{', '.join(sites[:number])}]\n")
+        done = hub.run("up", "--detach", "--no-verify")
+        assert done.returncode == 0, done.stderr
+    assert "edge took its change over without a restart" in done.stderr
+    command = [*lan.hub.prefix, sys.executable, "-m", "http.server", "3009"]
+    stranger = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: ":3009" in lan.hub.run("ss", "-Hltn"), "it listens")
+        hub.spec.write_text(f"{HUB_SPEC}sites: [{sites[0].replace('3001', '3009')}]\n")
+        done = hub.run("up", "--detach", "--no-verify")
+    finally:
+        stranger.kill()
+        stranger.wait()
+    assert done.returncode == 3
+    assert "tcp port 3009 (site s0) is in use by a process that this user can't see" in done.stderr
+    assert "the change was not made, and nothing was interrupted" in done.stderr
