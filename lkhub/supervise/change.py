@@ -178,9 +178,11 @@ class Change:
 
     def _is_ours(self, listener: Listener, pid: int | None) -> bool:
         """Whether the process that has this port is one of the hub's, as far as that is known. `pid` None: it can't be
-        seen. It is another user's then; or the engine, where its file has a capability."""
+        seen. It is another user's then, such as an agent's; or the engine, where its file has a capability."""
         if pid is not None:
             return self._fleet.is_own(pid)
+        if self._may_stay_taken(listener):
+            return True
         listening = list_listening() if listener.protocol == "tcp" else ()
         users = {each.uid for each in listening if each.port == listener.ports.start}
         return not users or os.geteuid() in users

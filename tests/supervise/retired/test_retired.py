@@ -14,14 +14,16 @@ import psutil
 import pytest
 
 from lkhub.errors import MachineError, describe_error
-from lkhub.host import processes
+from lkhub.host import ports, processes
+from lkhub.host.holders import Holder
 from lkhub.host.processes import ProcessId, is_alive
 from lkhub.host.session import Session
+from lkhub.host.tcp_table import Listening
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.ports import PortRange
 from lkhub.state.identity import Identity, list_retired
-from lkhub.supervise import beside, child, ending, recorded
+from lkhub.supervise import beside, change, child, ending, recorded
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
 from lkhub.supervise.succession import Succession
@@ -132,11 +134,21 @@ def is_taken(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.parametrize("seen", [True, False])
 async def test_agent_of_another_name_may_have_the_port_of_one_that_ends(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, calls: Path
+    paths: StatePaths,
+    said: list[str],
+    make_hub: MakeHub,
+    calls: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: bool,
 ) -> None:
-    """By default each agent has the same port. The one that begins takes any other where this one is not free yet."""
+    """By default each agent has the same port. The one that begins takes any other where this one is not free yet. An
+    agent may be of another user, whose processes root can't see in a container."""
     port = free_port()
+    if not seen:
+        monkeypatch.setattr(ports, "find_holder", lambda *_: Holder())
+        monkeypatch.setattr(change, "list_listening", lambda: (Listening(port, os.geteuid() + 1),))
 
     def listen(name: str) -> tuple[Listener]:
         return (Listener(name, "tcp", ip_address("127.0.0.1"), PortRange(port, port), "health", ("agents", 0)),)
