@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten
+from lkhub.errors import START, HubError, InputError, MachineError, describe_error, flatten
 from lkhub.host.files import read_input, read_text
 from lkhub.host.keyfile import Keys, revoke_key
 from lkhub.host.lock import hold_lock
@@ -18,7 +18,7 @@ from lkhub.host.processes import forget_variables
 from lkhub.host.service_manager import tell_manager
 from lkhub.host.state_directory import remove_half_written
 from lkhub.plan.paths import BACKED_UP, StatePaths
-from lkhub.prepare.hub import PreparedHub, prepare_hub
+from lkhub.prepare.hub import PreparedHub, prepare_again, prepare_hub
 from lkhub.prepare.secrets import rotate_keys
 from lkhub.state.restore import require_restored
 from lkhub.supervise.adopt import adopt
@@ -97,14 +97,16 @@ async def run_hub(
 
 
 def _follow_state(hub: PreparedHub) -> PreparedHub:
-    """The hub as it is prepared now where another command has changed it since it was: `lkhub keys` its keys, or
-    `lkhub restore` all of it. The start would write the earlier files over it."""
+    """The hub as it is prepared now where another command has changed its state since it was: `lkhub keys` its keys, or
+    `lkhub restore` all of it. The start would write the earlier files over it. Raises MachineError where the spec is
+    another one too."""
     root = hub.plan.paths.root
     kept = {path: text for path, text in hub.files.items() if os.path.relpath(path, root).split("/")[0] in BACKED_UP}
-    is_same = all(read_text(path) in (None, text) for path, text in kept.items())
-    if is_same and (hub.spec is None or read_input(hub.spec) == hub.raw):
+    if all(read_text(path) in (None, text) for path, text in kept.items()):
         return hub
-    return prepare_hub(hub.spec, root, hub.environ)
+    if hub.spec and read_input(hub.spec) != hub.raw:
+        raise MachineError("another command has put another hub here, with its spec", hints=(START,))
+    return prepare_again(hub)
 
 
 def calmly(say: Say) -> Say:

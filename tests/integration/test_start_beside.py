@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,7 +36,7 @@ def done(hub: Hub, *arguments: str) -> str:
 
 
 @contextmanager
-def starting(hub: Hub) -> Iterator[None]:
+def starting(hub: Hub) -> Iterator[subprocess.Popen[str]]:
     """A start that has read the hub's keys and its spec, and has not the lock yet. It goes on after the block."""
     with hold_lock(StatePaths(str(hub.state))):
         process = hub.start("up", "--no-verify")
@@ -44,9 +45,9 @@ def starting(hub: Hub) -> Iterator[None]:
             assert line, "it has ended"
         os.kill(process.pid, signal.SIGSTOP)
     try:
-        yield
+        yield process
         os.kill(process.pid, signal.SIGCONT)
-        wait_until(lambda: hub.status()["hub"]["state"] == "running", "the hub")
+        wait_until(lambda: process.poll() is not None or hub.status()["hub"]["state"] == "running", "the hub")
     finally:
         process.kill()
         process.communicate()
@@ -64,7 +65,6 @@ def test_change_that_a_command_has_made_before_the_start_stays(hub: Hub, change:
     if change == "restore":
         done(hub, "backup", "hub.age")
         done(hub, "keys", "revoke", before[1], "--yes")
-        hub.write_spec(SPEC + hub.tls_lines + "name: another\n")
     with starting(hub):
         match change:
             case "rotate":
@@ -74,7 +74,6 @@ def test_change_that_a_command_has_made_before_the_start_stays(hub: Hub, change:
             case "restore":
                 done(hub, "restore", "--force", "hub.age")
         wanted = list_keys(hub)
-    assert hub.status()["hub"]["name"] == "hub"
     assert {"rotate": len(wanted) == 3, "revoke": wanted == before[:1], "restore": wanted == before}[change]
     assert list_keys(hub) == wanted
     assert hub.env()["LIVEKIT_API_KEY"] == wanted[0]
@@ -82,3 +81,18 @@ def test_change_that_a_command_has_made_before_the_start_stays(hub: Hub, change:
     assert [key for key in {*before, *wanted} if key in accepted] == [
         key for key in {*before, *wanted} if key in wanted
     ]
+
+
+def test_start_by_another_spec_than_the_restored_one_is_refused(hub: Hub) -> None:
+    """The restored keys are for that spec."""
+    done(hub, "backup", "hub.age")
+    done(hub, "keys", "rotate")
+    hub.write_spec(SPEC + hub.tls_lines + "name: another\n")
+    with starting(hub) as start:
+        done(hub, "restore", "--force", "hub.age")
+        wanted = list_keys(hub)
+    assert start.returncode == 3
+    assert list_keys(hub) == wanted
+    hub.up("--no-verify")
+    assert hub.status()["hub"]["name"] == "hub"
+    assert list_keys(hub) == wanted
