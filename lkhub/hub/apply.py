@@ -4,8 +4,11 @@ A hub that does not run is started by its own supervisor (lkhub/supervise/run.py
 `lkhub.hub.examine`.
 """
 
+import os
+import stat
 from collections.abc import Mapping
 
+from lkhub.errors import InputError
 from lkhub.host.processes import forget_variables
 from lkhub.hub.progress import Progress
 from lkhub.hub.running import ask_running, is_running
@@ -17,6 +20,11 @@ from lkhub.wire.control import ApplyRequest, Outcome
 def prepare_change(spec: str | None, state: str, environ: Mapping[str, str]) -> tuple[PreparedHub, bool]:
     """The hub of the spec, and whether a supervisor runs in the state directory. Raises HubError. The variables that
     the spec refers to are removed from this process's own environment: their values are in the hub's files."""
+    if spec and os.path.exists(spec) and stat.S_ISFIFO(os.stat(spec).st_mode):
+        raise InputError(
+            f"{spec} is a pipe, and the hub reads its spec again, as `lkhub status` does",
+            hints=("write the spec into a file, and name that with --spec",),
+        )
     # Asked first: a supervisor whose state directory was removed writes its keys there again, so `prepare_hub` finds
     # these keys and makes no new ones.
     running = is_running(StatePaths(state))

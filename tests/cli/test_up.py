@@ -1,6 +1,7 @@
 """What `up` requests from a running supervisor, and how it handles the answers."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,19 @@ def test_dev_replaces_no_other_hub(run: Run, supervisor: FakeSupervisor, applied
     assert "--dev would replace it" in done.err
     assert supervisor.requests("apply") == []
     assert not Path(applied.dev_spec).exists()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_spec_that_can_be_read_only_once_is_refused(run: Run, named: bool) -> None:
+    """Each command that reads it again would wait for ever, or find that the spec is empty by now."""
+    os.mkfifo("pipe")
+    ends = os.pipe()
+    spec = "pipe" if named else f"/dev/fd/{ends[0]}"
+    done = run("up", "--no-verify", "--spec", spec)
+    for end in ends:
+        os.close(end)
+    assert (done.code, done.out) == (2, "")
+    assert f"{spec} is a pipe, and the hub reads its spec again" in done.err
 
 
 def test_dev_takes_no_spec(run: Run, supervisor: FakeSupervisor) -> None:
