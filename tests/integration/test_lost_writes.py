@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 
 import pytest
 from anyio.to_thread import run_sync
@@ -18,7 +17,7 @@ from tests.integration.test_seats import ask_for_token
 from tests.integration.test_two_media import join, write_spec
 from tests.kit.hub import Hub
 from tests.kit.people import Person
-from tests.kit.redis import RedisServer, run_redis
+from tests.kit.redis import run_redis
 from tests.waiting import DEADLINE_SECONDS, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.calls]
@@ -32,11 +31,6 @@ def list_in(hub: Hub, room: str) -> set[str]:
 def list_open(hub: Hub) -> set[str]:
     with HubRooms(StatePaths(str(hub.state))) as service:
         return {each.name for each in service.ask(list_rooms()).rooms}
-
-
-def command(redis: RedisServer, *words: str) -> str:
-    argv = ["redis-cli", "-p", str(redis.port), *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 ROOMS = ("rooms", "room_node_map", "room_participants:short", "room_participants:other", "room_participants:long")
@@ -53,14 +47,14 @@ async def test_lists_are_corrected(hub: Hub) -> None:
         cem, eve = [await join(hub, room, "cem") for room in ("short", "other")]
         assert await run_sync(list_open, hub) == {"long", "short", "other"}
         for key in ROOMS:
-            command(redis, "COPY", key, f"kept {key}", "REPLACE")
+            redis.ask("COPY", key, f"kept {key}", "REPLACE")
         for person in (bob, cem, eve):
             await person.leave()
         await until(lambda: list_in(hub, "long") == {"ann"}, "bob has left")
         await until(lambda: list_open(hub) == {"long"}, "the other rooms have ended")
         for key in ROOMS:
-            command(redis, "COPY", f"kept {key}", key, "REPLACE")
-        command(redis, "HDEL", "room_participants:long", "ann")
+            redis.ask("COPY", f"kept {key}", key, "REPLACE")
+        redis.ask("HDEL", "room_participants:long", "ann")
         assert list_open(hub) == {"long", "short", "other"}
         assert list_in(hub, "long") == {"bob"}
         # livekit-server gives this room the SID of the one that has ended.
@@ -68,8 +62,8 @@ async def test_lists_are_corrected(hub: Hub) -> None:
         await until(lambda: list_in(hub, "long") == {"ann"}, "those who are there are listed")
         await until(lambda: list_open(hub) == {"long", "short"}, "a room that has ended is not listed")
         assert list_in(hub, "short") == {"dan"}
-        assert sorted((await run_sync(command, redis, "HKEYS", "room_node_map")).split()) == ["long", "short"]
-        command(redis, "FLUSHALL")
+        assert sorted((await run_sync(redis.ask, "HKEYS", "room_node_map")).split()) == ["long", "short"]
+        redis.ask("FLUSHALL")
         await until(lambda: list_open(hub) == {"long", "short"}, "rooms that Redis has lost are listed")
         await until(lambda: list_in(hub, "short") == {"dan"}, "and who is in them")
         for person in (ann, dan):
@@ -79,7 +73,7 @@ async def test_lists_are_corrected(hub: Hub) -> None:
 async def test_user_of_redis_who_may_not_note_rooms_is_no_outage(hub: Hub) -> None:
     """What livekit-server itself needs is allowed. The hub notes rooms by HSETNX, which livekit-server does not use."""
     with run_redis() as redis:
-        command(redis, "ACL", "SETUSER", "default", "-hsetnx")
+        redis.ask("ACL", "SETUSER", "default", "-hsetnx")
         write_spec(hub, redis)
         await run_sync(hub.up, "--no-verify")
         ann = await join(hub, "room", "ann")
@@ -103,7 +97,7 @@ async def test_seats_outlive_a_redis_that_has_forgotten_all(hub: Hub) -> None:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 while not missed or list_seats(store) != taken:
                     if not missed:  # media writes again within seconds what it has lost
-                        command(redis, "FLUSHALL")
+                        redis.ask("FLUSHALL")
                     missed = missed or list_seats(store) != taken
                     answer = await ask_for_token(hub.ports["web"], "cem")
                     assert answer["error"]["code"] == "room-full"

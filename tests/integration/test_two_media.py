@@ -337,6 +337,9 @@ async def test_redis_that_has_forgotten_all_splits_no_room(hub: Hub, redis: Redi
             await run_sync(redis.start)
             while await run_sync(error_of_redis, hub):
                 await anyio.sleep(0.05)
+            # That is the new process. The old one notes its rooms at most a tenth of a second later (lookAgain).
+            while "old" not in await run_sync(redis.ask, "HKEYS", "room_node_map"):
+                await anyio.sleep(0.05)
             people.append(await join(hub, "old", f"cem-{number}"))
             await people[-1].wait_heard("ann")
             assert await run_sync(rooms_of, hub) == set()

@@ -50,6 +50,11 @@ class RedisServer:
             return False
         return True
 
+    def ask(self, *words: str) -> str:
+        """The answer to a command."""
+        argv = ["redis-cli", "-p", str(self.port), *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
     def hang(self) -> None:
         """Have it answer nothing, until `go_on`."""
         assert self.process is not None
