@@ -173,7 +173,7 @@ async def test_service_that_is_killed_meanwhile_loses_no_seat_and_wastes_none(
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Each participant of the SDK has about 30 descriptors, and more where the machine has many addresses, since it has
+    """Each participant of the SDK has several descriptors, and more where the machine has many addresses, since it has
     sockets for each."""
     before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -194,7 +194,7 @@ async def test_two_hundred_real_participants_sit_where_livekit_has_them(hub: Hub
 
     async def join(number: int) -> tuple[str, str]:
         given = await ask_for_token(hub.ports["web"], f"caller-{number}")
-        people.append(await Person(given["url"], given["token"]).join())
+        people.append(await Person(given["url"], given["token"], gathers_once=True).join())
         return given["identity"], given["room"]
 
     try:

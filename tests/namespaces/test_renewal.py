@@ -147,7 +147,8 @@ def test_a_changed_configuration_is_taken_over_during_a_call(lan: Lan, hub: Hub,
             hub.spec.write_text(f"{HUB_SPEC}tls: {{http: 8082}}\n")
             done = hub.run("up", "--detach", "--no-verify")
         assert done.returncode == 3, done.stderr
-        assert "the change was not made; what ran before is running again" in done.stderr
+        assert "tcp port 8082 (to HTTPS) is in use by" in done.stderr
+        assert "the change was not made, and nothing was interrupted" in done.stderr
         assert f"{HUB}:8081 " in lan.hub.run("ss", "-Hltn")
     after = hub.pids()
     assert {name: after[name] for name in ("media", "relay", "edge")} == {
