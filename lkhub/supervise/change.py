@@ -181,7 +181,7 @@ class Change:
         seen. It is another user's then, such as an agent's; or the engine, where its file has a capability."""
         if pid is not None:
             return self._fleet.is_own(pid)
-        if self._may_stay_taken(listener):
+        if self._plans[listener.process].retires is not None:
             return True
         listening = list_listening() if listener.protocol == "tcp" else ()
         users = {each.uid for each in listening if each.port == listener.ports.start}
