@@ -98,15 +98,15 @@ async def run_hub(
 
 def _follow_state(hub: PreparedHub) -> PreparedHub:
     """The hub as it is prepared now where another command has changed its state since it was: `lkhub keys` its keys, or
-    `lkhub restore` all of it. The start would write the earlier files over it. Raises MachineError where the spec is
-    another one too."""
+    `lkhub restore` all of it. The start would write the earlier files over it. Raises MachineError where the spec has
+    changed too, or may have."""
     root = hub.plan.paths.root
     kept = {path: text for path, text in hub.files.items() if os.path.relpath(path, root).split("/")[0] in BACKED_UP}
-    if all(read_text(path) in (None, text) for path, text in kept.items()):
-        return hub
-    if hub.spec and read_input(hub.spec) != hub.raw:
-        raise MachineError("another command has put another hub here, with its spec", hints=(START,))
-    return prepare_again(hub)
+    is_same = all(read_text(path) in (None, text) for path, text in kept.items())
+    # A restore may have put the first spec where there was none.
+    if read_input(hub.spec) != hub.raw if hub.spec else not is_same:
+        raise MachineError("the spec has changed since this start has read it", hints=(START,))
+    return hub if is_same else prepare_again(hub)
 
 
 def calmly(say: Say) -> Say:

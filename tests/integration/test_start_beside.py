@@ -83,10 +83,12 @@ def test_change_that_a_command_has_made_before_the_start_stays(hub: Hub, change:
     ]
 
 
-def test_start_by_another_spec_than_the_restored_one_is_refused(hub: Hub) -> None:
-    """The restored keys are for that spec."""
+@pytest.mark.parametrize("keys", ["others", "the same"])
+def test_start_by_another_spec_than_the_restored_one_is_refused(hub: Hub, keys: str) -> None:
+    """What is restored is for that spec."""
     done(hub, "backup", "hub.age")
-    done(hub, "keys", "rotate")
+    if keys == "others":
+        done(hub, "keys", "rotate")
     hub.write_spec(SPEC + hub.tls_lines + "name: another\n")
     with starting(hub) as start:
         done(hub, "restore", "--force", "hub.age")
