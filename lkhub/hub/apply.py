@@ -5,6 +5,7 @@ A hub that does not run is started by its own supervisor (lkhub/supervise/run.py
 """
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 
@@ -20,9 +21,9 @@ from lkhub.wire.control import ApplyRequest, Outcome
 def prepare_change(spec: str | None, state: str, environ: Mapping[str, str]) -> tuple[PreparedHub, bool]:
     """The hub of the spec, and whether a supervisor runs in the state directory. Raises HubError. The variables that
     the spec refers to are removed from this process's own environment: their values are in the hub's files."""
-    if spec and os.path.exists(spec) and stat.S_ISFIFO(os.stat(spec).st_mode):
+    if spec and _is_of_this_process(spec):
         raise InputError(
-            f"{spec} is a pipe, and the hub reads its spec again, as `lkhub status` does",
+            f"{spec} can be read by this command alone, and the hub reads its spec again, as `lkhub status` does",
             hints=("write the spec into a file, and name that with --spec",),
         )
     # Asked first: a supervisor whose state directory was removed writes its keys there again, so `prepare_hub` finds
@@ -31,6 +32,17 @@ def prepare_change(spec: str | None, state: str, environ: Mapping[str, str]) -> 
     hub = prepare_hub(spec, state, environ)
     forget_variables(hub.environ)
     return hub, running
+
+
+def _is_of_this_process(spec: str) -> bool:
+    """Whether no other process reads the same at this path: it is a pipe, or a descriptor of ours."""
+    if _DESCRIPTOR.match(os.path.abspath(spec)):
+        return True
+    return os.path.exists(spec) and stat.S_ISFIFO(os.stat(spec).st_mode)
+
+
+# proc_pid_fd(5)
+_DESCRIPTOR = re.compile(r"/dev/(stdin$|fd/)|/proc/[^/]+/(task/[^/]+/)?fd/")
 
 
 def request_change(hub: PreparedHub, progress: Progress, *, now: bool = False) -> Outcome:
