@@ -106,8 +106,9 @@ PACKAGES = {
         (*PLAN, "firewall", "livekit", "wire"),
         "facts are gathered once, as other processes tell them, and judged purely",
     ),
+    "inspect": Package((*TEXT, "findings", "wire"), "anyone's files are judged by what they say, and never followed"),
     "hub": Package(
-        (*PLAN, "firewall", "livekit", "wire", "state", "host", "prepare", "checks", "env_files", ""),
+        (*PLAN, "firewall", "livekit", "wire", "state", "host", "prepare", "checks", "inspect", "env_files", ""),
         "what is known of a hub is for commands, the service and the dashboard: it knows none of them, and asks the "
         "supervisor by its control socket",
         pure=False,

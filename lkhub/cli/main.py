@@ -36,6 +36,7 @@ COMMANDS = {
     "keys": "keys",
     "plan": "plan",
     "render": "render",
+    "check": "check",
     "trust": "trust",
     "firewall": "firewall",
     "install": "install",

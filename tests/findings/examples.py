@@ -44,17 +44,20 @@ from lkhub.checks.web_findings import check_web
 from lkhub.checks.webhooks import check_webhooks
 from lkhub.findings.finding import Finding
 from lkhub.firewall.table import FirewallRow, Verdict
+from lkhub.inspect.given import GivenFile
+from lkhub.inspect.judge.livekit_yaml import judge_livekit_yaml
 from lkhub.plan.host import Disk, KernelLimits
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.model import Advertised
 from lkhub.plan.served import Served
+from lkhub.source.yaml import parse_document
 from lkhub.spec.ports import PortRange
 from lkhub.state.asker import AskerRecord
 from lkhub.state.store import StoreRecord
 from lkhub.state.webhooks import ReceiverRecord
 from lkhub.store.owner import refuse
 from lkhub.wire.control import PendingChange, Removal, RenewalFailure, WatcherFailure
-from lkhub.wire.engine import AgentsStatus, RedisStatus, WaitingRoom
+from lkhub.wire.engine import AgentsStatus, ConfigMessage, RedisStatus, WaitingRoom
 from tests.checks.called import OWN, PROXIED
 from tests.reports import edge_status, hub_report, process_report, relay_status
 
@@ -70,6 +73,7 @@ def list_examples() -> Iterator[Finding]:
     yield from list_surroundings()
     yield from list_hub()
     yield from list_limits()
+    yield from list_config()
 
 
 def list_calls() -> Iterator[Finding]:
@@ -212,3 +216,18 @@ def list_limits() -> Iterator[Finding]:
         "edge": {"connections": failure},
     }
     yield from check_connections(hub_report(told), NOW)
+
+
+def list_config() -> Iterator[Finding]:
+    """Of a livekit.yaml in which everything is wrong, as the parser tells it."""
+    text = "rtc: {udpport: 1}\nport: x\nturn: {tls_port: 1}\nkeys: {a: b}\nnode: $IP\n"
+    told = {"unknown-key": 1, "wrong-type": 2, "no-turn-domain": 3, "weak-key": 4, "bad-value": 5, "no-keys": None}
+    file = GivenFile("livekit.yaml", text)
+    document = parse_document(text.encode(), file.path)
+    known = ("tcp_port", "udp_port")
+    messages = [ConfigMessage(code, line, "in the parser's words", known) for code, line in told.items()]
+    yield from judge_livekit_yaml(file, document, messages).findings
+    broken = GivenFile("broken.yaml", "\t")
+    yield from judge_livekit_yaml(
+        broken, parse_document(b"", broken.path), [ConfigMessage("syntax", 1, "a tab")]
+    ).findings

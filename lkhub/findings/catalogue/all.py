@@ -10,6 +10,7 @@ from lkhub.findings.catalogue import (
     calls,
     certificates,
     choices,
+    config,
     files,
     hub,
     limits,
@@ -41,6 +42,7 @@ SUBJECTS = (
     spec,
     files,
     tailnet,
+    config,
 )
 
 

@@ -1,0 +1,1 @@
+"""Judges: what a reader has found → findings, one subject a file."""
