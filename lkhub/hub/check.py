@@ -8,7 +8,7 @@ from lkhub.host.engine import bundled_engine, check_config
 from lkhub.host.given_files import Read, read_given
 from lkhub.inspect.given import GivenFile, JudgedFile
 from lkhub.inspect.judge.livekit_yaml import judge_livekit_yaml
-from lkhub.inspect.kinds import find_kind
+from lkhub.inspect.kinds import find_kind, find_top
 from lkhub.source.yaml import parse_document
 
 _SUFFIXES = ("yaml", "yml")
@@ -25,7 +25,7 @@ def _judge(read: Read) -> JudgedFile:
         return JudgedFile(read.path, "unknown", "not-judged", (not_judged(read.left).about(read.path),))
     file = GivenFile(read.path, read.text)
     document = parse_document(read.text.encode(), read.path)
-    if find_kind(file, set(document.data)) == "livekit.yaml":
+    if find_kind(file, set(document.data) or find_top(read.text)) == "livekit.yaml":
         return judge_livekit_yaml(file, document, check_config(bundled_engine(), read.text))
     left = [not_judged("lkhub does not know files of this kind").about(read.path)] if read.named else []
     return JudgedFile(read.path, "unknown", "not-judged", tuple(left))

@@ -3,7 +3,7 @@
 import pytest
 
 from lkhub.inspect.given import GivenFile
-from lkhub.inspect.kinds import find_kind
+from lkhub.inspect.kinds import find_kind, find_top
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,9 @@ from lkhub.inspect.kinds import find_kind
         ("deploy/config.yaml", {"rtc", "turn", "extra"}, "livekit.yaml"),
         ("livekit.yaml.example", {"port", "redis"}, "livekit.yaml"),
         ("C:\\\\livekit\\\\LiveKit.yml", {"port"}, "livekit.yaml"),
+        # Its name says what was meant, and most of what is in it is wrong.
+        ("deploy/livekit.yaml", {"server", "keys", "codecs", "limits"}, "livekit.yaml"),
+        ("livekit-production.yaml", {"server", "node", "keys"}, "livekit.yaml"),
         # Egress, ingress, Caddy with layer4, compose, Helm values, Synapse and Kubernetes.
         ("egress.yaml", {"api_key", "api_secret", "ws_url", "redis", "log_level"}, "unknown"),
         ("livekit-ingress.yaml", {"api_key", "api_secret", "ws_url", "redis", "rtmp_port", "whip_port"}, "unknown"),
@@ -27,3 +30,8 @@ from lkhub.inspect.kinds import find_kind
 )
 def test_kind_follows_from_what_is_in_it(path: str, top: set[str], kind: str) -> None:
     assert find_kind(GivenFile(path, ""), top) == kind
+
+
+def test_template_that_is_no_yaml_yet_has_its_keys() -> None:
+    text = "port: 7880\n{{ if .turn }}\nturn:\n  enabled: true\n{{ end }}\nkeys: {{ .keys }}\n# rtc: 1\n"
+    assert find_top(text) == {"port", "turn", "keys"}
