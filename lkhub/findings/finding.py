@@ -15,7 +15,7 @@ APPLY = "lkhub up"
 
 
 # A command that is about a hub, and does not say which. `install` and `upgrade` are about the service.
-_ABOUT_HUB = re.compile(r"lkhub (?!(?:init|plan|spec|install|uninstall|upgrade)\b|-)(?!.* --(?:state|url)\b).+")
+_ABOUT_HUB = re.compile(r"lkhub (?!(?:init|plan|spec|check|install|uninstall|upgrade)\b|-)(?!.* --(?:state|url)\b).+")
 
 # One that says by which spec the hub runs.
 _HAS_SPEC = re.compile(r".* --(?:spec|dev)\b")
