@@ -99,12 +99,23 @@ func (s *Server) noteRooms(ctx context.Context, rooms []*rtc.Room) error {
 	if len(rooms) == 0 {
 		return nil
 	}
-	node, err := proto.Marshal(s.server.Node())
+	// livekit-server leads nobody to a node whose statistics are five seconds old (AvailableSeconds in
+	// pkg/routing/selector). After an outage it writes them with the answer to its own message: whoever joined in the
+	// moment before would open a room of the same name on another node.
+	noted, isAway := proto.Clone(s.server.Node()).(*livekit.Node), s.away.Load() != 0
+	if isAway && noted.Stats != nil {
+		noted.Stats.UpdatedAt = time.Now().Unix()
+	}
+	node, err := proto.Marshal(noted)
 	if err != nil {
 		return err
 	}
 	_, err = s.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.HSetNX(ctx, routing.NodesKey, s.node, node) // a room of a node that is not known counts for nothing
+		if isAway {
+			pipe.HSet(ctx, routing.NodesKey, s.node, node)
+		} else {
+			pipe.HSetNX(ctx, routing.NodesKey, s.node, node) // a room of a node that is not known counts for nothing
+		}
 		for _, room := range rooms {
 			pipe.HSetNX(ctx, routing.NodeRoomKey, string(room.Name()), s.node)
 		}
