@@ -23,7 +23,7 @@ def check(
     """Say what is wrong with the configuration files of any LiveKit, and what to write instead.
 
     It reads livekit.yaml, as the bundled livekit-server would. Of a folder it reads the files of YAML. Nothing that
-    they name is opened or run, and nothing is sent. Exits 1 where a program would not start with one of them.
+    they name is run, and nothing is sent. Exits 1 where a program would not start with one of them.
     """
     judged = check_files(paths)
     findings = [finding for file in judged for finding in file.findings]

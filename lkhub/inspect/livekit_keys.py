@@ -152,3 +152,19 @@ UNTIL = {
     **{f"rtc.congestion_control.{name}": "1.8.0" for name in _UNTIL_1_8_0.split()},
 }
 """The last version that knows a key which is gone by now."""
+
+_DURATIONS = """
+    api.check_interval api.execution_timeout api.max_check_interval
+    metric.timestamper_config.one_way_delay_estimator_min_interval node_stats.stats_max_delay
+    node_stats.stats_update_interval psrpc.backoff psrpc.timeout redis.pool_timeout room.create_room_timeout
+    rtc.batch_io.max_flush_interval rtc.datachannel_data_track_target_latency
+    rtc.datachannel_lossy_target_latency rtc.forward_stats.report_interval rtc.forward_stats.report_window
+    rtc.forward_stats.summary_interval rtc.pli_throttle.high_quality rtc.pli_throttle.low_quality
+    rtc.pli_throttle.mid_quality signal_relay.max_retry_interval signal_relay.min_retry_interval
+    signal_relay.retry_timeout video.dynacast_pause_delay webhook.resource_url_notifier.max_age
+"""
+DURATIONS = set(_DURATIONS.split())
+"""Keys whose values are times with a unit, as `5s`. All other times are numbers."""
+
+SECONDS = {"room.empty_timeout", "room.departure_timeout"}
+"""Keys whose values are numbers of seconds."""

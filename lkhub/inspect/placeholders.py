@@ -9,7 +9,7 @@ _TEMPLATE = re.compile(
 
 # What people write for "put yours here". A name of its own alone, as in `secret`, is a value.
 _TO_FILL = re.compile(
-    r"(?i)\b(?:change|replace)[-_ ]?(?:me|this)|\b(?:your|my)[-_ ]\w|<[a-z][\w .-]*>|\bx{4,}\b|\.\.\.|…|\bplaceholder\b"
+    r"(?i)\b(?:change|replace)[-_ ]?(?:me|this)|\byour[-_ ]\w|<[a-z][\w .-]*>|\bx{4,}\b|\.\.\.|…|\bplaceholder\b"
     r"|\b(?:todo|fixme|tbd)\b"
 )
 

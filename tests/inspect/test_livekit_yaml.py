@@ -55,7 +55,7 @@ def test_edits_remove_what_they_are_for(path: Path) -> None:
             end = _find_end(line, begin)
             new = "" if edit.value is None else f"{name}: {edit.value}"
             changed[edit.line - 1] = line[:begin] + new + line[end:]
-            after = judge_text("\n".join(changed) + "\n")
+            after = judge_text(path.name, "\n".join(changed) + "\n")
             assert finding.ref not in {each.ref for each in after}
             assert {each.ref for each in after} <= {each.ref for each in before.findings}
 
@@ -70,9 +70,9 @@ def _find_end(line: str, begin: int) -> int:
     return len(line)
 
 
-def judge_text(text: str) -> tuple[Finding, ...]:
+def judge_text(name: str, text: str) -> tuple[Finding, ...]:
     found = judge_livekit_yaml(
-        GivenFile("livekit.yaml", text), parse_document(text.encode(), "x"), check_config(bundled_engine(), text)
+        GivenFile(name, text), parse_document(text.encode(), "x"), check_config(bundled_engine(), text)
     )
     return found.findings
 

@@ -19,7 +19,8 @@ def config_unreadable(problem: str) -> Says:
 
 @declare("config-key-unknown", "error")
 def config_key_unknown(key: str) -> Says:
-    """`livekit.yaml` has a key that livekit-server does not know, so it does not start. The subject is the key.
+    """`livekit.yaml` has a key that livekit-server does not know, so it does not start. The subject is the file and
+    the key.
 
     **Why.** The key is misspelt or in the wrong place, belongs to another program (egress, ingress, an agent, a
     client), or to another version: keys come and go. livekit-server ignores no key that it does not know. It prints one
@@ -33,7 +34,7 @@ def config_key_unknown(key: str) -> Says:
 @declare("config-value-wrong", "error")
 def config_value_wrong(key: str) -> Says:
     """A value in `livekit.yaml` is of another type or form than its key takes, so livekit-server does not start. The
-    subject is the key.
+    subject is the file and the key.
 
     **Why.** Times in seconds are numbers in some keys (`room.empty_timeout: 300`) and texts with a unit in others
     (`redis.pool_timeout: 5s`). `keys` is a mapping, `KEY: SECRET` with a space after the colon, and no list. A port is
@@ -46,8 +47,8 @@ def config_value_wrong(key: str) -> Says:
 
 @declare("config-refused", "error")
 def config_refused() -> Says:
-    """livekit-server reads this `livekit.yaml`, and refuses at its start what it says. The subject is the key, or the
-    file where a key is missing.
+    """livekit-server reads this `livekit.yaml`, and refuses at its start what it says. The subject is the file and
+    the key.
 
     **Why.** Keys need each other: `turn.tls_port` a `turn.domain` with a dot and a certificate, or
     `turn.external_tls`; `webhook.urls` an `api_key` that is one of `keys`; a TURN server of yours a secret, or a user

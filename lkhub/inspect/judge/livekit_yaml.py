@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 from lkhub.findings.catalogue.config import (
@@ -15,7 +16,7 @@ from lkhub.findings.catalogue.config import (
 )
 from lkhub.findings.finding import Edit, Finding, Fix, Where
 from lkhub.inspect.given import GivenFile, JudgedFile, Verdict
-from lkhub.inspect.livekit_keys import PARTS, SINCE, UNTIL
+from lkhub.inspect.livekit_keys import DURATIONS, PARTS, SECONDS, SINCE, UNTIL
 from lkhub.inspect.placeholders import is_placeholder, is_template
 from lkhub.source.located import Document
 from lkhub.source.path import Path, dotted
@@ -55,7 +56,13 @@ def judge_livekit_yaml(file: GivenFile, document: Document, messages: Sequence[C
     if is_template(file.text) and any(message.code == "syntax" for message in messages):
         left = [not_judged("it is a template that is no YAML before it is filled in").about(file.path)]
         return JudgedFile(file.path, "livekit.yaml", "not-judged", tuple(left))
-    found = [finding for message in messages if (finding := judge.explain(message))]
+    found: list[Finding] = []
+    for finding in filter(None, map(judge.explain, messages)):
+        same = next((each for each in found if each.ref == finding.ref), None)
+        if same is None:
+            found.append(finding)
+        else:  # several things about one place are one finding
+            found[found.index(same)] = replace(same, detail="\n".join(filter(None, (same.detail, finding.detail))))
     verdict: Verdict = "ok"
     if any(finding.severity == "error" for finding in found):
         verdict = "will-not-start"
@@ -71,12 +78,15 @@ _MOST_TOLD = 12
 # A name that stands at more places, such as `enabled`, says nothing about which of them was meant.
 _FEW_PLACES = 2
 
+# Names that mean another thing in another part.
+_GENERIC = {"bind_addresses", "cert_file", "domain", "enabled", "key_file", "password", "port", "tcp_port", "udp_port"}
+_GENERIC |= {"level", "timeout", "username", "urls"}
+
 # How like a key must be to the one that was meant (difflib): a letter too much, or two that are swapped.
 _NEAR = 0.85
 
 # Codes of engine/internal/judge/codes.go, and what to write.
 _REFUSED = {
-    "bad-turn-certificate": "name turn.cert_file and turn.key_file; where a proxy ends TLS, turn.external_tls: true",
     "bad-turn-domain": "turn.domain takes a name with a dot, which the certificate is for",
     "half-login": "set both of prometheus.username and prometheus.password, or none",
     "no-trusted-proxy": "name the proxy's network in turn.trusted_proxies",
@@ -103,26 +113,34 @@ class _Judge:
     def explain(self, message: ConfigMessage) -> Finding | None:
         path = self._find_path(message)
         where = Where(self.file.path, message.line, dotted(path))
-        if message.line and is_placeholder(_without_comment(self.lines[message.line - 1])):
+        # A key that is unknown is so whatever its value is.
+        line = self.lines[message.line - 1] if message.line else ""
+        shown = line.partition(":")[0] if message.code == "unknown-key" else line
+        if is_placeholder(_without_comment(shown)):
             self.left.setdefault("a value is still to be filled in", where)
             return None
         if message.code in _NAMED_FILES and self._find_value(_NAMED_FILES[message.code]):
             self.left.setdefault("it names files of the machine that it is for", where)
             return None
+        if message.code == "no-webhook-key" and not self._find_value(("keys",)):
+            self.left.setdefault("it names a key for webhooks, and has no keys itself", where)
+            return None
+        if message.code == "bad-turn-certificate":
+            self.left.setdefault("it has no turn.cert_file, so LIVEKIT_TURN_CERT or --turn-cert has to name one", where)
+            return None
         key = dotted(path)
+        # With the file in it: a finding is known by its code and its subject.
+        subject = f"{self.file.path}: {key}" if key else self.file.path
         match message.code:
             case "syntax":
                 mend = Fix("indent with spaces, and put text that begins with a sign of YAML in quotes")
                 return config_unreadable(message.message).about(self.file.path, fix=(mend,), where=where)
             case "unknown-key":
                 fix = tuple(_explain_key(path, message.known, where))
-                return config_key_unknown(key).about(key or self.file.path, fix=fix, where=where)
+                return config_key_unknown(key).about(subject, fix=fix, where=where)
             case "wrong-type" | "bad-value" | "bad-port":
-                value = self._find_value(path) if message.code == "wrong-type" else None
-                fix = tuple(_explain_time(value, where))
-                return config_value_wrong(key).about(
-                    key or self.file.path, detail=message.message, fix=fix, where=where
-                )
+                fix = tuple(_explain_time(self._find_value(path), where)) if message.code == "wrong-type" else ()
+                return config_value_wrong(key).about(subject, detail=message.message, fix=fix, where=where)
             case "weak-key":
                 make = Fix("make another one, and write it wherever the old one is", "openssl rand -hex 32")
                 return config_secret_weak().about(
@@ -135,7 +153,7 @@ class _Judge:
                 give = Fix("give the server its keys", 'LIVEKIT_KEYS="KEY: SECRET"')
                 return config_keys_elsewhere().about(self.file.path, fix=(give,), where=where)
         fix = (Fix(_REFUSED[message.code]),) if message.code in _REFUSED else ()
-        return config_refused().about(key or self.file.path, detail=message.message, fix=fix, where=where)
+        return config_refused().about(subject, detail=message.message, fix=fix, where=where)
 
     def _find_path(self, message: ConfigMessage) -> Path:
         """The key that a message is about; () where that is not known."""
@@ -149,14 +167,27 @@ class _Judge:
             found = min(at, key=len, default=())
             self._told.add(found)
             return found
+        leaves = [path for path in at if not isinstance(self._find_value(path), dict | list)]
+        if len(leaves) > 1:  # which of them is not told
+            return _find_common(leaves)
         return max(at, key=len, default=())
 
     def _find_value(self, path: Path) -> object:
         """The value at a path of keys; None where there is none."""
         value: object = self.document.data
         for step in path:
-            value = value.get(step) if isinstance(value, dict) else None
+            if isinstance(value, dict):
+                value = value.get(step)
+            else:
+                value = value[step] if isinstance(value, list) and isinstance(step, int) else None
         return value
+
+
+def _find_common(paths: Sequence[Path]) -> Path:
+    """What all of these are below."""
+    first, last = min(paths, key=str), max(paths, key=str)
+    length = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return first[:length]
 
 
 def _is_known(path: Path) -> bool:
@@ -164,11 +195,11 @@ def _is_known(path: Path) -> bool:
 
 
 def _explain_time(value: object, where: Where) -> Iterator[Fix]:
-    """What to write for a time in the wrong form, which most values of the wrong type are."""
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
+    """What to write for a time in the wrong form."""
+    if where.key in SECONDS and isinstance(value, str) and (found := _DURATION.fullmatch(value)):
         seconds = int(found[1]) * _SECONDS[found[2]]
         yield Fix(f"write {seconds}, the seconds", edit=Edit(where.key, seconds, where.file, where.line))
-    elif type(value) is int:
+    elif where.key in DURATIONS and type(value) is int:
         yield Fix(f"write {value}s, or another unit", edit=Edit(where.key, f"{value}s", where.file, where.line))
 
 
@@ -184,8 +215,8 @@ def _explain_key(path: Path, known: Sequence[str], where: Where) -> Iterator[Fix
     if name in _MEANT:
         yield Fix(_MEANT[name])
         return
-    elsewhere = [place for place in SINCE if place.rpartition(".")[2] == name]
-    if 1 <= len(elsewhere) <= _FEW_PLACES:
+    elsewhere = [place for place in sorted(PARTS) if place.rpartition(".")[2] == name]
+    if 1 <= len(elsewhere) <= _FEW_PLACES and name not in _GENERIC:
         yield Fix(f"move it: livekit-server knows {' and '.join(elsewhere)}")
         return
     above = key.rpartition(".")[0]
