@@ -253,7 +253,8 @@ def _placed_beside(paths: StatePaths, contents: Mapping[str, bytes], *, force: b
             raise InputError(f"{target} is there, and differs from the one in the backup", hints=hints)
     try:
         for target in contents.keys() - different.keys():
-            remove(f"{target}{_NEW}")  # of a restore that was killed
+            if os.path.lexists(f"{target}{_NEW}"):  # of a restore that was killed
+                remove(f"{target}{_NEW}", "with --spec FILE")
         for target, content in different.items():
             _place_beside(target, content)
         yield tuple(different)
